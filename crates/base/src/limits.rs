@@ -1,0 +1,24 @@
+//! Bounds on everything that comes from outside. A peer that passes one is in breach of the protocol.
+
+/// One websocket frame, in bytes.
+pub const MAX_FRAME_BYTES: usize = 1 << 20;
+/// One policy operation with its signature, in bytes: a `Create` carries two X-Wing public keys of 1,216 B.
+pub const MAX_OP_BYTES: usize = 64 << 10;
+/// One chunk header with its signature, in bytes.
+pub const MAX_HEADER_BYTES: usize = 16 << 10;
+/// One chunk's ciphertext, in bytes.
+pub const MAX_CIPHERTEXT_BYTES: usize = 768 << 10;
+/// One chunk's body after decompression, in bytes.
+pub const MAX_INFLATED_BYTES: usize = 8 << 20;
+/// Automerge changes in one chunk.
+pub const MAX_CHANGES_PER_CHUNK: usize = 4_096;
+/// Operations in one Automerge change.
+pub const MAX_OPS_PER_CHANGE: usize = 65_536;
+/// `deps` of one chunk.
+pub const MAX_DEPS: usize = 64;
+/// `cites` of one operation or chunk.
+pub const MAX_CITES: usize = 8;
+/// Members, parents or wraps named by one operation.
+pub const MAX_LIST: usize = 256;
+/// One wrapped or sealed key, in bytes: an HPKE X-Wing wrap of 32 B is 1,168 B.
+pub const MAX_WRAP_BYTES: usize = 2_048;

@@ -1,0 +1,407 @@
+//! Wire messages. Every websocket binary frame is one of these.
+//!
+//! A session, device (D) and relay (R):
+//!
+//! ```text
+//! R → D  Challenge
+//! D → R  Auth, Pull, first of the outbox (PutOp, PutChunk)        one flight, before any answer
+//! R → D  Welcome, Policy…, Content…, CaughtUp, results            one flight
+//! both   live: PutOp, PutChunk, Policy, Content, Credit, Backfill
+//! ```
+
+use minicbor::{Decode, Encode, bytes::ByteArray};
+use vereda_base::{ChainId, DeviceId, Incarnation, Link, OpId, Timestamp};
+use vereda_crypto::{MerkleProof, Signature, Signed};
+use vereda_policy::{Op, Receipt, Wrap};
+
+use crate::chunk::Chunk;
+
+/// The protocol version spoken here.
+pub const VERSION: u16 = 1;
+
+/// A position in the relay's log. A cursor at `p` means: all at or below `p` is durably stored here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Position(#[n(0)] pub u64);
+
+impl vereda_base::LogSafe for Position {}
+
+/// What a device sends.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub enum Up {
+    /// Proves the device; first frame.
+    #[n(0)]
+    Auth(#[n(0)] Auth),
+    /// Asks for everything new, policy first, then live.
+    #[n(1)]
+    Pull {
+        /// Policy entries stored up to here.
+        #[n(0)]
+        policy: Position,
+        /// Content entries stored up to here.
+        #[n(1)]
+        content: Position,
+    },
+    /// Appends an operation together with its wraps.
+    #[n(2)]
+    PutOp {
+        /// Names the answer; unique in the session.
+        #[n(0)]
+        request: u64,
+        /// The operation.
+        #[n(1)]
+        op: Signed<Op>,
+        /// All wraps of the operation's list, in its order.
+        #[n(2)]
+        wraps: Vec<Wrap>,
+    },
+    /// Hands a chunk over.
+    #[n(3)]
+    PutChunk(#[n(0)] Chunk),
+    /// Asks for a newly visible document's entries in `(after, upto]`, its policy chain included.
+    #[n(4)]
+    Backfill {
+        /// The document.
+        #[n(0)]
+        document: ChainId,
+        /// Stored up to here already.
+        #[n(1)]
+        after: Position,
+        /// The end named by [`PolicyEntry::Visible`].
+        #[n(2)]
+        upto: Position,
+    },
+    /// Allows the relay that many more bytes.
+    #[n(5)]
+    Credit(#[n(0)] u64),
+}
+
+/// See [`Up::Auth`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Auth {
+    /// Versions the device speaks, newest first.
+    #[n(0)]
+    pub versions: Vec<u16>,
+    /// The device.
+    #[n(1)]
+    pub device: DeviceId,
+    /// The device's present incarnation: the relay does not send its own chunks of it back.
+    #[n(2)]
+    pub incarnation: Incarnation,
+    /// The device's own nonce, for the relay to sign.
+    #[n(3)]
+    pub nonce: ByteArray<32>,
+    /// The relay epoch the device knows; `None` at first contact.
+    #[n(4)]
+    pub relay_epoch: Option<u64>,
+    /// Why the relay should listen.
+    #[n(5)]
+    pub credential: Credential,
+    /// Signature by the device, under `AUTH_SIGNATURE`, over relay key, challenge, and the fields above.
+    #[n(6)]
+    pub signature: Signature,
+}
+
+/// Why a relay should listen to a device.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub enum Credential {
+    /// It stands in a user chain the relay knows.
+    #[n(0)]
+    Member,
+    /// It founds an agency, by the secret the operator gave. Good for one agency.
+    #[n(1)]
+    Founding(#[n(0)] ByteArray<32>),
+    /// It joins by an open invite.
+    #[n(2)]
+    Invite {
+        /// Chain of the invite.
+        #[n(0)]
+        chain: ChainId,
+        /// The `Invite` operation.
+        #[n(1)]
+        invite: OpId,
+        /// Signature by the invite key, under `INVITE_AUTH`, over relay key, challenge and device.
+        #[n(2)]
+        proof: Signature,
+    },
+}
+
+/// What a relay sends.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub enum Down {
+    /// First frame, written together with the upgrade's answer.
+    #[n(0)]
+    Challenge {
+        /// Versions the relay speaks, newest first.
+        #[n(0)]
+        versions: Vec<u16>,
+        /// The relay's key.
+        #[n(1)]
+        relay: DeviceId,
+        /// Renewed whenever the relay was restored.
+        #[n(2)]
+        relay_epoch: u64,
+        /// To be signed by the device.
+        #[n(3)]
+        challenge: ByteArray<32>,
+    },
+    /// Proves the relay; before it the device acts on nothing.
+    #[n(1)]
+    Welcome {
+        /// The version chosen.
+        #[n(0)]
+        version: u16,
+        /// The relay's clock, for display only.
+        #[n(1)]
+        time: Timestamp,
+        /// How many chunks of the device's present incarnation the relay holds; more than the device ever sealed means
+        /// that its store was restored from a copy.
+        #[n(2)]
+        held: u64,
+        /// Signature by the relay, under `WELCOME_SIGNATURE`, over challenge, the device's nonce and id, and the fields
+        /// above and of the challenge.
+        #[n(3)]
+        signature: Signature,
+    },
+    /// New policy entries, in log order. `cursor` is the new policy cursor once they are stored.
+    #[n(2)]
+    Policy {
+        /// The entries.
+        #[n(0)]
+        entries: Vec<PolicyEntry>,
+        /// The new policy cursor.
+        #[n(1)]
+        cursor: Position,
+    },
+    /// New chunks, in log order. `cursor` is the new content cursor once they are stored.
+    #[n(3)]
+    Content {
+        /// The chunks.
+        #[n(0)]
+        chunks: Vec<Chunk>,
+        /// The new content cursor.
+        #[n(1)]
+        cursor: Position,
+    },
+    /// All up to here was sent; what follows is live. Sets both cursors.
+    #[n(4)]
+    CaughtUp {
+        /// The log's end at that moment.
+        #[n(0)]
+        cursor: Position,
+    },
+    /// Part of a backfill.
+    #[n(5)]
+    BackfillPart {
+        /// The document.
+        #[n(0)]
+        document: ChainId,
+        /// Policy entries of its chain.
+        #[n(1)]
+        entries: Vec<PolicyEntry>,
+        /// Chunks.
+        #[n(2)]
+        chunks: Vec<Chunk>,
+        /// Stored up to here once these are stored; equal to the request's `upto` at the end.
+        #[n(3)]
+        cursor: Position,
+    },
+    /// Answer to [`Up::PutOp`].
+    #[n(6)]
+    OpResult {
+        /// The request.
+        #[n(0)]
+        request: u64,
+        /// What became of it.
+        #[n(1)]
+        outcome: OpOutcome,
+    },
+    /// Answer to [`Up::PutChunk`].
+    #[n(7)]
+    ChunkResult {
+        /// The chunk's link.
+        #[n(0)]
+        link: Link,
+        /// What became of it.
+        #[n(1)]
+        outcome: ChunkOutcome,
+    },
+    /// Allows the device that many more bytes.
+    #[n(8)]
+    Credit(#[n(0)] u64),
+    /// Last frame: why the relay closes.
+    #[n(9)]
+    Goodbye(#[n(0)] Goodbye),
+}
+
+/// An entry of the policy lane.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub enum PolicyEntry {
+    /// An appended operation and its receipt.
+    #[n(0)]
+    Op {
+        /// The operation.
+        #[n(0)]
+        op: Signed<Op>,
+        /// The receipt.
+        #[n(1)]
+        receipt: Signed<Receipt>,
+    },
+    /// A wrap for this device or a group it belongs to.
+    #[n(1)]
+    Wrap {
+        /// The chain whose epoch is wrapped.
+        #[n(0)]
+        chain: ChainId,
+        /// The operation that committed to the list.
+        #[n(1)]
+        op: OpId,
+        /// The wrap.
+        #[n(2)]
+        wrap: Wrap,
+        /// Its place in the list.
+        #[n(3)]
+        proof: MerkleProof,
+    },
+    /// A document became readable for this device: entries up to `upto` wait to be asked for.
+    #[n(2)]
+    Visible {
+        /// The document.
+        #[n(0)]
+        document: ChainId,
+        /// Entries beyond come in the ordinary stream.
+        #[n(1)]
+        upto: Position,
+    },
+}
+
+/// What became of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub enum OpOutcome {
+    /// Durable.
+    #[n(0)]
+    Appended(#[n(0)] Signed<Receipt>),
+    /// Another operation came first: fetch it, look whether the intent still makes sense, sign again.
+    #[n(1)]
+    HeadMoved(#[n(0)] OpId),
+    /// Refused for good.
+    #[n(2)]
+    Refused(#[n(0)] RefusalCode),
+}
+
+/// What became of a chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub enum ChunkOutcome {
+    /// Committed to disk at the relay.
+    #[n(0)]
+    Durable,
+    /// Refused; the device keeps it and says why.
+    #[n(1)]
+    Refused(#[n(0)] RefusalCode),
+    /// Awaits a Manager's decision (reserved).
+    #[n(2)]
+    InReview,
+}
+
+/// Why something was refused. One plain sentence each is `Display`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, thiserror::Error)]
+#[cbor(index_only)]
+pub enum RefusalCode {
+    /// The bytes are not what they claim.
+    #[n(0)]
+    #[error("malformed")]
+    Malformed,
+    /// The signature does not verify.
+    #[n(1)]
+    #[error("the signature does not verify")]
+    BadSignature,
+    /// Unknown suite, kind or body.
+    #[n(2)]
+    #[error("not understood by the other side: update it")]
+    Unsupported,
+    /// The author has no authority for it.
+    #[n(3)]
+    #[error("the author is not entitled to do this")]
+    NotAuthorized,
+    /// A chain or head it cites is unknown here.
+    #[n(4)]
+    #[error("it relies on policy unknown here")]
+    UnknownPolicy,
+    /// Its seq or prev does not continue what is known.
+    #[n(5)]
+    #[error("it does not continue the sequence known here")]
+    NotContiguous,
+    /// It builds on chunks unknown here.
+    #[n(6)]
+    #[error("it builds on chunks unknown here")]
+    MissingDeps,
+    /// Sealed under another epoch than the newest.
+    #[n(7)]
+    #[error("it is sealed under a superseded key")]
+    StaleEpoch,
+    /// Another chunk or operation stands at its place: the author's device forked.
+    #[n(8)]
+    #[error("another one stands at its place")]
+    Fork,
+    /// Its cites are older than ones used before.
+    #[n(9)]
+    #[error("it relies on older policy than the author used before")]
+    CiteRegressed,
+    /// The invite is spent, cancelled or past its time.
+    #[n(10)]
+    #[error("the invite is expired or already used")]
+    InviteSpent,
+    /// Too large or too many.
+    #[n(11)]
+    #[error("larger than allowed")]
+    TooLarge,
+}
+
+/// Why a relay closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, thiserror::Error)]
+#[cbor(index_only)]
+pub enum Goodbye {
+    /// No version in common.
+    #[n(0)]
+    #[error("no protocol version in common: update the older side")]
+    NoCommonVersion,
+    /// The proof of identity does not hold.
+    #[n(1)]
+    #[error("the device's proof of identity does not hold")]
+    BadAuth,
+    /// The relay does not know the device.
+    #[n(2)]
+    #[error("this relay does not know the device")]
+    UnknownDevice,
+    /// The invite is spent, cancelled or past its time.
+    #[n(3)]
+    #[error("the invite is expired or already used")]
+    InviteSpent,
+    /// The founding secret is wrong or spent.
+    #[n(4)]
+    #[error("the founding secret is wrong or already used")]
+    FoundingSpent,
+    /// The peer broke the protocol.
+    #[n(5)]
+    #[error("the other side broke the protocol")]
+    Violation,
+    /// The relay stops.
+    #[n(6)]
+    #[error("the relay is shutting down")]
+    ShuttingDown,
+    /// The relay cannot store at present.
+    #[n(7)]
+    #[error("the relay cannot store at present")]
+    StorageFailure,
+    /// A newer session of the same device took over.
+    #[n(8)]
+    #[error("the device connected again elsewhere")]
+    Superseded,
+}

@@ -87,9 +87,10 @@ impl Header {
         )
     }
 
-    /// Encodes the associated data of the sealing: the header without ciphertext length and hash.
+    /// Encodes the associated data of the sealing: the header with its ciphertext hash set to zeros, since that is not
+    /// known before the sealing.
     pub fn associated_data(&self) -> Vec<u8> {
-        encode(&Self { ciphertext_len: 0, ciphertext_hash: Digest([0; 32]), ..self.clone() })
+        encode(&Self { ciphertext_hash: Digest([0; 32]), ..self.clone() })
     }
 }
 

@@ -87,6 +87,9 @@ mod tests {
 
     #[test]
     fn hashes_are_pinned() {
-        assert_eq!(hex::encode(hash(context::OP_ID, &[b"abc"])), "PIN");
+        assert_eq!(
+            hex::encode(hash(context::OP_ID, &[b"abc"])),
+            "2c7af8e5fcd88200eb71d92e5a4607e0aff03fd31b4d3394d5c76d5df1566861"
+        );
     }
 }

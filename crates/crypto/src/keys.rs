@@ -1,8 +1,7 @@
 //! The keys of epochs, and what is derived from them: chunk keys, actors, links.
 
-use vereda_base::{ActorBytes, ChainId, DeviceId, Digest, Incarnation, Link};
-
 use rand_core::CryptoRng;
+use vereda_base::{ActorBytes, ChainId, DeviceId, Digest, Incarnation, Link};
 
 use crate::{
     Key32, WrapKeyPair, context,
@@ -36,17 +35,17 @@ impl DocumentEpochKey {
     }
 
     /// Derives the key under which this epoch holds the key of the epoch before.
-    pub fn derive_previous_key_seal(&self, chain: &ChainId, epoch: u64) -> Key32 {
+    pub fn derive_previous_key_seal(&self, chain: ChainId, epoch: u64) -> Key32 {
         derive_key(context::PREVIOUS_KEY, &self.0, &[chain.as_bytes(), &epoch.to_le_bytes()])
     }
 
     /// Derives the key of the document's presence messages.
-    pub fn derive_ephemeral_key(&self, document: &ChainId, epoch: u64) -> Key32 {
+    pub fn derive_ephemeral_key(&self, document: ChainId, epoch: u64) -> Key32 {
         derive_key(context::EPHEMERAL, &self.0, &[document.as_bytes(), &epoch.to_le_bytes()])
     }
 
     /// Derives the key that seals the names within the document's chain.
-    pub fn derive_name_key(&self, chain: &ChainId, epoch: u64) -> Key32 {
+    pub fn derive_name_key(&self, chain: ChainId, epoch: u64) -> Key32 {
         derive_key(context::NAME_KEY, &self.0, &[chain.as_bytes(), &epoch.to_le_bytes()])
     }
 }
@@ -77,22 +76,22 @@ impl GroupEpochSecret {
     }
 
     /// Derives the group's wrapping key pair, whose public half stands in the chain.
-    pub fn derive_wrap_key_pair(&self, chain: &ChainId, epoch: u64) -> WrapKeyPair {
+    pub fn derive_wrap_key_pair(&self, chain: ChainId, epoch: u64) -> WrapKeyPair {
         WrapKeyPair::from_seed(&derive_key(context::WRAP_KEY_PAIR, &self.0, &[chain.as_bytes(), &epoch.to_le_bytes()]))
     }
 
     /// Derives the key under which a member seals document epoch keys to his own group.
-    pub fn derive_wrap_key(&self, chain: &ChainId, epoch: u64) -> Key32 {
+    pub fn derive_wrap_key(&self, chain: ChainId, epoch: u64) -> Key32 {
         derive_key(context::EPOCH_WRAP, &self.0, &[chain.as_bytes(), &epoch.to_le_bytes()])
     }
 
     /// Derives the key under which this epoch holds the secret of the epoch before.
-    pub fn derive_previous_key_seal(&self, chain: &ChainId, epoch: u64) -> Key32 {
+    pub fn derive_previous_key_seal(&self, chain: ChainId, epoch: u64) -> Key32 {
         derive_key(context::PREVIOUS_KEY, &self.0, &[chain.as_bytes(), &epoch.to_le_bytes()])
     }
 
     /// Derives the key that seals the names within the group's chain.
-    pub fn derive_name_key(&self, chain: &ChainId, epoch: u64) -> Key32 {
+    pub fn derive_name_key(&self, chain: ChainId, epoch: u64) -> Key32 {
         derive_key(context::NAME_KEY, &self.0, &[chain.as_bytes(), &epoch.to_le_bytes()])
     }
 }
@@ -133,7 +132,7 @@ pub fn derive_chunk_key(epoch_key: &DocumentEpochKey, scope: &ChunkKeyScope) -> 
 }
 
 /// Derives the Automerge actor of a device in a document: whoever verified the chunk knows the author of every field.
-pub fn derive_actor(device: &DeviceId, incarnation: Incarnation, document: &ChainId) -> ActorBytes {
+pub fn derive_actor(device: DeviceId, incarnation: Incarnation, document: ChainId) -> ActorBytes {
     let parts: [&[u8]; 3] = [device.as_bytes(), &incarnation.0.to_le_bytes(), document.as_bytes()];
     let full = hash(context::ACTOR, &parts);
     let mut actor = [0; 16];
@@ -148,41 +147,32 @@ pub fn ops_root(first_epoch_key: &DocumentEpochKey, change_hashes: &[[u8; 32]]) 
     Digest(keyed_hash(first_epoch_key.key(), context::OPS_ROOT, &[&count, change_hashes.as_flattened()]))
 }
 
-/// What a chunk's link is the hash of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinkParts<'a> {
-    /// The author's device.
-    pub device: &'a DeviceId,
-    /// The incarnation of the author's store.
-    pub incarnation: Incarnation,
-    /// The document.
-    pub document: &'a ChainId,
-    /// Position within (device, incarnation, document), from 0.
-    pub seq: u64,
-    /// The link before it, of this incarnation or the last known of the one before.
-    pub previous: Option<&'a Link>,
-    /// The document's heads that it builds on, in the order of the header (ascending, each once).
-    pub deps: &'a [Link],
-    /// The keyed hash over its changes.
-    pub ops_root: &'a Digest,
-}
-
 /// Derives a chunk's logical identity, independent of epoch and ciphertext (protocol, chunks).
-pub fn link(parts: &LinkParts<'_>) -> Link {
-    let previous: &[u8] = parts.previous.map_or(&[], |link| link.as_bytes());
-    let deps: Vec<u8> = parts.deps.iter().flat_map(|link| link.0).collect();
-    Link(hash(
-        context::LINK,
-        &[
-            parts.device.as_bytes(),
-            &parts.incarnation.0.to_le_bytes(),
-            parts.document.as_bytes(),
-            &parts.seq.to_le_bytes(),
-            previous,
-            &deps,
-            parts.ops_root.as_bytes(),
-        ],
-    ))
+///
+/// `previous` is the link before it, of this incarnation or the last known of the one before; `deps` are the document's
+/// heads that it builds on, in the order of the header (ascending, each once).
+pub fn link(
+    device: DeviceId,
+    incarnation: Incarnation,
+    document: ChainId,
+    seq: u64,
+    previous: Option<&Link>,
+    deps: &[Link],
+    ops_root: &Digest,
+) -> Link {
+    let previous: &[u8] = previous.map_or(&[], |link| link.as_bytes());
+    let deps: Vec<u8> = deps.iter().flat_map(|link| link.0).collect();
+    let incarnation = incarnation.0.to_le_bytes();
+    let parts: [&[u8]; 7] = [
+        device.as_bytes(),
+        &incarnation,
+        document.as_bytes(),
+        &seq.to_le_bytes(),
+        previous,
+        &deps,
+        ops_root.as_bytes(),
+    ];
+    Link(hash(context::LINK, &parts))
 }
 
 #[cfg(test)]

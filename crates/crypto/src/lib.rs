@@ -16,9 +16,9 @@ pub mod wrap;
 
 pub use context::Context;
 pub use hash::{derive_key, hash, keyed_hash};
-pub use keys::{
-    ChunkKeyScope, DocumentEpochKey, GroupEpochSecret, LinkParts, derive_actor, derive_chunk_key, link, ops_root,
-};
+pub use keys::{ChunkKeyScope, DocumentEpochKey, GroupEpochSecret, derive_actor, derive_chunk_key, link, ops_root};
+pub use merkle::{Proof as MerkleProof, Tree as MerkleTree};
+pub use padding::{PadError, UnpadError, pad, unpad};
 pub use passphrase::{KdfError, KdfParams, KdfParamsError, derive_kek};
 pub use sealed::{Key32, Nonce24, OpenError, commitment, commits_to, open, seal};
 pub use signed::{DeviceKey, SignError, Signable, Signature, SignatureError, Signed, Verified, VerifyError, verify};

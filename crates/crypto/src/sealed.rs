@@ -177,6 +177,14 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_wiped_when_dropped() {
+        fn check<T: ZeroizeOnDrop>() {}
+        check::<Key32>();
+        check::<ed25519_dalek::SigningKey>();
+        check::<XChaCha20Poly1305>();
+    }
+
+    #[test]
     fn debug_of_a_key_shows_nothing_of_it() {
         assert_eq!(format!("{:?}", Key32::new([0xab; 32])), "Key32(…)");
     }

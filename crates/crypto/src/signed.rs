@@ -222,7 +222,13 @@ impl<'b, T: Signable, C> Decode<'b, C> for Signed<T> {
     }
 }
 
-/// A value whose signature was checked, or made, here. There is no other way to come by one.
+/// A value whose signature was checked, or made, here. There is no other way to come by one:
+///
+/// ```compile_fail,E0451
+/// fn believe<T>(value: T, signed: vereda_crypto::Signed<T>) -> vereda_crypto::Verified<T> {
+///     vereda_crypto::Verified { value, signed }
+/// }
+/// ```
 pub struct Verified<T> {
     value: T,
     signed: Signed<T>,

@@ -78,6 +78,7 @@ impl<'b, C> Decode<'b, C> for WrapPublicKey {
 /// A wrapping key pair. The private half is wiped when dropped; `Debug` shows the public half only.
 #[derive(Clone)]
 pub struct WrapKeyPair {
+    seed: Key32,
     private: PrivateKey,
     public: WrapPublicKey,
 }
@@ -91,7 +92,12 @@ impl WrapKeyPair {
     /// Derives the key pair of a seed (HPKE's `DeriveKeyPair`).
     pub fn from_seed(seed: &Key32) -> Self {
         let (private, public) = XWing::derive_keypair(seed.expose());
-        Self { private, public: WrapPublicKey(public.to_bytes().as_slice().into()) }
+        Self { seed: seed.clone(), private, public: WrapPublicKey(public.to_bytes().as_slice().into()) }
+    }
+
+    /// Borrows the seed, to store it sealed.
+    pub const fn seed(&self) -> &Key32 {
+        &self.seed
     }
 
     /// Borrows the public half.

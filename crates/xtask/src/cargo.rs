@@ -63,6 +63,18 @@ pub(crate) fn debug_folder() -> Result<PathBuf> {
     Ok(Path::new(target.context("cargo metadata names no target folder")?).join("debug"))
 }
 
+/// Returns the target triple of this machine.
+///
+/// # Errors
+/// When rustc cannot be asked or names none.
+pub(crate) fn host_platform() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("-vV").output().context("rustc cannot be started")?;
+    let text = String::from_utf8(output.stdout).context("rustc speaks no UTF-8")?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc names no host")?.to_owned())
+}
+
 /// Runs a command in the foreground.
 ///
 /// # Errors

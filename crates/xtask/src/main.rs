@@ -19,7 +19,7 @@ mod tidy;
 ///
 /// Exit codes: 0 all is well, 1 something that was checked does not hold, 2 the command could not be carried out.
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true, max_term_width = 120)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

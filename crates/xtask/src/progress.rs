@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_time_span_reads_as_seconds_and_from_a_minute_on_as_minutes_too() {
-        let check = |millis: u64, expected: &str| assert_eq!(Spent(Duration::from_millis(millis)).to_string(), expected);
+        let check =
+            |millis: u64, expected: &str| assert_eq!(Spent(Duration::from_millis(millis)).to_string(), expected);
         check(1_240, "1.2 s");
         check(59_900, "59.9 s");
         check(150_000, "150 s (2 min 30 s)");

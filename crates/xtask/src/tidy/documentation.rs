@@ -3,9 +3,12 @@
 //! The compiler denies `missing_docs` too; this rule also sees items that a module re-exports by another path, cannot
 //! be lifted by an attribute, and speaks before anything compiles. What a macro writes only the compiler sees.
 
-use syn::{Attribute, Expr, Fields, File, ImplItem, Item, Lit, Meta, TraitItem, Visibility, spanned::Spanned};
+use syn::{Attribute, Expr, Fields, File, ImplItem, Item, Lit, Meta, TraitItem, Visibility};
 
-use super::{breach::Breach, tree::Tree};
+use super::{
+    breach::Breach,
+    tree::{Tree, is_test_file},
+};
 
 /// Sources of the libraries that others build on.
 const LIBRARIES: &[&str] = &[
@@ -25,7 +28,7 @@ const LIBRARIES: &[&str] = &[
 pub(crate) fn check(tree: &Tree) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for (path, text) in tree.with_ending("rs") {
-        if !LIBRARIES.iter().any(|library| path.starts_with(library)) {
+        if is_test_file(path) || !LIBRARIES.iter().any(|library| path.starts_with(library)) {
             continue;
         }
         let Ok(file) = syn::parse_file(text) else { continue };
@@ -156,7 +159,8 @@ fn is_documented(attributes: &[Attribute]) -> bool {
     attributes.iter().filter(|attribute| is_doc(attribute)).any(|attribute| match &attribute.meta {
         Meta::NameValue(pair) => match &pair.value {
             Expr::Lit(literal) => matches!(&literal.lit, Lit::Str(text) if !text.value().trim().is_empty()),
-            _ => pair.value.span().start().line > 0,
+            // As in `#[doc = include_str!("page.md")]`.
+            _ => true,
         },
         Meta::List(_) => true,
         Meta::Path(_) => false,
@@ -220,6 +224,7 @@ mod tests {
 
     #[test]
     fn tests_and_tools_are_not_held_to_it() {
+        assert_eq!(check(&Tree::of(&[("crates/sync/src/a/tests.rs", "pub fn f() {}")])), []);
         assert_eq!(check(&Tree::of(&[("crates/sync/tests/a.rs", "pub fn f() {}")])), []);
         assert_eq!(check(&Tree::of(&[("crates/xtask/src/a.rs", "pub fn f() {}")])), []);
     }

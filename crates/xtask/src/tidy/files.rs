@@ -18,7 +18,12 @@ fn check_with(tree: &Tree, long: &[Exception]) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for (path, text) in tree.with_ending("rs") {
         if path.rsplit('/').next() == Some("mod.rs") {
-            breaches.push(Breach::new(path, 1, "a file named mod.rs", "name it after its noun: `foo.rs` beside `foo/`"));
+            breaches.push(Breach::new(
+                path,
+                1,
+                "a file named mod.rs",
+                "name it after its noun: `foo.rs` beside `foo/`",
+            ));
         }
         let length = text.lines().count();
         if length > MAX_LINES && !excepts(long, path) {

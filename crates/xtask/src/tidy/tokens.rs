@@ -49,13 +49,12 @@ pub(crate) fn group(tokens: &[Token]) -> &[Token] {
 }
 
 fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
-    let mut push = |text: &str, line: usize| tokens.push(Token { text: text.to_owned(), line, in_test: false });
     for tree in stream {
         let line = tree.span().start().line;
         match tree {
-            TokenTree::Ident(ident) => push(ident.to_string().trim_start_matches("r#"), line),
-            TokenTree::Punct(punct) => push(punct.as_char().encode_utf8(&mut [0; 4]), line),
-            TokenTree::Literal(_) => push("", line),
+            TokenTree::Ident(ident) => push(tokens, ident.to_string().trim_start_matches("r#"), line),
+            TokenTree::Punct(punct) => push(tokens, punct.as_char().encode_utf8(&mut [0; 4]), line),
+            TokenTree::Literal(_) => push(tokens, "", line),
             TokenTree::Group(group) => {
                 let (open, close) = match group.delimiter() {
                     Delimiter::Parenthesis => ("(", ")"),
@@ -63,14 +62,16 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
                     Delimiter::Bracket => ("[", "]"),
                     Delimiter::None => ("", ""),
                 };
-                push(open, line);
-                let end = group.span_close().start().line;
+                push(tokens, open, line);
                 flatten(group.stream(), tokens);
-                push = |text: &str, line: usize| tokens.push(Token { text: text.to_owned(), line, in_test: false });
-                push(close, end);
+                push(tokens, close, group.span_close().start().line);
             }
         }
     }
+}
+
+fn push(tokens: &mut Vec<Token>, text: &str, line: usize) {
+    tokens.push(Token { text: text.to_owned(), line, in_test: false });
 }
 
 fn mark_tests(tokens: &mut [Token]) {

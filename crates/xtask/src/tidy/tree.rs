@@ -79,6 +79,11 @@ impl Tree {
     }
 }
 
+/// Tells whether a whole file is test code: the tests of a crate, or of a file that keeps them beside it.
+pub(crate) fn is_test_file(path: &str) -> bool {
+    path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

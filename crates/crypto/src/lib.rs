@@ -27,5 +27,5 @@ pub use wrap::{
     open_from_group, seal_for_group, unwrap_secret, wrap,
 };
 
-/// The suite byte that every signed or sealed object begins with: Ed25519, BLAKE3, XChaCha20-Poly1305, HPKE with X-Wing.
+/// The suite byte that every signed or sealed object begins with: Ed25519, BLAKE3, XChaCha20-Poly1305, X-Wing.
 pub const SUITE: u8 = 1;

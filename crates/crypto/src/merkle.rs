@@ -1,7 +1,7 @@
 //! Merkle trees in the shape of RFC 6962 §2.1, whose root also fixes the number of leaves.
 //!
-//! The tree over n leaves splits at the largest power of two below n. The root is the hash of count and topmost node, so
-//! that a reader may take the count from whoever serves the proof, and neighbouring leaves prove an absence.
+//! The tree over n leaves splits at the largest power of two below n. The root is the hash of count and topmost node,
+//! so that a reader may take the count from whoever serves the proof, and neighbouring leaves prove an absence.
 
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use vereda_base::Digest;

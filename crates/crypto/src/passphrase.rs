@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::{Key32, context};
 
-/// The cost of a guess. Never below [`KdfParams::FLOOR`], whatever a file says, nor so high that opening the file stalls
-/// the device.
+/// The cost of a guess. Never below [`KdfParams::FLOOR`], whatever a file says, nor so high that opening the file
+/// stalls the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode)]
 #[cbor(array)]
 pub struct KdfParams {

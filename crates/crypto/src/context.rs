@@ -48,6 +48,10 @@ contexts! {
     BEACON = "beacon";
     /// Signature of a device over the challenge of a relay, or of a peer.
     AUTH_SIGNATURE = "auth signature";
+    /// Signature by the one-time key of an invite over the challenge of a relay, before the acceptance.
+    INVITE_AUTH_SIGNATURE = "invite auth signature";
+    /// Hash of the secret with which an agency is founded at a relay.
+    FOUNDING_SECRET = "founding secret";
     /// Signature of the relay over both nonces of a session.
     WELCOME_SIGNATURE = "welcome signature";
     /// Signature over a presence message.

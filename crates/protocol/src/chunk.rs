@@ -3,7 +3,7 @@
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use vereda_base::{ChainId, ChunkId, DeviceId, Digest, Incarnation, Link, encode, limits};
-use vereda_crypto::{Signable, Signed, context, hash};
+use vereda_crypto::{Context, Signable, Signed, context};
 use vereda_policy::Cite;
 
 /// What a chunk's body is.
@@ -95,7 +95,7 @@ impl Header {
 }
 
 impl Signable for Header {
-    const CONTEXT: &'static str = context::CHUNK_HEADER_SIGNATURE;
+    const CONTEXT: Context = context::CHUNK_HEADER_SIGNATURE;
     const MAX_BYTES: usize = limits::MAX_HEADER_BYTES;
 
     fn signer(&self) -> DeviceId {
@@ -118,6 +118,6 @@ pub struct Chunk {
 impl Chunk {
     /// Derives the id of these very bytes.
     pub fn id(&self) -> ChunkId {
-        ChunkId(hash(context::CHUNK_ID, &[self.header.payload(), self.header.signature().as_bytes()]))
+        ChunkId(self.header.digest(context::CHUNK_ID))
     }
 }

@@ -1,9 +1,17 @@
 //! Chunk headers, wire messages, bounded decoding, versions.
 
+pub mod auth;
 pub mod chunk;
+pub mod frame;
 pub mod message;
+pub mod pack;
+pub mod version;
 
+pub use auth::{Opening, WelcomeFields, auth_message, invite_auth_message, welcome_message};
 pub use chunk::{Chunk, ChunkKind, Header};
+pub use frame::{FrameError, decode_down, decode_up, encode_down, encode_up};
 pub use message::{
     Auth, ChunkOutcome, Credential, Down, Goodbye, OpOutcome, PolicyEntry, Position, RefusalCode, Up, VERSION,
 };
+pub use pack::{Packer, Unpacker};
+pub use version::{VERSIONS, VersionError, negotiate};

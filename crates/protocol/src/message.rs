@@ -123,7 +123,7 @@ pub enum Credential {
         /// The `Invite` operation.
         #[n(1)]
         invite: OpId,
-        /// Signature by the invite key, under `INVITE_AUTH`, over relay key, challenge and device.
+        /// Signature by the invite key, under `INVITE_AUTH_SIGNATURE`, over relay key, challenge, device and invite.
         #[n(2)]
         proof: Signature,
     },
@@ -264,8 +264,11 @@ pub enum PolicyEntry {
         /// The wrap.
         #[n(2)]
         wrap: Wrap,
-        /// Its place in the list.
+        /// Its place in the list, from 0.
         #[n(3)]
+        index: u32,
+        /// Proof of its place.
+        #[n(4)]
         proof: MerkleProof,
     },
     /// A document became readable for this device: entries up to `upto` wait to be asked for.

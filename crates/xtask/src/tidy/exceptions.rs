@@ -37,6 +37,7 @@ pub(crate) const SLEEPING_TESTS: &[Exception] = &[
 /// The doors: files that may read a clock or the entropy of the operating system.
 pub(crate) const DOORS: &[Exception] = &[
     exception("client-core/src/native/clock.rs", "the one place where an app on a native platform reads the clocks"),
+    exception("client-core/src/native/entropy.rs", "the one place where an app on a native platform reads entropy"),
     exception("crates/xtask/src/progress.rs", "measures how long a step of the build takes"),
     exception("tests/e2e/src/lib.rs", "drives real processes, so it reads the real clock"),
 ];

@@ -1,10 +1,55 @@
-//! Signed policy chains: operations, roles, authority. Pure and total: no clock, no entropy, no storage.
+//! Signed policy chains (protocol.md §§2–4, 6): operations, roles, authority. Pure and total: no clock, no entropy, no
+//! storage.
+//!
+//! An operation goes through [`decode_op`] (signature) and [`authorize`] (form, place, cites, authority) and is then
+//! applied to its [`ChainState`]; the chains known stand behind [`Chains`]. [`Draft`] makes operations, [`ChainMap`]
+//! holds chains in memory. Content is judged by [`authorize_content`].
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod append;
+pub mod authority;
+pub mod chain;
+pub mod chains;
+pub mod code;
+pub mod content;
+pub mod decode;
+pub mod draft;
+pub mod fork;
+pub mod heads;
+pub mod id;
+pub mod ledger;
+pub mod need;
 pub mod op;
+pub mod path;
+pub mod proof;
+pub mod readers;
+pub mod receipt;
 pub mod role;
+pub mod wraps;
 
+pub use append::{AppendContext, MAX_DEVICES, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize};
+pub use authority::{Evaluator, authority, membership, role};
+pub use chain::{
+    ApplyError, ChainState, DeviceStanding, EpochState, EpochWraps, InviteEnd, InviteState, Membership, OpRecord,
+};
+pub use chains::{ChainMap, Chains};
+pub use code::BodyCode;
+pub use content::{Content, ContentRefusal, authorize_content};
+pub use decode::{OpDecodeError, decode_op, verify_op};
+pub use draft::{Draft, DraftError};
+pub use fork::{ForkProof, Forker, NoFork, detect_device_fork, detect_relay_fork};
+pub use heads::{Heads, Waiting};
+pub use id::{chain_of, op_id, op_id_of_bytes};
+pub use ledger::{CiteLedger, CiteRegress, LedgerError, check_cites_advance};
+pub use need::{Need, need};
 pub use op::{
     Accept, AddDevice, Body, Cite, Create, Epoch, Grant, Invite, Member, Op, Parent, Receipt, Repair, SUITE, Wrap,
     WrapList, WrappedKey,
 };
+pub use path::{cite_content, cite_path};
+pub use proof::{Authorized, InviteProof, JoinProof};
+pub use readers::{Subject, entitled, lacking_wraps, may_read, members_of, needed_chains, reading_devices};
+pub use receipt::{CheckedReceipt, ReceiptRefusal, check_receipt, receipt_time};
 pub use role::{ChainKind, DocumentKind, ParentAuthority, Role};
+pub use wraps::{WrapProof, WrapRefusal, check_wraps, verify_wrap, wrap_list};

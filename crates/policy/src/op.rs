@@ -2,7 +2,7 @@
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use vereda_base::{ChainId, DeviceId, Digest, OpId, Timestamp, limits};
-use vereda_crypto::{Signable, Signature, WrapPublicKey, context};
+use vereda_crypto::{Context, Signable, Signature, WrapPublicKey, context};
 
 use crate::role::{ChainKind, DocumentKind, ParentAuthority, Role};
 
@@ -51,7 +51,7 @@ pub struct Op {
 
 /// What an operation does. Codes 2, 4 to 6, 9, 10 and 12 to 19 are reserved for `RemoveDevice`, `Revoke`, `Assign`,
 /// `Expire`, `CancelInvite`, `Rotate`, `BadRotate`, `Adopt`, `Discard`, `Beacon`, `SetRetention`, `Erase` and `Resume`:
-/// see [`BodyCode`].
+/// see [`crate::BodyCode`].
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub enum Body {
@@ -166,7 +166,7 @@ pub struct AddDevice {
     /// Its wrapping key.
     #[n(1)]
     pub wrapping_key: WrapPublicKey,
-    /// The new device's signature, under [`context::ADD_DEVICE_PROOF`], over user chain, device and wrapping key.
+    /// The new device's signature, under [`context::JOIN_SIGNATURE`], over a [`crate::JoinProof`].
     #[n(2)]
     pub proof: Signature,
 }
@@ -214,7 +214,7 @@ pub struct Accept {
     /// Who joins.
     #[n(1)]
     pub user: ChainId,
-    /// The invite key's signature, under [`context::INVITE_PROOF`], over invite, user and device.
+    /// The invite key's signature, under [`context::INVITE_SIGNATURE`], over an [`crate::InviteProof`].
     #[n(2)]
     pub proof: Signature,
 }
@@ -259,7 +259,7 @@ pub enum WrappedKey {
 }
 
 impl Signable for Op {
-    const CONTEXT: &'static str = context::OP_SIGNATURE;
+    const CONTEXT: Context = context::OP_SIGNATURE;
     const MAX_BYTES: usize = limits::MAX_OP_BYTES;
 
     fn signer(&self) -> DeviceId {
@@ -295,7 +295,7 @@ pub struct Receipt {
 }
 
 impl Signable for Receipt {
-    const CONTEXT: &'static str = context::RECEIPT_SIGNATURE;
+    const CONTEXT: Context = context::RECEIPT_SIGNATURE;
     const MAX_BYTES: usize = 256;
 
     fn signer(&self) -> DeviceId {

@@ -1,0 +1,69 @@
+//! What can be seen of an operation by itself: suite, place, bounds, canonical lists, and the shape its kind asks for.
+
+use vereda_base::limits;
+
+use super::{OpRefusal, Part};
+use crate::{Body, ChainKind, Create, Op, ParentAuthority, Role, SUITE};
+
+/// Bound on a grant's sealed purpose, in bytes.
+pub const MAX_PURPOSE_BYTES: usize = 2_048;
+/// Bound on the devices that a user ever had.
+pub const MAX_DEVICES: usize = 256;
+
+pub(super) fn check_form(op: &Op) -> Result<(), OpRefusal> {
+    if op.suite != SUITE {
+        return Err(OpRefusal::Suite { found: op.suite });
+    }
+    let is_create = matches!(op.body, Body::Create(_));
+    let stands_first = op.chain.is_none() && op.prev.is_none() && op.seq == 0;
+    let follows = op.chain.is_some() && op.prev.is_some() && op.seq > 0;
+    if !(if is_create { stands_first } else { follows }) {
+        return Err(OpRefusal::Place { seq: op.seq });
+    }
+    check_list(Part::Cites, &op.cites, limits::MAX_CITES, |cite| cite.chain)?;
+    if let Some(own) = op.cites.iter().find(|cite| Some(cite.chain) == op.chain) {
+        return Err(OpRefusal::CitesItself { chain: own.chain });
+    }
+    match &op.body {
+        Body::Create(create) => check_create_form(create),
+        Body::Grant(grant) => {
+            check_bound(Part::Purpose, grant.sealed_purpose.as_ref().map_or(0, Vec::len), MAX_PURPOSE_BYTES)
+        }
+        Body::Repair(repair) => check_bound(Part::Wraps, repair.wraps.count as usize, limits::MAX_LIST),
+        Body::AddDevice(_) | Body::Invite(_) | Body::Accept(_) => Ok(()),
+    }
+}
+
+fn check_create_form(create: &Create) -> Result<(), OpRefusal> {
+    check_list(Part::Parents, &create.parents, limits::MAX_LIST, |parent| parent.chain)?;
+    check_list(Part::Members, &create.members, limits::MAX_LIST, |member| member.subject)?;
+    check_bound(Part::Wraps, create.epoch.wraps.count as usize, limits::MAX_LIST)?;
+    let fits = |holds: bool, part| if holds { Ok(()) } else { Err(OpRefusal::Shape { kind: create.kind, part }) };
+    let is_user = create.kind == ChainKind::User;
+    let is_document = create.kind == ChainKind::Document;
+    fits(create.document.is_some() == is_document, Part::DocumentKind)?;
+    fits(create.wrapping_key.is_some() == is_user, Part::WrappingKey)?;
+    fits(create.epoch.public_key.is_some() != is_document, Part::EpochKey)?;
+    fits(create.epoch.previous.is_none(), Part::PreviousKey)?;
+    let members_fit = match create.kind {
+        ChainKind::User => create.members.is_empty(),
+        ChainKind::Agency => create.members.iter().any(|member| member.role == Role::Manager),
+        ChainKind::Team | ChainKind::Document => true,
+    };
+    fits(members_fit, Part::Members)?;
+    let parents_fit = match create.kind {
+        ChainKind::User | ChainKind::Agency => create.parents.is_empty(),
+        ChainKind::Team => matches!(create.parents.as_slice(), [one] if one.authority == ParentAuthority::Full),
+        ChainKind::Document => !create.parents.is_empty(),
+    };
+    fits(parents_fit, Part::Parents)
+}
+
+fn check_list<T, K: Ord>(part: Part, list: &[T], max: usize, key: impl Fn(&T) -> K) -> Result<(), OpRefusal> {
+    check_bound(part, list.len(), max)?;
+    if list.is_sorted_by(|a, b| key(a) < key(b)) { Ok(()) } else { Err(OpRefusal::NotSorted { part }) }
+}
+
+const fn check_bound(part: Part, found: usize, max: usize) -> Result<(), OpRefusal> {
+    if found > max { Err(OpRefusal::TooLong { part, found, max }) } else { Ok(()) }
+}

@@ -1,0 +1,281 @@
+//! Why an operation is refused.
+
+use std::fmt;
+
+use vereda_base::{ChainId, DeviceId, OpId, Timestamp};
+
+use crate::{BodyCode, ChainKind, CiteRegress, Role, Waiting};
+
+/// Why an operation may not be appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpRefusal {
+    /// A head it relies on is unknown here; it proves nothing against the operation.
+    #[error("waiting for operation {head} of chain {chain}")]
+    Waiting {
+        /// The chain.
+        chain: ChainId,
+        /// The operation.
+        head: OpId,
+    },
+    /// It stands already: a retry.
+    #[error("operation stands already, at {seq}")]
+    Known {
+        /// Its seq.
+        seq: u64,
+    },
+    /// Another operation came first.
+    #[error("another operation came first, the head is {head} at {seq}")]
+    HeadMoved {
+        /// The head there is.
+        head: OpId,
+        /// Its seq.
+        seq: u64,
+    },
+    /// Made under another suite.
+    #[error("operation of suite {found}")]
+    Suite {
+        /// The suite found.
+        found: u8,
+    },
+    /// Chain, seq and predecessor do not go together.
+    #[error("operation {seq} does not name its place: a Create stands first, all others follow one")]
+    Place {
+        /// The seq it claims.
+        seq: u64,
+    },
+    /// A part is too long.
+    #[error("{found} {part} where at most {max} are allowed")]
+    TooLong {
+        /// The part.
+        part: Part,
+        /// How many.
+        found: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A list is not sorted, or names something twice.
+    #[error("{part} not sorted, or one twice")]
+    NotSorted {
+        /// The list.
+        part: Part,
+    },
+    /// A part is there that has no place in this kind of chain, or one is missing.
+    #[error("{part} missing, or out of place in a {kind:?} chain")]
+    Shape {
+        /// The kind of chain.
+        kind: ChainKind,
+        /// The part.
+        part: Part,
+    },
+    /// It cites its own chain, whose place it gives by its predecessor.
+    #[error("operation cites its own chain {chain}")]
+    CitesItself {
+        /// The chain.
+        chain: ChainId,
+    },
+    /// Its cites are older than earlier ones of its chain.
+    #[error(transparent)]
+    CiteRegress(#[from] CiteRegress),
+    /// A device knows no receipt of it, and it is no `Create`.
+    #[error("no receipt for operation {op}")]
+    NoReceipt {
+        /// The operation.
+        op: OpId,
+    },
+    /// The receipt is of another operation.
+    #[error("the receipt is not for operation {op}")]
+    OtherReceipt {
+        /// The operation.
+        op: OpId,
+    },
+    /// No such body has a place in a chain of this kind.
+    #[error("{body} has no place in a {kind:?} chain")]
+    NotHere {
+        /// The body.
+        body: BodyCode,
+        /// The kind of chain.
+        kind: ChainKind,
+    },
+    /// The author's role does not suffice.
+    #[error("{body} needs {least:?} in chain {chain}, {moment} the author has {found:?}")]
+    NoAuthority {
+        /// The body.
+        body: BodyCode,
+        /// The chain that the role is asked in.
+        chain: ChainId,
+        /// The least role.
+        least: Role,
+        /// The author's.
+        found: Option<Role>,
+        /// As of when.
+        moment: Moment,
+    },
+    /// The author is no device of the user.
+    #[error("{moment} device {device} is none of user {user}")]
+    NotOfUser {
+        /// The user.
+        user: ChainId,
+        /// The author.
+        device: DeviceId,
+        /// As of when.
+        moment: Moment,
+    },
+    /// No member of a new agency is a user of the author's, as Manager.
+    #[error("{moment} no user of device {device} is Manager of the agency it begins")]
+    NoFounder {
+        /// The author.
+        device: DeviceId,
+        /// As of when.
+        moment: Moment,
+    },
+    /// A chain that is named is unknown here.
+    #[error("chain {subject} is unknown")]
+    UnknownSubject {
+        /// The chain.
+        subject: ChainId,
+    },
+    /// A chain of that kind may not be member, or parent, of this.
+    #[error("{found:?} chain {subject} has no place in a {kind:?} chain")]
+    WrongKind {
+        /// The chain named.
+        subject: ChainId,
+        /// Its kind.
+        found: ChainKind,
+        /// The kind of chain that names it.
+        kind: ChainKind,
+    },
+    /// A document's first member gets more than the author has.
+    #[error("{moment} chain {subject} gets {role:?}, the author has {found:?}")]
+    AboveAuthor {
+        /// The member.
+        subject: ChainId,
+        /// What it gets.
+        role: Role,
+        /// What the author has.
+        found: Role,
+        /// As of when.
+        moment: Moment,
+    },
+    /// The device is known in the chain, now or in the past.
+    #[error("device {device} is known in this chain already")]
+    DeviceKnown {
+        /// The device.
+        device: DeviceId,
+    },
+    /// A proof of possession does not hold.
+    #[error("proof in {body} does not hold")]
+    Proof {
+        /// The body.
+        body: BodyCode,
+    },
+    /// There is no such invite in the chain.
+    #[error("no invite {invite}")]
+    NoInvite {
+        /// The invite.
+        invite: OpId,
+    },
+    /// The invite was taken up.
+    #[error("invite {invite} is taken")]
+    InviteTaken {
+        /// The invite.
+        invite: OpId,
+    },
+    /// The invite was withdrawn.
+    #[error("invite {invite} is cancelled")]
+    InviteCancelled {
+        /// The invite.
+        invite: OpId,
+    },
+    /// The receipt does not precede the invite's expiry.
+    #[error("invite {invite} expired at {}, received at {}", expires.0, time.0)]
+    InviteExpired {
+        /// The invite.
+        invite: OpId,
+        /// Its expiry.
+        expires: Timestamp,
+        /// The time of receipt.
+        time: Timestamp,
+    },
+    /// There is no such epoch.
+    #[error("no epoch {found}, the newest is {newest}")]
+    NoEpoch {
+        /// The epoch named.
+        found: u64,
+        /// The newest.
+        newest: u64,
+    },
+}
+
+impl OpRefusal {
+    /// Says whether the operation may stand once more is known here.
+    #[must_use]
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting { .. })
+    }
+}
+
+impl From<Waiting> for OpRefusal {
+    fn from(Waiting { chain, head }: Waiting) -> Self {
+        Self::Waiting { chain, head }
+    }
+}
+
+/// As of when the author was judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The heads cited.
+    Cited,
+    /// The newest heads.
+    Now,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cited => "at the heads cited",
+            Self::Now => "now",
+        })
+    }
+}
+
+/// A part of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The cites.
+    Cites,
+    /// A `Create`'s parents.
+    Parents,
+    /// A `Create`'s members.
+    Members,
+    /// The document's kind.
+    DocumentKind,
+    /// The first device's wrapping key.
+    WrappingKey,
+    /// The epoch's public key.
+    EpochKey,
+    /// The hash of the sealed previous key.
+    PreviousKey,
+    /// The wraps.
+    Wraps,
+    /// The bytes of a sealed purpose.
+    Purpose,
+    /// A user's devices.
+    Devices,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cites => "cites",
+            Self::Parents => "parents",
+            Self::Members => "members",
+            Self::DocumentKind => "document kind",
+            Self::WrappingKey => "wrapping key",
+            Self::EpochKey => "epoch public key",
+            Self::PreviousKey => "previous key",
+            Self::Wraps => "wraps",
+            Self::Purpose => "bytes of purpose",
+            Self::Devices => "devices",
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! Operations in the making: fills in place and cites, so that an author says only what is to be done.
+
+use std::collections::BTreeSet;
+
+use minicbor::bytes::ByteArray;
+use vereda_base::{ChainId, DeviceId, Timestamp, limits};
+use vereda_crypto::{DeviceKey, SignError, Verified, WrapPublicKey};
+
+use crate::{
+    Body, BodyCode, ChainKind, Chains, Cite, Create, DocumentKind, Epoch, Member, Need, Op, Parent, ParentAuthority,
+    Role, SUITE, append::need_in_parents, cite_path, need, path::cite_all,
+};
+
+/// Drafts operations of one device over what it knows.
+#[derive(Clone, Copy)]
+pub struct Draft<'a> {
+    view: &'a dyn Chains,
+    device: DeviceId,
+    now: Option<Timestamp>,
+}
+
+impl<'a> Draft<'a> {
+    /// Begins drafting for a device. With `now`, no path is used on which a role has expired.
+    pub const fn new(view: &'a dyn Chains, device: DeviceId, now: Option<Timestamp>) -> Self {
+        Self { view, device, now }
+    }
+
+    /// Drafts the first operation of a chain.
+    ///
+    /// # Errors
+    /// [`DraftError::NoPath`] where the author lacks what the chain asks for, [`DraftError::TooManyCites`] where proving
+    /// it takes too many chains.
+    pub fn create(&self, create: Create) -> Result<Op, DraftError> {
+        let cites = self.cites_of_create(&create)?;
+        Ok(Op { suite: SUITE, chain: None, seq: 0, prev: None, device: self.device, cites, body: Body::Create(create) })
+    }
+
+    /// Drafts an operation that follows the newest head of `chain`.
+    ///
+    /// # Errors
+    /// [`DraftError`], as for [`Self::create`]; also where the chain is unknown or has no place for the body.
+    pub fn append(&self, chain: &ChainId, body: Body) -> Result<Op, DraftError> {
+        let state = self.view.chain(chain).ok_or(DraftError::UnknownChain { chain: *chain })?;
+        let code = body.code();
+        let (kind, no_path) = (state.kind(), DraftError::NoPath { body: code, chain: *chain });
+        let cites = match need(code, kind).ok_or(DraftError::NotHere { body: code, kind })? {
+            Need::Founding => return Err(DraftError::NotHere { body: code, kind }),
+            Need::Invitation => self.cites_of_accept(&body).ok_or(no_path)?,
+            role => cite_path(self.view, &self.device, chain, role, self.now).ok_or(no_path)?,
+        };
+        let (seq, prev) = (state.head_seq().saturating_add(1), Some(state.head()));
+        let cites = bounded(cites)?;
+        Ok(Op { suite: SUITE, chain: Some(*chain), seq, prev, device: self.device, cites, body })
+    }
+
+    /// Drafts the first operation of a chain and signs it.
+    ///
+    /// # Errors
+    /// As [`Self::create`]; [`DraftError::Sign`] if the key is another device's.
+    pub fn sign_create(&self, key: &DeviceKey, create: Create) -> Result<Verified<Op>, DraftError> {
+        Ok(Verified::sign(key, self.create(create)?)?)
+    }
+
+    /// Drafts an operation that follows the newest head of `chain` and signs it.
+    ///
+    /// # Errors
+    /// As [`Self::append`]; [`DraftError::Sign`] if the key is another device's.
+    pub fn sign_append(&self, key: &DeviceKey, chain: &ChainId, body: Body) -> Result<Verified<Op>, DraftError> {
+        Ok(Verified::sign(key, self.append(chain, body)?)?)
+    }
+
+    fn cites_of_create(&self, create: &Create) -> Result<Vec<Cite>, DraftError> {
+        let mut chains = BTreeSet::new();
+        let no_path = |chain: &ChainId| DraftError::NoPath { body: BodyCode::CREATE, chain: *chain };
+        match create.kind {
+            ChainKind::User => {}
+            ChainKind::Agency => {
+                let managers = create.members.iter().filter(|member| member.role == Role::Manager);
+                let own = managers.map(|member| member.subject).find(|user| self.is_own_user(user));
+                chains.insert(own.ok_or(DraftError::NoFounder { device: self.device })?);
+            }
+            ChainKind::Team | ChainKind::Document => {
+                let need = match create.kind {
+                    ChainKind::Team => Need::Authority(Role::Manager),
+                    _ => need_in_parents(create),
+                };
+                let prove = |parent: &ChainId| cite_path(self.view, &self.device, parent, need, self.now);
+                let mut full =
+                    create.parents.iter().filter(|parent| parent.authority == ParentAuthority::Full).peekable();
+                if full.peek().is_none() {
+                    let any = create.parents.iter().find_map(|parent| Some((parent.chain, prove(&parent.chain)?)));
+                    let first = create.parents.first().map_or(ChainId([0; 32]), |parent| parent.chain);
+                    let (parent, path) = any.ok_or_else(|| no_path(&first))?;
+                    chains.insert(parent);
+                    chains.extend(path.iter().map(|cite| cite.chain));
+                }
+                for parent in full {
+                    chains.insert(parent.chain);
+                    let path = prove(&parent.chain).ok_or_else(|| no_path(&parent.chain))?;
+                    chains.extend(path.iter().map(|cite| cite.chain));
+                }
+            }
+        }
+        bounded(cite_all(self.view, chains).unwrap_or_default())
+    }
+
+    fn cites_of_accept(&self, body: &Body) -> Option<Vec<Cite>> {
+        let Body::Accept(accept) = body else { return None };
+        self.is_own_user(&accept.user).then(|| cite_all(self.view, [accept.user]))?
+    }
+
+    fn is_own_user(&self, user: &ChainId) -> bool {
+        let standing = |state: std::sync::Arc<crate::ChainState>| {
+            let head = state.head_seq();
+            state.kind() == ChainKind::User && state.device(&self.device).is_some_and(|device| device.stands_at(head))
+        };
+        self.view.chain(user).is_some_and(standing)
+    }
+}
+
+impl Create {
+    /// Describes a user whose first device has this wrapping key.
+    pub fn user(nonce: [u8; 16], wrapping_key: WrapPublicKey, epoch: Epoch) -> Self {
+        let nonce = ByteArray::from(nonce);
+        let (parents, members) = (Vec::new(), Vec::new());
+        Self { kind: ChainKind::User, document: None, nonce, parents, members, wrapping_key: Some(wrapping_key), epoch }
+    }
+
+    /// Describes a team of an agency.
+    pub fn team(nonce: [u8; 16], agency: ChainId, members: Vec<Member>, epoch: Epoch) -> Self {
+        let parents = vec![Parent { chain: agency, authority: ParentAuthority::Full }];
+        Self::group(ChainKind::Team, nonce, parents, members, epoch)
+    }
+
+    /// Describes an agency.
+    pub fn agency(nonce: [u8; 16], members: Vec<Member>, epoch: Epoch) -> Self {
+        Self::group(ChainKind::Agency, nonce, Vec::new(), members, epoch)
+    }
+
+    /// Describes a document.
+    pub fn document(
+        kind: DocumentKind,
+        nonce: [u8; 16],
+        parents: Vec<Parent>,
+        members: Vec<Member>,
+        epoch: Epoch,
+    ) -> Self {
+        Self { document: Some(kind), ..Self::group(ChainKind::Document, nonce, parents, members, epoch) }
+    }
+
+    fn group(
+        kind: ChainKind,
+        nonce: [u8; 16],
+        mut parents: Vec<Parent>,
+        mut members: Vec<Member>,
+        epoch: Epoch,
+    ) -> Self {
+        parents.sort_unstable();
+        members.sort_unstable();
+        Self { kind, document: None, nonce: ByteArray::from(nonce), parents, members, wrapping_key: None, epoch }
+    }
+}
+
+/// Why an operation was not drafted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DraftError {
+    /// The chain is unknown here.
+    #[error("chain {chain} is unknown")]
+    UnknownChain {
+        /// The chain.
+        chain: ChainId,
+    },
+    /// No such body has a place in a chain of this kind.
+    #[error("{body} has no place in a {kind:?} chain")]
+    NotHere {
+        /// The body.
+        body: BodyCode,
+        /// The kind of chain.
+        kind: ChainKind,
+    },
+    /// No path gives the author what the body needs.
+    #[error("{body} needs more than the author has in chain {chain}")]
+    NoPath {
+        /// The body.
+        body: BodyCode,
+        /// The chain that the role is asked in.
+        chain: ChainId,
+    },
+    /// No member of the new agency is a user of the author's, as Manager.
+    #[error("no user of device {device} is Manager of the agency it begins")]
+    NoFounder {
+        /// The author.
+        device: DeviceId,
+    },
+    /// The proof takes more cites than an operation may carry.
+    #[error("{found} cites where at most {} are allowed", limits::MAX_CITES)]
+    TooManyCites {
+        /// How many it takes.
+        found: usize,
+    },
+    /// The operation was not signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+fn bounded(cites: Vec<Cite>) -> Result<Vec<Cite>, DraftError> {
+    if cites.len() > limits::MAX_CITES { Err(DraftError::TooManyCites { found: cites.len() }) } else { Ok(cites) }
+}

@@ -1,1 +1,2 @@
+//! The demo: a relay that cannot read, three caseworkers, three days offline.
 fn main() {}

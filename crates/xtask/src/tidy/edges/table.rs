@@ -105,7 +105,7 @@ pub(crate) const TABLE: &[Edges] = &[
     core("vereda-records", &["vereda-base", "jiff", "serde", "serde_json", "thiserror"], &["proptest"]),
     core(
         "vereda-document",
-        &["vereda-base", "vereda-records", "automerge", "minicbor", "sha2", "thiserror", "zstd"],
+        &["vereda-base", "vereda-records", "automerge", "jiff", "minicbor", "serde_json", "sha2", "thiserror", "zstd"],
         &["proptest", "rand_chacha", "rand_core", "hex"],
     ),
     core("vereda-interchange", &["vereda-base", "vereda-records", "serde", "serde_json", "thiserror"], &["proptest"]),

@@ -27,6 +27,16 @@ fn check_with(tree: &Tree, metadata: &Metadata, own_lints: &[Exception]) -> Vec<
             breaches.push(Breach::new(path, 1, "does not take the shared lints", remedy));
         }
     }
+    for entry in own_lints {
+        if tree.text(entry.path).is_none_or(inherits_lints) {
+            breaches.push(Breach::new(
+                entry.path,
+                1,
+                "is listed for lints of its own but has none",
+                "remove the entry",
+            ));
+        }
+    }
     breaches
 }
 
@@ -52,6 +62,7 @@ mod tests {
         check("[package]\nname = \"vereda-sync\"\n", &[], 1);
         check("[lints]\n[lints.rust]\nunsafe_code = \"allow\"\n", &[], 1);
         check("[package]\n", &[Exception { path, reason: "generated code" }], 0);
+        check(GOOD, &[Exception { path, reason: "generated code" }], 1);
     }
 
     #[test]

@@ -11,7 +11,8 @@ pub use auth::{Opening, WelcomeFields, auth_message, invite_auth_message, welcom
 pub use chunk::{Chunk, ChunkKind, Header};
 pub use frame::{FrameError, decode_down, decode_up, encode_down, encode_up};
 pub use message::{
-    Auth, ChunkOutcome, Credential, Down, Goodbye, OpOutcome, PolicyEntry, Position, RefusalCode, Up, VERSION,
+    Auth, ChunkOutcome, Credential, DOWN_WINDOW_BYTES, Down, Goodbye, OpOutcome, PolicyEntry, Position, RefusalCode,
+    UP_WINDOW_BYTES, Up, VERSION,
 };
 pub use pack::{Packer, Unpacker};
 pub use version::{VERSIONS, VersionError, negotiate};

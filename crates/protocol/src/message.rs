@@ -19,6 +19,13 @@ use crate::chunk::Chunk;
 /// The protocol version spoken here.
 pub const VERSION: u16 = 1;
 
+/// How many bytes of `Policy`, `Content` and `BackfillPart` frames a relay may send before the first [`Up::Credit`]. A
+/// device gives back what it has stored once that is half of it; other frames cost no credit.
+pub const DOWN_WINDOW_BYTES: u64 = 4 << 20;
+/// How many bytes of `PutOp` and `PutChunk` frames a device may send before the first [`Down::Credit`]. A relay gives back
+/// what it has committed once that is half of it; other frames cost no credit.
+pub const UP_WINDOW_BYTES: u64 = 2 << 20;
+
 /// A position in the relay's log. A cursor at `p` means: all at or below `p` is durably stored here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
 #[cbor(transparent)]

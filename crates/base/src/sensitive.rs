@@ -12,8 +12,9 @@ impl LogSafe for u32 {}
 impl LogSafe for u64 {}
 impl LogSafe for usize {}
 
-/// Holds a value whose `Debug` shows nothing. Wiped from memory when dropped.
-#[derive(Clone, PartialEq, Eq)]
+/// Holds a value whose `Debug` shows nothing. Wiped from memory when dropped. Not comparable: comparing secrets takes
+/// constant time and belongs to `crypto`.
+#[derive(Clone)]
 pub struct Sensitive<T: Zeroize>(T);
 
 impl<T: Zeroize> Sensitive<T> {

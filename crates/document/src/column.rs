@@ -31,7 +31,7 @@ impl Cell for i64 {
     }
 }
 
-impl Cell for std::rc::Rc<str> {
+impl Cell for std::sync::Arc<str> {
     fn read(reader: &mut Reader<'_>) -> Result<Self, ReadError> {
         Ok(reader.text()?.into())
     }
@@ -65,11 +65,8 @@ pub(crate) fn read_runs<T: Cell>(bytes: &[u8], max: usize) -> Result<Vec<Option<
                 rows.push(Some(T::read(&mut reader)?));
             }
         } else {
-            let (count, value) = if run == 0 {
-                (reader.unsigned()?, None)
-            } else {
-                (run.unsigned_abs(), Some(T::read(&mut reader)?))
-            };
+            let (count, value) =
+                if run == 0 { (reader.unsigned()?, None) } else { (run.unsigned_abs(), Some(T::read(&mut reader)?)) };
             let count = row_count(count, rows.len(), max)?;
             rows.extend(std::iter::repeat_n(value, count));
         }

@@ -1,0 +1,160 @@
+//! The body of a chunk: the raw bytes of its changes in dependency order, made small.
+//!
+//! ```text
+//! body  = form (0 stored, 1 zstd) · inflated length · payload
+//! frame = 0 · count · (length · content)*         any change, without magic, checksum and kind
+//!       | 1 · columns over all changes            changes of one author in a row, see `columnar`
+//! ```
+//!
+//! The second layout leaves out everything that a reader can compute again; the first is for changes that the second
+//! would not give back to the byte. Both have one spelling: a reader writes again what it read and compares. Padding
+//! and sealing are done on these bytes by others.
+
+mod columnar;
+mod compression;
+
+use vereda_base::limits::{MAX_CHANGES_PER_CHUNK, MAX_INFLATED_BYTES};
+
+pub use compression::Compression;
+
+use crate::{
+    anatomy::{ChangeFault, disclose, enclose},
+    varint::{ReadError, Reader, write_length, write_prefixed},
+};
+
+/// Operations in one chunk. A run of a few bytes can stand for tens of thousands of operations, so the inflated length
+/// alone bounds nothing.
+pub const MAX_OPS_PER_CHUNK: usize = 1 << 18;
+
+const LAYOUT_PLAIN: u8 = 0;
+const LAYOUT_COLUMNAR: u8 = 1;
+
+/// Why a body could not be written or was refused. Holds sizes only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Malformed, truncated, or followed by other bytes.
+    #[error("frame malformed: {0}")]
+    Read(#[from] ReadError),
+    /// An unknown form or layout: written by a newer version.
+    #[error("unknown form or layout {found}")]
+    Unknown {
+        /// The byte found.
+        found: u8,
+    },
+    /// No change, or more than a chunk may hold.
+    #[error("{found} changes, allowed are 1 to {MAX_CHANGES_PER_CHUNK}")]
+    Count {
+        /// How many.
+        found: usize,
+    },
+    /// More operations than a chunk may hold.
+    #[error("more than {MAX_OPS_PER_CHUNK} operations")]
+    TooManyOperations,
+    /// More bytes than a chunk may hold when inflated, declared or rebuilt.
+    #[error("{found} bytes inflated, allowed are {MAX_INFLATED_BYTES}")]
+    TooLarge {
+        /// How many were declared or needed.
+        found: usize,
+    },
+    /// The payload does not inflate to exactly the declared length, or is followed by other bytes.
+    #[error("payload does not inflate to the declared {declared} bytes")]
+    Inflate {
+        /// The declared length, in bytes.
+        declared: usize,
+    },
+    /// Not the one spelling of its content.
+    #[error("frame not canonical")]
+    NotCanonical,
+    /// One of the changes is none.
+    #[error("change {index}: {fault}")]
+    Change {
+        /// Position in the frame.
+        index: usize,
+        /// What is wrong with it.
+        fault: ChangeFault,
+    },
+}
+
+/// Writes the body of a chunk from the raw bytes of its changes, in dependency order.
+///
+/// # Errors
+/// [`FrameError::Count`], [`FrameError::TooLarge`] or [`FrameError::TooManyOperations`] where one chunk cannot hold
+/// them (see [`split`]); [`FrameError::Change`] where one is no change.
+pub fn encode<B: AsRef<[u8]>>(changes: &[B], compression: Compression) -> Result<Vec<u8>, FrameError> {
+    let frame = encode_frame(changes)?;
+    if frame.len() > MAX_INFLATED_BYTES {
+        return Err(FrameError::TooLarge { found: frame.len() });
+    }
+    Ok(compression::deflate(&frame, compression))
+}
+
+/// Reads the body of a chunk into the raw bytes of its changes. Never inflates more than is declared, never more than
+/// [`MAX_INFLATED_BYTES`].
+///
+/// # Errors
+/// See [`FrameError`]; whatever is not exactly what [`encode`] writes is refused, except that both forms are read.
+pub fn decode(body: &[u8]) -> Result<Vec<Vec<u8>>, FrameError> {
+    let frame = compression::inflate(body)?;
+    let mut reader = Reader::new(&frame);
+    let changes = match reader.byte()? {
+        LAYOUT_PLAIN => decode_plain(reader)?,
+        LAYOUT_COLUMNAR => columnar::decode(reader)?,
+        found => return Err(FrameError::Unknown { found }),
+    };
+    if encode_frame(&changes)? == frame { Ok(changes) } else { Err(FrameError::NotCanonical) }
+}
+
+/// Splits changes in dependency order into runs that one chunk each can hold. `sizes` are their raw lengths in bytes
+/// and operation counts; returns the length of each run.
+pub fn split(sizes: &[(usize, usize)], max_bytes: usize) -> Vec<usize> {
+    let mut runs = Vec::new();
+    let (mut count, mut bytes, mut operations) = (0usize, 0usize, 0usize);
+    for (size, ops) in sizes {
+        let full = count >= MAX_CHANGES_PER_CHUNK
+            || bytes.saturating_add(*size) > max_bytes
+            || operations.saturating_add(*ops) > MAX_OPS_PER_CHUNK;
+        if count > 0 && full {
+            runs.push(count);
+            (count, bytes, operations) = (0, 0, 0);
+        }
+        count += 1;
+        bytes = bytes.saturating_add(*size);
+        operations = operations.saturating_add(*ops);
+    }
+    if count > 0 {
+        runs.push(count);
+    }
+    runs
+}
+
+fn encode_frame<B: AsRef<[u8]>>(changes: &[B]) -> Result<Vec<u8>, FrameError> {
+    if changes.is_empty() || changes.len() > MAX_CHANGES_PER_CHUNK {
+        return Err(FrameError::Count { found: changes.len() });
+    }
+    if let Some(mut columns) = columnar::encode(changes)? {
+        columns.insert(0, LAYOUT_COLUMNAR);
+        return Ok(columns);
+    }
+    let mut frame = vec![LAYOUT_PLAIN];
+    write_length(&mut frame, changes.len());
+    for (index, change) in changes.iter().enumerate() {
+        let content = disclose(change.as_ref()).map_err(|fault| FrameError::Change { index, fault })?;
+        write_prefixed(&mut frame, content);
+    }
+    Ok(frame)
+}
+
+fn decode_plain(mut reader: Reader<'_>) -> Result<Vec<Vec<u8>>, FrameError> {
+    let found = reader.length()?;
+    if found > MAX_CHANGES_PER_CHUNK {
+        return Err(FrameError::Count { found });
+    }
+    let changes = (0..found).map(|_| Ok(enclose(reader.prefixed()?).0)).collect::<Result<_, FrameError>>()?;
+    reader.finish()?;
+    Ok(changes)
+}
+
+/// Holds the operations of a chunk against the bound.
+pub(crate) const fn check_operations(total: usize) -> Result<(), FrameError> {
+    if total > MAX_OPS_PER_CHUNK { Err(FrameError::TooManyOperations) } else { Ok(()) }
+}

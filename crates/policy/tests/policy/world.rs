@@ -1,0 +1,115 @@
+//! A small world to try operations in: one agency, two teams, four people, a case.
+
+use std::sync::LazyLock;
+
+use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
+use vereda_crypto::{DeviceKey, Key32, Verified, WrapKeyPair, WrapPublicKey, merkle};
+use vereda_policy::{
+    AppendContext, Body, ChainMap, Create, DocumentKind, Draft, Epoch, Grant, Member, Op, OpRefusal, Parent,
+    ParentAuthority, Role, WrapList,
+};
+
+pub const START: Timestamp = Timestamp(1_000_000);
+
+/// A person with one device.
+#[derive(Clone)]
+pub struct Person {
+    pub key: DeviceKey,
+    pub user: ChainId,
+}
+
+impl Person {
+    pub fn device(&self) -> DeviceId {
+        self.key.device_id()
+    }
+}
+
+#[derive(Clone)]
+pub struct World {
+    pub chains: ChainMap,
+    /// Manager of the agency.
+    pub amina: Person,
+    /// Manager of the first team.
+    pub bashir: Person,
+    /// Editor of the first team.
+    pub chipo: Person,
+    /// Editor of the second team.
+    pub dina: Person,
+    pub agency: ChainId,
+    pub first_team: ChainId,
+    pub second_team: ChainId,
+    /// Held by the first team as Manager, begun by Chipo.
+    pub case: ChainId,
+}
+
+impl World {
+    pub fn found() -> Self {
+        let mut chains = ChainMap::new();
+        let [amina, bashir, chipo, dina] = [1, 2, 3, 4].map(|seed| join(&mut chains, seed));
+        let founder = vec![member(amina.user, Role::Manager)];
+        let agency = begin(&mut chains, &amina.key, Create::agency([0; 16], founder, group_epoch()));
+        let members = vec![member(bashir.user, Role::Manager), member(chipo.user, Role::Editor)];
+        let first_team = begin(&mut chains, &amina.key, Create::team([0; 16], agency, members, group_epoch()));
+        let members = vec![member(dina.user, Role::Editor)];
+        let second_team = begin(&mut chains, &amina.key, Create::team([1; 16], agency, members, group_epoch()));
+        let case = begin(&mut chains, &chipo.key, case_of(first_team));
+        Self { chains, amina, bashir, chipo, dina, agency, first_team, second_team, case }
+    }
+
+    /// Drafts, signs and appends; tells the operation.
+    pub fn append(&mut self, key: &DeviceKey, chain: &ChainId, body: Body) -> Result<Verified<Op>, OpRefusal> {
+        let op = self.draft(key, chain, body);
+        self.chains.append(&op, &AppendContext::relay(START))?;
+        Ok(op)
+    }
+
+    pub fn draft(&self, key: &DeviceKey, chain: &ChainId, body: Body) -> Verified<Op> {
+        Draft::new(&self.chains, key.device_id(), None).sign_append(key, chain, body).unwrap()
+    }
+}
+
+pub fn join(chains: &mut ChainMap, seed: u8) -> Person {
+    let key = key(seed);
+    let user = begin(chains, &key, Create::user([seed; 16], wrapping_key(), group_epoch()));
+    Person { key, user }
+}
+
+pub fn begin(chains: &mut ChainMap, key: &DeviceKey, create: Create) -> ChainId {
+    let op = Draft::new(chains, key.device_id(), None).sign_create(key, create).unwrap();
+    chains.append(&op, &AppendContext::relay(START)).unwrap().chain()
+}
+
+pub fn case_of(team: ChainId) -> Create {
+    let parents = vec![Parent { chain: team, authority: ParentAuthority::Full }];
+    Create::document(DocumentKind::Case, [9; 16], parents, vec![member(team, Role::Manager)], document_epoch())
+}
+
+pub fn grant(subject: ChainId, role: Role) -> Body {
+    Body::Grant(Grant { subject, role, expires: None, sealed_purpose: None })
+}
+
+pub fn member(subject: ChainId, role: Role) -> Member {
+    Member { subject, role }
+}
+
+pub fn key(seed: u8) -> DeviceKey {
+    DeviceKey::from_seed(&[seed; 32])
+}
+
+pub fn wrapping_key() -> WrapPublicKey {
+    static KEY: LazyLock<WrapPublicKey> =
+        LazyLock::new(|| WrapKeyPair::from_seed(&Key32::new([7; 32])).public().clone());
+    KEY.clone()
+}
+
+pub fn group_epoch() -> Epoch {
+    Epoch { public_key: Some(wrapping_key()), ..document_epoch() }
+}
+
+pub fn document_epoch() -> Epoch {
+    Epoch { public_key: None, commitment: Digest([5; 32]), wraps: no_wraps(), previous: None }
+}
+
+pub fn no_wraps() -> WrapList {
+    WrapList { root: merkle::root(&[]), count: 0 }
+}

@@ -4,7 +4,7 @@
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use vereda_base::{ChainId, ChunkId, DeviceId, Digest, Incarnation, Link, encode, limits};
 use vereda_crypto::{Context, Signable, Signed, context};
-use vereda_policy::Cite;
+use vereda_policy::{Cite, Content};
 
 /// What a chunk's body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -100,6 +100,28 @@ impl Signable for Header {
 
     fn signer(&self) -> DeviceId {
         self.device
+    }
+}
+
+impl Content for Header {
+    fn suite(&self) -> u8 {
+        self.suite
+    }
+
+    fn document(&self) -> ChainId {
+        self.document
+    }
+
+    fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn cites(&self) -> &[Cite] {
+        &self.cites
     }
 }
 

@@ -217,6 +217,24 @@ pub fn decode_down(frame: &[u8], unpacker: &mut Unpacker) -> Result<Down, FrameE
     Ok(message)
 }
 
+/// Writes a chunk by itself, to be stored: about half of what its canonical header takes.
+pub fn encode_chunk(chunk: &Chunk) -> Vec<u8> {
+    let mut writer = Writer::default();
+    pack_chunk(&mut writer, &mut Memory::default(), chunk);
+    writer.into_bytes()
+}
+
+/// Reads a chunk that [`encode_chunk`] wrote, bit for bit.
+///
+/// # Errors
+/// [`FrameError`].
+pub fn decode_chunk(bytes: &[u8]) -> Result<Chunk, FrameError> {
+    let mut reader = begin(bytes)?;
+    let chunk = unpack_chunk(&mut reader, &mut Memory::default())?;
+    reader.end()?;
+    Ok(chunk)
+}
+
 /// Why bytes are not a frame. Offsets and sizes only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {

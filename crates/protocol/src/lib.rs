@@ -9,7 +9,7 @@ pub mod version;
 
 pub use auth::{Opening, WelcomeFields, auth_message, invite_auth_message, welcome_message};
 pub use chunk::{Chunk, ChunkKind, Header};
-pub use frame::{FrameError, decode_down, decode_up, encode_down, encode_up};
+pub use frame::{FrameError, decode_chunk, decode_down, decode_up, encode_chunk, encode_down, encode_up};
 pub use message::{
     Auth, ChunkOutcome, Credential, DOWN_WINDOW_BYTES, Down, Goodbye, OpOutcome, PolicyEntry, Position, RefusalCode,
     UP_WINDOW_BYTES, Up, VERSION,

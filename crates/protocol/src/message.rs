@@ -11,8 +11,8 @@
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use vereda_base::{ChainId, DeviceId, Incarnation, Link, OpId, Timestamp};
-use vereda_crypto::{MerkleProof, Signature, Signed};
-use vereda_policy::{Op, Receipt, Wrap};
+use vereda_crypto::{Signature, Signed};
+use vereda_policy::{Op, Receipt, Wrap, WrapProof};
 
 use crate::chunk::Chunk;
 
@@ -21,7 +21,7 @@ pub const VERSION: u16 = 1;
 
 /// How many bytes of `Policy`, `Content` and `BackfillPart` frames a relay may send before the first [`Up::Credit`]. A
 /// device gives back what it has stored once that is half of it; other frames cost no credit.
-pub const DOWN_WINDOW_BYTES: u64 = 4 << 20;
+pub const DOWN_WINDOW_BYTES: u64 = 2 << 20;
 /// How many bytes of `PutOp` and `PutChunk` frames a device may send before the first [`Down::Credit`]. A relay gives back
 /// what it has committed once that is half of it; other frames cost no credit.
 pub const UP_WINDOW_BYTES: u64 = 2 << 20;
@@ -271,12 +271,9 @@ pub enum PolicyEntry {
         /// The wrap.
         #[n(2)]
         wrap: Wrap,
-        /// Its place in the list, from 0.
+        /// Its place in the list.
         #[n(3)]
-        index: u32,
-        /// Proof of its place.
-        #[n(4)]
-        proof: MerkleProof,
+        proof: WrapProof,
     },
     /// A document became readable for this device: entries up to `upto` wait to be asked for.
     #[n(2)]

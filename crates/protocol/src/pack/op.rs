@@ -2,8 +2,8 @@
 
 use minicbor::Decoder;
 use vereda_base::{ChainId, DeviceId, OpId, Timestamp, limits};
-use vereda_crypto::{SUITE, Signable, Signature, Signed, context, hash, merkle};
-use vereda_policy::{Op, Receipt, Wrap};
+use vereda_crypto::{MerkleProof, SUITE, Signable, Signature, Signed};
+use vereda_policy::{Op, Receipt, Wrap, WrapProof, op_id_of_bytes};
 
 use super::{Memory, Reader, Writer, cbor};
 use crate::{
@@ -20,8 +20,8 @@ const ENTRY_OP: u8 = 0;
 const ENTRY_WRAP: u8 = 1;
 const ENTRY_VISIBLE: u8 = 2;
 
-/// The longest proof: count, and 64 hashes.
-const MAX_PROOF_BYTES: usize = 2_560;
+/// The longest path: count, and 64 hashes.
+const MAX_PATH_BYTES: usize = 2_560;
 
 /// Writes an operation.
 pub(crate) fn pack_op(writer: &mut Writer, memory: &mut Memory, op: &Signed<Op>) {
@@ -65,13 +65,13 @@ pub(crate) fn pack_entry(writer: &mut Writer, memory: &mut Memory, entry: &Polic
             pack_op(writer, memory, op);
             pack_receipt_of(writer, memory, op, receipt);
         }
-        PolicyEntry::Wrap { chain, op, wrap, index, proof } => {
+        PolicyEntry::Wrap { chain, op, wrap, proof } => {
             writer.byte(ENTRY_WRAP);
             writer.id(&mut memory.table, chain.as_bytes());
             writer.id(&mut memory.table, op.as_bytes());
             pack_wrap(writer, memory, wrap);
-            writer.number(u64::from(*index));
-            writer.bytes(&vereda_base::encode(proof));
+            writer.number(proof.index);
+            writer.bytes(&vereda_base::encode(&proof.path));
         }
         PolicyEntry::Visible { document, upto } => {
             writer.byte(ENTRY_VISIBLE);
@@ -93,8 +93,7 @@ pub(crate) fn unpack_entry(reader: &mut Reader<'_>, memory: &mut Memory) -> Resu
             chain: ChainId(reader.id(&mut memory.table)?),
             op: OpId(reader.id(&mut memory.table)?),
             wrap: unpack_wrap(reader, memory)?,
-            index: u32::try_from(reader.number()?).map_err(|_| reader.malformed())?,
-            proof: unpack_proof(reader)?,
+            proof: WrapProof { index: reader.number()?, path: unpack_path(reader)? },
         }),
         ENTRY_VISIBLE => Ok(PolicyEntry::Visible {
             document: ChainId(reader.id(&mut memory.table)?),
@@ -104,9 +103,9 @@ pub(crate) fn unpack_entry(reader: &mut Reader<'_>, memory: &mut Memory) -> Resu
     }
 }
 
-fn unpack_proof(reader: &mut Reader<'_>) -> Result<merkle::Proof, FrameError> {
-    let bytes = reader.bytes(MAX_PROOF_BYTES)?;
-    vereda_base::decode(bytes, MAX_PROOF_BYTES).map_err(|_| reader.malformed())
+fn unpack_path(reader: &mut Reader<'_>) -> Result<MerkleProof, FrameError> {
+    let bytes = reader.bytes(MAX_PATH_BYTES)?;
+    vereda_base::decode(bytes, MAX_PATH_BYTES).map_err(|_| reader.malformed())
 }
 
 /// Writes a receipt next to its operation.
@@ -162,11 +161,6 @@ fn place(bytes: &[u8]) -> Option<(Option<ChainId>, u64)> {
     decoder.array().ok()??;
     decoder.u8().ok()?;
     Some((decoder.decode().ok()?, decoder.u64().ok()?))
-}
-
-/// The id of an operation, of which the bytes may still be anything.
-fn op_id_of_bytes(bytes: &[u8]) -> OpId {
-    OpId(hash(context::OP_ID, &[bytes]))
 }
 
 fn pack_signed<T>(writer: &mut Writer, memory: &mut Memory, signed: &Signed<T>) {

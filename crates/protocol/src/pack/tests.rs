@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use vereda_base::{ChainId, Digest, Incarnation, Link, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signature, Signed, context, hash, merkle};
-use vereda_policy::{Body, Cite, Grant, Op, Receipt, Role, SUITE, Wrap, WrappedKey};
+use vereda_policy::{Body, Cite, Grant, Op, Receipt, Role, SUITE, Wrap, WrapProof, WrappedKey};
 
 use super::{Packer, Unpacker};
 use crate::{
@@ -78,6 +78,14 @@ fn a_chunk_header_costs_at_most_220_bytes_once_its_device_is_known() {
     assert!(overhead[1] <= 220 && overhead[2] <= 185 && overhead[3] <= 220, "{overhead:?}");
 }
 
+#[test]
+fn a_stored_chunk_reads_back_bit_for_bit_and_costs_at_most_390_bytes() {
+    let chunk = chunk(1, 3, &[Link(id(200))], &[1, 90, 91, 92], 1_000);
+    let bytes = crate::encode_chunk(&chunk);
+    assert!(bytes.len() <= 1_000 + 390, "{}", bytes.len());
+    assert_eq!(crate::decode_chunk(&bytes), Ok(chunk));
+}
+
 fn op(seq: u64, body: Body) -> Signed<Op> {
     let op = Op {
         suite: SUITE,
@@ -119,8 +127,7 @@ fn operations_receipts_and_wraps_travel_and_a_receipt_costs_at_most_80_bytes() {
                 chain: ChainId(id(1)),
                 op: OpId(id(2)),
                 wrap: Wrap { recipient: Digest(id(3)), recipient_epoch: 0, key: WrappedKey::Group(vec![5; 72]) },
-                index: 1,
-                proof: merkle::prove(&[Digest(id(7)), Digest(id(8))], 1).unwrap(),
+                proof: WrapProof { index: 1, path: merkle::prove(&[Digest(id(7)), Digest(id(8))], 1).unwrap() },
             },
             PolicyEntry::Visible { document: ChainId(id(1)), upto: Position(700) },
         ])

@@ -275,7 +275,7 @@ impl ChainState {
 
     fn begin_with(op: &Op, id: OpId, time: Option<Timestamp>) -> Result<Self, ApplyError> {
         let Body::Create(create) = &op.body else { return Err(ApplyError::NotBegun) };
-        let mut state = Self::empty(create, op.device, ChainId(id.0));
+        let mut state = Self::empty(create, op, ChainId(id.0));
         state.members = create
             .members
             .iter()
@@ -293,19 +293,20 @@ impl ChainState {
         Ok(state)
     }
 
-    fn empty(create: &Create, creator: DeviceId, id: ChainId) -> Self {
+    fn empty(create: &Create, op: &Op, id: ChainId) -> Self {
         Self {
             id,
             kind: create.kind,
             document: create.document,
-            creator,
-            ops: Vec::new(),
+            creator: op.device,
+            // Most chains are documents with one to five operations: room for what is sure to come, no more.
+            ops: Vec::with_capacity(1),
             parents: create.parents.clone(),
             members: Vec::new(),
             devices: Vec::new(),
             invites: Vec::new(),
-            epochs: Vec::new(),
-            cited: Vec::new(),
+            epochs: Vec::with_capacity(1),
+            cited: Vec::with_capacity(op.cites.len()),
         }
     }
 

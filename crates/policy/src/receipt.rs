@@ -1,9 +1,11 @@
 //! What a relay's receipt must say (protocol.md §3).
 
+use std::cmp::Ordering;
+
 use vereda_base::{ChainId, DeviceId, OpId, Timestamp};
 use vereda_crypto::Verified;
 
-use crate::{Authorized, ChainState, Op, Receipt, SUITE, id::verified_op_id};
+use crate::{Authorized, ChainState, Op, OpRecord, Receipt, SUITE, id::verified_op_id};
 
 /// A receipt that was checked against its operation and its chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +62,13 @@ pub fn check_receipt(
     if (receipt.op, receipt.chain, receipt.seq) != (id, chain, op.value().seq) {
         return Err(ReceiptRefusal::OtherOp { expected: id, found: receipt.op });
     }
-    let before = |record: &crate::OpRecord| record.time.is_some_and(|time| time > receipt.time);
     let seq = usize::try_from(receipt.seq).unwrap_or(usize::MAX);
-    if state.is_some_and(|state| state.ops().iter().take(seq).any(before)) {
+    let contradicts = |(place, record): (usize, &OpRecord)| match (record.time, place.cmp(&seq)) {
+        (Some(time), Ordering::Less) => time > receipt.time,
+        (Some(time), Ordering::Greater) => time < receipt.time,
+        _ => false,
+    };
+    if state.is_some_and(|state| state.ops().iter().enumerate().any(contradicts)) {
         return Err(ReceiptRefusal::TimeRegress { seq: receipt.seq, found: receipt.time });
     }
     Ok(CheckedReceipt { op: id, time: receipt.time })
@@ -93,8 +99,8 @@ pub enum ReceiptRefusal {
         /// What the receipt names.
         found: OpId,
     },
-    /// Its time is before an earlier receipt's of the chain.
-    #[error("receipt for operation {seq} says {}, before an earlier one of its chain", found.0)]
+    /// Its time is before that of an earlier operation of the chain, or after that of a later one.
+    #[error("receipt for operation {seq} says {}, which is out of order in its chain", found.0)]
     TimeRegress {
         /// The operation's seq.
         seq: u64,

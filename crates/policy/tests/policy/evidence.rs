@@ -3,12 +3,13 @@
 use vereda_base::{Digest, Timestamp, decode, encode};
 use vereda_crypto::{Verified, context};
 use vereda_policy::{
-    AppendContext, Authorized, Chains, Cite, CiteLedger, CiteRegress, ForkProof, Forker, LedgerError, NoFork, Op,
-    OpRefusal, Receipt, ReceiptRefusal, Role, Waiting, Wrap, WrapRefusal, WrappedKey, authorize, check_cites_advance,
-    check_receipt, check_wraps, detect_device_fork, detect_relay_fork, receipt_time, verify_wrap, wrap_list,
+    AppendContext, Authorized, Chains, Cite, CiteLedger, CiteRegress, Draft, ForkProof, Forker, LedgerError, NoFork,
+    Op, OpRefusal, Receipt, ReceiptRefusal, Role, Waiting, Wrap, WrapRefusal, WrappedKey, authorize,
+    check_cites_advance, check_receipt, check_wraps, detect_device_fork, detect_relay_fork, receipt_time, verify_wrap,
+    wrap_list,
 };
 
-use crate::world::{START, World, grant, key};
+use crate::world::{START, World, case_of, grant, key};
 
 const RELAY: u8 = 99;
 
@@ -18,6 +19,15 @@ fn receipt(op: &Authorized<Op>, time: Timestamp) -> Verified<Receipt> {
 
 fn sign(relay: u8, receipt: Receipt) -> Verified<Receipt> {
     Verified::sign(&key(relay), Receipt { relay: key(relay).device_id(), ..receipt }).unwrap()
+}
+
+/// The `Create` of the case, as Chipo made it.
+fn authorized_case(world: &World) -> Authorized<Op> {
+    let mut before = world.chains.clone();
+    before.remove(&world.case);
+    let draft = Draft::new(&before, world.chipo.device(), None);
+    let op = draft.sign_create(&world.chipo.key, case_of(world.first_team)).unwrap();
+    authorize(&before, &op, &AppendContext::unreceipted()).unwrap()
 }
 
 fn granted(world: &World, role: Role) -> Authorized<Op> {
@@ -53,6 +63,15 @@ fn a_receipt_speaks_for_one_operation_of_the_known_relay() {
     let refusal = ReceiptRefusal::TimeRegress { seq: 1, found: early };
     assert_eq!(check(&receipt(&op, early)), Err(refusal));
     assert_eq!(receipt_time(Some(&state), early), START);
+
+    let mut longer = state.as_ref().clone();
+    longer.apply(&op, Some(START)).unwrap();
+    let create = authorized_case(&world);
+    let late = Receipt { chain: world.case, seq: 0, op: create.id(), time: Timestamp(START.0 + 1), ..*good.value() };
+    let refusal = ReceiptRefusal::TimeRegress { seq: 0, found: late.time };
+    assert_eq!(check_receipt(&relay, &sign(RELAY, late), create.verified(), Some(&longer)), Err(refusal));
+    let same = Receipt { time: START, ..late };
+    assert!(check_receipt(&relay, &sign(RELAY, same), create.verified(), Some(&longer)).is_ok());
 }
 
 #[test]
@@ -83,6 +102,9 @@ fn a_device_that_signs_two_operations_after_one_is_convicted() {
     let other = Op { device: world.amina.device(), ..b.value().clone() };
     let by_another = Verified::sign(&world.amina.key, other).unwrap();
     assert_eq!(detect_device_fork(a, &by_another), None);
+    let first = authorized_case(&world);
+    let body = Op { cites: vec![], ..first.value().clone() };
+    assert_eq!(detect_device_fork(first.verified(), &Verified::sign(&world.chipo.key, body).unwrap()), None);
     let forged = ForkProof::Device {
         a: a.signed().clone(),
         b: vereda_crypto::Signed::from_parts(b.bytes().to_vec(), key(3).sign(context::OP_SIGNATURE, b.bytes())),

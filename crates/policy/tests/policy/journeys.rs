@@ -122,12 +122,56 @@ fn a_grant_never_lowers_and_one_that_adds_nothing_leaves_no_trace() {
 }
 
 #[test]
+fn a_grant_that_lasts_longer_counts_and_a_shorter_one_does_not() {
+    let mut world = World::found();
+    let (case, bashir, dina) = (world.case, world.bashir.key.clone(), world.dina.clone());
+    for (after, roles) in [(Some(100), 1), (Some(50), 1), (Some(200), 2), (None, 3), (Some(300), 3)] {
+        let expires = after.map(|after| Timestamp(START.0 + after));
+        let body = Grant { subject: dina.user, role: Role::Reader, expires, sealed_purpose: None };
+        world.append(&bashir, &case, Body::Grant(body)).unwrap();
+        let state = world.chains.chain(&case).unwrap();
+        assert_eq!(state.members().iter().filter(|member| member.subject == dina.user).count(), roles, "{after:?}");
+    }
+}
+
+#[test]
+fn of_several_paths_the_shortest_is_cited() {
+    let mut world = World::found();
+    let (case, bashir, chipo) = (world.case, world.bashir.key.clone(), world.chipo.clone());
+    let cited = |world: &World| -> BTreeSet<ChainId> {
+        let cites = cite_content(&world.chains, &chipo.device(), &case, Role::Editor, None).unwrap();
+        cites.into_iter().map(|cite| cite.chain).collect()
+    };
+    assert_eq!(cited(&world), BTreeSet::from([case, world.first_team, chipo.user]));
+    world.append(&bashir, &case, grant(chipo.user, Role::Reader)).unwrap();
+    assert_eq!(cited(&world), BTreeSet::from([case, world.first_team, chipo.user]));
+    world.append(&bashir, &case, grant(chipo.user, Role::Editor)).unwrap();
+    assert_eq!(cited(&world), BTreeSet::from([case, chipo.user]));
+}
+
+#[test]
+fn a_case_takes_little_memory() {
+    let world = World::found();
+    let state = world.chains.chain(&world.case).unwrap();
+    let lists = [
+        std::mem::size_of_val(state.ops()),
+        std::mem::size_of_val(state.members()),
+        std::mem::size_of_val(state.parents()),
+        std::mem::size_of_val(state.epochs()),
+        std::mem::size_of_val(state.cited()),
+    ];
+    let bytes = size_of::<ChainState>() + lists.iter().sum::<usize>();
+    assert!(bytes <= 1_024, "{bytes}");
+}
+
+#[test]
 fn a_device_that_holds_the_needed_chains_decides_as_the_relay_did() {
     let mut world = World::found();
     let (case, bashir) = (world.case, world.bashir.key.clone());
     let op = world.draft(&bashir, &case, grant(world.second_team, Role::Reader));
     let needed = needed_chains(&world.chains, &case);
-    assert!(!needed.contains(&world.dina.user));
+    let [bashir_user, chipo, amina] = [&world.bashir, &world.chipo, &world.amina].map(|person| person.user);
+    assert_eq!(needed, BTreeSet::from([case, world.first_team, bashir_user, chipo, world.agency, amina]));
     let mut device = ChainMap::new();
     for id in &needed {
         device.insert(world.chains.chain(id).unwrap().as_ref().clone());

@@ -291,6 +291,15 @@ fn members_and_parents_of_a_kind_without_a_place_are_refused() {
     let members = vec![member(world.agency, Role::Reader)];
     let of_agency = create(&world, &world.amina.key, Create::team([6; 16], world.agency, members, group_epoch()));
     check(&world, &world.amina.key, of_agency, wrong(world.agency, agency, team));
+    let mut of_team = create(&world, &world.bashir.key, case_of(world.first_team));
+    of_team.body = Body::Create(Create::team([6; 16], world.first_team, vec![], group_epoch()));
+    check(&world, &world.bashir.key, of_team, wrong(world.first_team, team, team));
+    let of_case = create(&world, &world.chipo.key, case_of(world.first_team));
+    let of_case = with_body(of_case, Body::Create(case_of(world.case)));
+    for context in [RELAY, AppendContext::unreceipted()] {
+        let refusal = wrong(world.case, document, document);
+        check_in(&world.chains, &world.chipo.key, of_case.clone(), &context, refusal);
+    }
     for authority in [ParentAuthority::None, ParentAuthority::RevokeOnly] {
         for (chain, refusal) in [
             (unknown, OpRefusal::UnknownSubject { subject: unknown }),
@@ -314,9 +323,36 @@ fn a_document_gives_nobody_more_than_its_author_has() {
     let op = create(&world, &world.chipo.key, body.clone());
     let (subject, moment) = (world.second_team, Moment::Cited);
     let refusal = OpRefusal::AboveAuthor { subject, role: Role::Manager, found: Role::Editor, moment };
-    check(&world, &world.chipo.key, op, refusal);
-    let op = Verified::sign(&world.bashir.key, create(&world, &world.bashir.key, body)).unwrap();
+    check(&world, &world.chipo.key, op, refusal.clone());
+    let op = Verified::sign(&world.bashir.key, create(&world, &world.bashir.key, body.clone())).unwrap();
     assert!(authorize(&world.chains, &op, &RELAY).is_ok());
+    let own = Parent { chain: world.chipo.user, authority: ParentAuthority::Full };
+    body.parents.push(own);
+    body.parents.sort();
+    let op = create(&world, &world.chipo.key, body.clone());
+    check(&world, &world.chipo.key, op, refusal);
+    body.parents = vec![own];
+    let op = Verified::sign(&world.chipo.key, create(&world, &world.chipo.key, body)).unwrap();
+    assert!(authorize(&world.chains, &op, &RELAY).is_ok());
+}
+
+#[test]
+fn a_document_under_no_full_parent_needs_an_editor_of_one() {
+    let mut world = World::found();
+    let (team, bashir) = (world.first_team, world.bashir.key.clone());
+    world.append(&bashir, &team, grant(world.dina.user, Role::Reader)).unwrap();
+    let parents = vec![Parent { chain: team, authority: ParentAuthority::RevokeOnly }];
+    let body = Create { parents, ..case_of(team) };
+    let head = world.chains.chain(&team).unwrap().head();
+    let mut cites = vec![Cite { chain: team, head }, Cite { chain: world.dina.user, head: OpId(world.dina.user.0) }];
+    cites.sort();
+    let op = create(&world, &world.chipo.key, body.clone());
+    let op = Op { device: world.dina.device(), cites, ..op };
+    let (least, found, moment) = (Role::Editor, Some(Role::Reader), Moment::Cited);
+    let refusal = OpRefusal::NoAuthority { body: BodyCode::CREATE, chain: team, least, found, moment };
+    check(&world, &world.dina.key, op, refusal);
+    let key = world.chipo.key.clone();
+    begin(&mut world.chains, &key, body);
 }
 
 #[test]
@@ -344,7 +380,14 @@ fn an_agency_without_its_founder_is_refused() {
     let op = create(&world, &world.amina.key, Create::agency([7; 16], members, group_epoch()));
     let device = world.dina.device();
     let refusal = OpRefusal::NoFounder { device, moment: Moment::Cited };
-    check(&world, &world.dina.key, Op { device, ..op }, refusal);
+    check(&world, &world.dina.key, Op { device, ..op.clone() }, refusal);
+    // A team that he manages does not make him a founder.
+    let bashir = &world.bashir;
+    let members = vec![member(world.first_team, Role::Manager)];
+    let create = Body::Create(Create::agency([7; 16], members, group_epoch()));
+    let device = bashir.device();
+    let refusal = OpRefusal::NoFounder { device, moment: Moment::Cited };
+    check(&world, &bashir.key, Op { device, cites: good(&world).cites, ..with_body(op, create) }, refusal);
 }
 
 #[test]
@@ -404,6 +447,14 @@ fn an_invite_is_taken_once_in_time_and_by_whoever_holds_its_secret() {
     check(&world, &world.amina.key, stolen, OpRefusal::NotOfUser { user, device, moment });
     let uncited = Op { cites: vec![], ..op(good.clone()) };
     check(&world, by, uncited, OpRefusal::NotOfUser { user, device: dina.device(), moment });
+
+    let (user, device) = (world.second_team, dina.device());
+    let head = world.chains.chain(&user).unwrap().head();
+    let as_team = Body::Accept(Accept::with_key(invite, user, device, &key(50)));
+    let mut as_team = with_body(op(good.clone()), as_team);
+    as_team.cites.push(Cite { chain: user, head });
+    as_team.cites.sort();
+    check(&world, by, as_team, OpRefusal::NotOfUser { user, device, moment });
 
     world.append(by, &team, good).unwrap();
     let again = world.draft(by, &team, accept(invite, &key(50))).into_value();

@@ -30,7 +30,7 @@ pub enum ReadError {
     #[error("a record has record_type, form_versions and fields, and no other key")]
     UnknownKey,
     /// The JSON at a path is not of the field's kind.
-    #[error("{path}: a {expected:?} belongs here")]
+    #[error("{path}: {expected} belongs here")]
     OtherKind {
         /// The answer.
         path: FieldPath,

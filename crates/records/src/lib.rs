@@ -21,6 +21,8 @@ pub mod options;
 pub mod order;
 pub mod path;
 pub mod record;
+pub mod sample;
+pub mod starter;
 pub mod summary;
 pub mod text;
 pub mod validation;

@@ -38,7 +38,7 @@ pub enum Rule {
     #[error("an answer is required")]
     Required,
     /// The value is of another kind than the field.
-    #[error("a {found:?} where a {expected:?} belongs")]
+    #[error("{found} where {} belongs", expected.map_or("nothing", ValueKind::as_str))]
     WrongKind {
         /// The field's kind; none for a field that has no answer.
         expected: Option<ValueKind>,

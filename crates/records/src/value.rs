@@ -101,6 +101,35 @@ pub enum ValueKind {
 
 impl vereda_base::LogSafe for ValueKind {}
 
+impl ValueKind {
+    /// Returns the kind in words, such as `a date range`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "a text",
+            Self::LongText => "a long text",
+            Self::Integer => "a number",
+            Self::Decimal => "a number with a fraction",
+            Self::Boolean => "a yes or no",
+            Self::Date => "a date",
+            Self::DateTime => "a date with time",
+            Self::DateRange => "a date range",
+            Self::Choice => "a choice",
+            Self::Choices => "a list of choices",
+            Self::Tally => "a tally",
+            Self::Location => "a location",
+            Self::Subform => "a list of entries",
+            Self::Attachments => "attachments",
+            Self::Deleted => "nothing",
+        }
+    }
+}
+
+impl std::fmt::Display for ValueKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Value {
     /// Makes a one-line text.
     pub fn text(text: impl Into<String>) -> Self {

@@ -1,5 +1,28 @@
-//! The device's side.
+//! The device's side: what is durable here, what is verified, what waits to be sent.
+//!
+//! [`DeviceMachine`] is the state machine, [`DeviceStore`] what it writes to. Commit before effect: see
+//! [`DeviceMachine::commit`].
 
+pub mod config;
+mod content;
+pub mod documents;
+pub mod effect;
+pub mod explain;
+pub mod machine;
+pub mod outbox;
+mod policy_lane;
+mod sending;
+mod session;
+mod shelf;
 pub mod store;
+pub mod tables;
 
+pub use config::{DeviceConfig, DeviceCredential, DeviceLimits};
+pub use documents::{EnqueueError, Place};
+pub use effect::{Disconnect, Effect, Event, Input, IntentFailure, WakeReason};
+pub use explain::SyncState;
+pub use machine::{Committed, DeviceMachine};
+pub use outbox::{IntentId, OutboxItem};
+pub use shelf::ChainView;
 pub use store::{DeviceStore, MemoryStore, StoreError, Table};
+pub use tables::{QuarantineReason, QuarantinedChunk, StoredWrap};

@@ -1,0 +1,72 @@
+//! What a device machine is told when it is made.
+
+use std::time::Duration;
+
+use vereda_base::{ChainId, DeviceId, Incarnation, OpId, Sensitive};
+use vereda_crypto::DeviceKey;
+
+/// Identity, relay and bounds of one device.
+#[derive(Debug, Clone)]
+pub struct DeviceConfig {
+    /// The device's signing key.
+    pub key: DeviceKey,
+    /// The present incarnation of its store.
+    pub incarnation: Incarnation,
+    /// The user the device belongs to.
+    pub user: ChainId,
+    /// The relay's key, as it came by link or invite. Another key is never spoken to.
+    pub relay: DeviceId,
+    /// Why the relay should listen.
+    pub credential: DeviceCredential,
+    /// Bounds and delays.
+    pub limits: DeviceLimits,
+}
+
+/// Why a relay should listen to a device. Once the relay answered `Welcome` and holds the user's chain, the machine
+/// goes on as [`DeviceCredential::Member`].
+#[derive(Debug, Clone)]
+pub enum DeviceCredential {
+    /// It stands in a user chain the relay knows.
+    Member,
+    /// It founds an agency.
+    Founding(Sensitive<[u8; 32]>),
+    /// It joins by an invite.
+    Invite {
+        /// Chain of the invite.
+        chain: ChainId,
+        /// The `Invite` operation.
+        invite: OpId,
+        /// The invite's one-time key.
+        key: DeviceKey,
+    },
+}
+
+/// Bounds and delays of one device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceLimits {
+    /// Outbox bytes sent and not yet answered.
+    pub window_bytes: u64,
+    /// Bytes the relay may send beyond what was worked off.
+    pub receive_bytes: u64,
+    /// Silence after which the connection is probed.
+    pub keepalive: Duration,
+    /// Silence after a probe, a connection attempt or a first flight after which the connection counts as lost.
+    pub answer: Duration,
+    /// Least delay before a new attempt.
+    pub backoff_floor: Duration,
+    /// Most delay before a new attempt.
+    pub backoff_ceiling: Duration,
+}
+
+impl Default for DeviceLimits {
+    fn default() -> Self {
+        Self {
+            window_bytes: 256 << 10,
+            receive_bytes: 2 << 20,
+            keepalive: Duration::from_secs(30),
+            answer: Duration::from_secs(45),
+            backoff_floor: Duration::from_secs(1),
+            backoff_ceiling: Duration::from_secs(300),
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! The content lane: whether a chunk stands, waits or is set aside.
+
+use vereda_base::{ChainId, Digest, Link, limits};
+use vereda_crypto::{Verified, context, hash};
+use vereda_policy::{
+    Authorized, CiteRegress, ContentRefusal, LedgerError, authorize_content, check_cites_advance,
+};
+use vereda_protocol::{Chunk, Header};
+
+use super::{
+    effect::Event,
+    machine::{DeviceMachine, Halt},
+    store::{DeviceStore, StoreError},
+    tables::{
+        AWAITED, Author, Awaited, CHUNKS, DOCUMENTS, DeviceCites, DocumentRow, LINKS, LinkRow,
+        QUARANTINE, QuarantineReason, QuarantinedChunk, WAITING_CHUNKS, WaitingChunk, load,
+        place_key, read, save,
+    },
+};
+
+/// What a chunk was found to be.
+#[derive(Debug)]
+pub(super) enum Judged {
+    /// It stands and continues what is stored.
+    Stands(Box<Authorized<Header>>),
+    /// A chunk with this link is stored.
+    Known(LinkRow),
+    /// It cannot be judged yet.
+    Waits(Awaited),
+    /// It breaks a rule. With the link of the chunk that contradicts it, if one does.
+    Breaks(QuarantineReason, Option<Link>),
+}
+
+impl DeviceMachine {
+    /// Judges a chunk from outside and does with it what it deserves.
+    pub(super) fn take_chunk(
+        &mut self,
+        chunk: Chunk,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let Ok(header) = chunk.header.clone().verify() else {
+            let document =
+                vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES)
+                    .map_or(ChainId([0; 32]), |header| header.document);
+            return self.quarantine(&chunk, document, QuarantineReason::BadHeader, None, store);
+        };
+        let document = header.value().document;
+        match self.judge(&header, &chunk, &*store)? {
+            Judged::Stands(header) => self.keep_chunk(&header, &chunk, true, store),
+            Judged::Known(row) => self.take_known_chunk(&header, &chunk, row, store),
+            Judged::Waits(awaited) => {
+                let id = chunk.id();
+                let row = WaitingChunk {
+                    awaited,
+                    chunk: vereda_base::encode(&chunk),
+                };
+                save(
+                    store,
+                    WAITING_CHUNKS,
+                    document.as_bytes(),
+                    id.as_bytes(),
+                    &row,
+                )?;
+                Ok(store.put(AWAITED, awaited.bytes(), id.as_bytes(), &[])?)
+            }
+            Judged::Breaks(reason, other) => {
+                self.quarantine(&chunk, document, reason, other, store)
+            }
+        }
+    }
+
+    /// Takes up the chunks that waited for a chain or a chunk.
+    pub(super) fn retry_chunks(
+        &mut self,
+        awaited: &[u8; 32],
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let mut ids = Vec::new();
+        store.scan(AWAITED, Some(awaited), &mut |key, _| {
+            ids.push(key.to_vec());
+            std::ops::ControlFlow::Continue(())
+        })?;
+        for id in ids {
+            store.delete(AWAITED, &id)?;
+            let Some(row) = load::<WaitingChunk>(&*store, WAITING_CHUNKS, &id)? else {
+                continue;
+            };
+            store.delete(WAITING_CHUNKS, &id)?;
+            self.take_chunk(read(WAITING_CHUNKS, &row.chunk)?, store)?;
+        }
+        Ok(())
+    }
+
+    /// Judges a chunk whose header's signature holds.
+    pub(super) fn judge(
+        &self,
+        verified: &Verified<Header>,
+        chunk: &Chunk,
+        store: &dyn DeviceStore,
+    ) -> Result<Judged, StoreError> {
+        let header = verified.value();
+        let hashed = Digest(hash(context::CIPHERTEXT, &[&chunk.ciphertext]));
+        if chunk.ciphertext.len() as u64 != u64::from(header.ciphertext_len)
+            || hashed != header.ciphertext_hash
+        {
+            return Ok(Judged::Breaks(QuarantineReason::BadCiphertext, None));
+        }
+        if !is_well_formed(header) {
+            return Ok(Judged::Breaks(QuarantineReason::BadForm, None));
+        }
+        let link = header.link();
+        if let Some(row) = load::<LinkRow>(store, LINKS, link.as_bytes())? {
+            return Ok(Judged::Known(row));
+        }
+        let document =
+            load::<DocumentRow>(store, DOCUMENTS, header.document.as_bytes())?.unwrap_or_default();
+        let view = self.shelf.view(store);
+        let authorized = authorize_content(&view, verified, None);
+        let judged = match authorized {
+            Err(ContentRefusal::Waiting { chain, .. }) => Judged::Waits(Awaited::Policy(chain)),
+            Err(_) => Judged::Breaks(QuarantineReason::NotAuthorized, None),
+            Ok(authorized) => match self.judge_place(header, &document, store)? {
+                Some(judged) => judged,
+                None => {
+                    match check_cites_advance(&view, document.cites_of(header), &header.cites) {
+                        Err(LedgerError::Waiting(waiting)) => {
+                            Judged::Waits(Awaited::Policy(waiting.chain))
+                        }
+                        Err(LedgerError::Regress(CiteRegress { .. })) => {
+                            Judged::Breaks(QuarantineReason::CiteRegressed, None)
+                        }
+                        Ok(()) => Judged::Stands(Box::new(authorized)),
+                    }
+                }
+            },
+        };
+        view.finish()?;
+        Ok(judged)
+    }
+
+    /// Judges whether a chunk continues its author's sequence and builds on what is stored; `None` if so.
+    fn judge_place(
+        &self,
+        header: &Header,
+        document: &DocumentRow,
+        store: &dyn DeviceStore,
+    ) -> Result<Option<Judged>, StoreError> {
+        let author = document.author(header);
+        let next_seq = author.map_or(0, |author| author.next_seq);
+        if author.is_some_and(|author| author.forked) {
+            return Ok(Some(Judged::Breaks(
+                QuarantineReason::Fork,
+                author.map(|author| author.last),
+            )));
+        }
+        if header.seq < next_seq {
+            let other = find_at_place(store, header)?;
+            return Ok(Some(Judged::Breaks(QuarantineReason::Fork, other)));
+        }
+        if header.seq > next_seq {
+            // Without its predecessor it cannot be awaited: only the first of an incarnation may lack one.
+            let awaited = header.prev.map(|prev| Judged::Waits(Awaited::Chunk(prev)));
+            return Ok(Some(
+                awaited.unwrap_or(Judged::Breaks(QuarantineReason::NotContiguous, None)),
+            ));
+        }
+        if header.seq > 0 && header.prev != author.map(|author| author.last) {
+            return Ok(Some(Judged::Breaks(
+                QuarantineReason::NotContiguous,
+                author.map(|author| author.last),
+            )));
+        }
+        for link in header.deps.iter().chain(&header.prev) {
+            match load::<LinkRow>(store, LINKS, link.as_bytes())? {
+                None => return Ok(Some(Judged::Waits(Awaited::Chunk(*link)))),
+                Some(row) if row.document != header.document => {
+                    return Ok(Some(Judged::Breaks(QuarantineReason::BadForm, None)));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stores a chunk that stands, with everything that follows from it.
+    pub(super) fn keep_chunk(
+        &mut self,
+        header: &Authorized<Header>,
+        chunk: &Chunk,
+        at_relay: bool,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let header = header.value();
+        let (document, link) = (header.document, header.link());
+        let mut row =
+            load::<DocumentRow>(&*store, DOCUMENTS, document.as_bytes())?.unwrap_or_default();
+        let position = row.count;
+        row.append(header, link);
+        store.put(
+            CHUNKS,
+            document.as_bytes(),
+            &place_key(&document, position),
+            &vereda_base::encode(chunk),
+        )?;
+        let place = LinkRow {
+            document,
+            position,
+            epoch: header.epoch,
+            at_relay,
+        };
+        save(store, LINKS, document.as_bytes(), link.as_bytes(), &place)?;
+        save(store, DOCUMENTS, &[], document.as_bytes(), &row)?;
+        self.woken.insert(link.0);
+        if at_relay {
+            self.tell(Event::ChunksStored { document });
+        }
+        Ok(())
+    }
+
+    /// Works off a chunk that is stored already: the relay has it, perhaps sealed again under a newer epoch.
+    fn take_known_chunk(
+        &mut self,
+        header: &Verified<Header>,
+        chunk: &Chunk,
+        row: LinkRow,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let (document, link) = (header.value().document, header.value().link());
+        let mut row = row;
+        if header.value().epoch > row.epoch {
+            let view = self.shelf.view(&*store);
+            let authorized = authorize_content(&view, header, None).is_ok();
+            view.finish()?;
+            if authorized {
+                row.epoch = header.value().epoch;
+                let key = place_key(&document, row.position);
+                store.put(
+                    CHUNKS,
+                    document.as_bytes(),
+                    &key,
+                    &vereda_base::encode(chunk),
+                )?;
+                save(store, LINKS, document.as_bytes(), link.as_bytes(), &row)?;
+                self.tell(Event::ChunksStored { document });
+            }
+        }
+        self.acknowledge(link, row, store)
+    }
+
+    fn quarantine(
+        &mut self,
+        chunk: &Chunk,
+        document: ChainId,
+        reason: QuarantineReason,
+        other: Option<Link>,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let other = match other {
+            Some(link) => load_by_link(&*store, &link)?.map(|chunk| vereda_base::encode(&chunk)),
+            None => None,
+        };
+        let id = chunk.id();
+        let row = QuarantinedChunk {
+            reason,
+            chunk: vereda_base::encode(chunk),
+            other,
+        };
+        save(store, QUARANTINE, document.as_bytes(), id.as_bytes(), &row)?;
+        if reason == QuarantineReason::Fork {
+            self.note_fork(chunk, store)?;
+        }
+        self.tell(Event::Quarantined {
+            chunk: id,
+            document,
+        });
+        Ok(())
+    }
+
+    /// Takes nothing more of an incarnation that made two chunks for one place.
+    fn note_fork(&mut self, chunk: &Chunk, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let Ok(header) = chunk.header.clone().verify() else {
+            return Ok(());
+        };
+        let document = header.value().document;
+        let Some(mut row) = load::<DocumentRow>(&*store, DOCUMENTS, document.as_bytes())? else {
+            return Ok(());
+        };
+        if let Some(author) = row.author_mut(header.value()) {
+            author.forked = true;
+            save(store, DOCUMENTS, &[], document.as_bytes(), &row)?;
+        }
+        Ok(())
+    }
+
+    /// Sets a stored chunk aside as evidence, because the application found its content hostile. Its place among the
+    /// document's chunks stays, so that positions and sequences hold.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn quarantine_content(
+        &mut self,
+        store: &mut dyn DeviceStore,
+        link: &Link,
+    ) -> Result<(), StoreError> {
+        let Some(chunk) = load_by_link(&*store, link)? else {
+            return Ok(());
+        };
+        let Some(row) = load::<LinkRow>(&*store, LINKS, link.as_bytes())? else {
+            return Ok(());
+        };
+        let kept = QuarantinedChunk {
+            reason: QuarantineReason::BadContent,
+            chunk: vereda_base::encode(&chunk),
+            other: None,
+        };
+        let id = chunk.id();
+        save(
+            store,
+            QUARANTINE,
+            row.document.as_bytes(),
+            id.as_bytes(),
+            &kept,
+        )?;
+        self.tell(Event::Quarantined {
+            chunk: id,
+            document: row.document,
+        });
+        Ok(())
+    }
+}
+
+impl DocumentRow {
+    /// Finds the incarnation that made a chunk.
+    pub(super) fn author(&self, header: &Header) -> Option<&Author> {
+        self.authors.iter().find(|author| {
+            (author.device, author.incarnation) == (header.device, header.incarnation)
+        })
+    }
+
+    fn author_mut(&mut self, header: &Header) -> Option<&mut Author> {
+        let of = |author: &&mut Author| {
+            (author.device, author.incarnation) == (header.device, header.incarnation)
+        };
+        self.authors.iter_mut().find(of)
+    }
+
+    fn cites_of(&self, header: &Header) -> &[vereda_policy::Cite] {
+        self.cited
+            .iter()
+            .find(|cited| cited.device == header.device)
+            .map_or(&[], |cited| &cited.cites)
+    }
+
+    /// Takes a chunk in as the document's newest.
+    fn append(&mut self, header: &Header, link: Link) {
+        let position = self.count;
+        self.count += 1;
+        self.heads.retain(|head| !header.deps.contains(head));
+        if let Err(place) = self.heads.binary_search(&link) {
+            self.heads.insert(place, link);
+        }
+        match self.author_mut(header) {
+            Some(author) => {
+                author.next_seq = header.seq.saturating_add(1);
+                author.last = link;
+                author.position = position;
+            }
+            None => self.authors.push(Author {
+                device: header.device,
+                incarnation: header.incarnation,
+                next_seq: header.seq.saturating_add(1),
+                last: link,
+                position,
+                forked: false,
+            }),
+        }
+        self.note_cites(header);
+    }
+
+    fn note_cites(&mut self, header: &Header) {
+        let index = match self
+            .cited
+            .iter()
+            .position(|cited| cited.device == header.device)
+        {
+            Some(index) => index,
+            None => {
+                self.cited.push(DeviceCites {
+                    device: header.device,
+                    cites: Vec::new(),
+                });
+                self.cited.len() - 1
+            }
+        };
+        let Some(known) = self.cited.get_mut(index) else {
+            return;
+        };
+        for cite in &header.cites {
+            match known
+                .cites
+                .iter_mut()
+                .find(|known| known.chain == cite.chain)
+            {
+                Some(known) => known.head = cite.head,
+                None => known.cites.push(*cite),
+            }
+        }
+    }
+}
+
+/// Reads a chunk by its local position.
+pub(super) fn load_chunk(
+    store: &dyn DeviceStore,
+    document: &ChainId,
+    position: u64,
+) -> Result<Option<Chunk>, StoreError> {
+    load(store, CHUNKS, &place_key(document, position))
+}
+
+/// Reads a chunk by its link.
+pub(super) fn load_by_link(
+    store: &dyn DeviceStore,
+    link: &Link,
+) -> Result<Option<Chunk>, StoreError> {
+    match load::<LinkRow>(store, LINKS, link.as_bytes())? {
+        Some(row) => load_chunk(store, &row.document, row.position),
+        None => Ok(None),
+    }
+}
+
+/// Finds the stored chunk at a header's place. Looks through the whole document: only forks ask for it.
+fn find_at_place(store: &dyn DeviceStore, header: &Header) -> Result<Option<Link>, StoreError> {
+    let mut found = None;
+    store.scan(CHUNKS, Some(header.document.as_bytes()), &mut |_, value| {
+        let stored = read::<Chunk>(CHUNKS, value).ok();
+        let stored = stored.and_then(|chunk| {
+            vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES).ok()
+        });
+        let place = |header: &Header| (header.device, header.incarnation, header.seq);
+        match stored.filter(|stored| place(stored) == place(header)) {
+            Some(stored) => {
+                found = Some(stored.link());
+                std::ops::ControlFlow::Break(())
+            }
+            None => std::ops::ControlFlow::Continue(()),
+        }
+    })?;
+    Ok(found)
+}
+
+fn is_well_formed(header: &Header) -> bool {
+    let count = header.change_count as usize;
+    header.suite == vereda_policy::SUITE
+        && header.deps.len() <= limits::MAX_DEPS
+        && header.deps.is_sorted_by(|a, b| a < b)
+        && (1..=limits::MAX_CHANGES_PER_CHUNK).contains(&count)
+        && header.first_change >= 1
+        && header
+            .first_change
+            .checked_add(u64::from(header.change_count))
+            .is_some()
+        && header.ciphertext_len as usize <= limits::MAX_CIPHERTEXT_BYTES
+        && (header.seq == 0 || header.prev.is_some())
+}

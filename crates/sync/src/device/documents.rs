@@ -1,0 +1,408 @@
+//! What the application asks and adds, within the transaction that is open.
+
+use std::ops::ControlFlow;
+
+use vereda_base::{ChainId, Incarnation, Link, OpId};
+use vereda_crypto::{Verified, VerifyError};
+use vereda_policy::{
+    AppendContext, Body, ChainKind, Cite, ContentRefusal, Op, OpRefusal, Role, Wrap, WrapRefusal,
+    authorize, check_wraps, cite_content, may_read,
+};
+use vereda_protocol::Chunk;
+
+use super::{
+    content::{Judged, load_chunk},
+    machine::{DeviceMachine, Halt},
+    outbox::{IntentId, OutboxItem},
+    policy_lane,
+    sending::Queued,
+    shelf,
+    store::{DeviceStore, StoreError},
+    tables::{
+        DOCUMENTS, DocumentRow, LINKS, LinkRow, OPS, OUTBOX, OpRow, QUARANTINE, QuarantineReason,
+        QuarantinedChunk, StoredWrap, load, load_all, place_key, save,
+    },
+};
+
+/// Where a device's next chunk of a document stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The present incarnation.
+    pub incarnation: Incarnation,
+    /// Its next seq.
+    pub seq: u64,
+    /// The chunk before; at seq 0 the last one known of an earlier incarnation.
+    pub prev: Option<Link>,
+}
+
+impl DeviceMachine {
+    /// Adds an operation that was signed offline, a `Create`: to what is known here, and to the outbox.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; the transaction is to be rolled back where the store failed, and is unchanged otherwise.
+    pub fn enqueue_op(
+        &mut self,
+        store: &mut dyn DeviceStore,
+        op: &Verified<Op>,
+        wraps: Vec<Wrap>,
+    ) -> Result<OpId, EnqueueError> {
+        let Body::Create(create) = &op.value().body else {
+            return Err(EnqueueError::NotCreate);
+        };
+        check_wraps(&create.epoch.wraps, &wraps)?;
+        let view = self.shelf.view(&*store);
+        let authorized = authorize(&view, op, &AppendContext::unreceipted());
+        self.noting(view.finish())?;
+        let authorized = authorized?;
+        let (id, chain) = (authorized.id(), authorized.chain());
+        let row = OpRow {
+            op: op.signed().clone(),
+            receipt: None,
+        };
+        let item = OutboxItem::Op {
+            op: op.signed().clone(),
+            wraps,
+        };
+        let done = self.shelf.apply(&*store, &authorized, None);
+        let done =
+            done.and_then(|()| save(store, OPS, chain.as_bytes(), &place_key(&chain, 0), &row));
+        let done = done.and_then(|()| self.note_chain(chain, store));
+        let done =
+            done.and_then(|()| self.enqueue(store, &chain, &item, Queued::Op { chain, op: id }));
+        self.noting(done)?;
+        self.after_enqueue(store);
+        Ok(id)
+    }
+
+    /// Adds what shall be done to a chain to the outbox: it is signed once the relay is reached, and ends as
+    /// [`super::Event::IntentDone`] or [`super::Event::IntentFailed`].
+    ///
+    /// # Errors
+    /// [`EnqueueError`] as for [`Self::enqueue_op`].
+    pub fn enqueue_intent(
+        &mut self,
+        store: &mut dyn DeviceStore,
+        chain: ChainId,
+        body: Body,
+        wraps: Vec<Wrap>,
+    ) -> Result<IntentId, EnqueueError> {
+        match &body {
+            Body::Create(_) => return Err(EnqueueError::Create),
+            Body::Repair(repair) => {
+                check_wraps(&repair.wraps, &wraps)?;
+            }
+            _ => {}
+        }
+        let id = match self.cache(&*store) {
+            Ok(cache) => {
+                cache.meta.next_intent += 1;
+                IntentId(cache.meta.next_intent)
+            }
+            Err(error) => return self.noting(Err(error)),
+        };
+        let item = OutboxItem::Intent {
+            id,
+            chain,
+            body,
+            wraps,
+            signed: None,
+        };
+        let done = self.enqueue(store, &chain, &item, Queued::Intent { chain, id });
+        self.noting(done)?;
+        self.after_enqueue(store);
+        Ok(id)
+    }
+
+    /// Adds a chunk that this device sealed: to the document's chunks, and to the outbox. It must stand by everything
+    /// that other devices will check.
+    ///
+    /// # Errors
+    /// [`EnqueueError`] as for [`Self::enqueue_op`].
+    pub fn enqueue_chunk(
+        &mut self,
+        store: &mut dyn DeviceStore,
+        chunk: &Chunk,
+    ) -> Result<Link, EnqueueError> {
+        let header = chunk.header.clone().verify()?;
+        let ours = (self.device, self.config.incarnation);
+        if (header.value().device, header.value().incarnation) != ours {
+            return Err(EnqueueError::NotOurs);
+        }
+        let judged = self.judge(&header, chunk, &*store);
+        let authorized = match self.noting(judged)? {
+            Judged::Stands(authorized) => authorized,
+            Judged::Known(_) => return Err(EnqueueError::Known),
+            Judged::Waits(_) => return Err(EnqueueError::Incomplete),
+            Judged::Breaks(reason, _) => return Err(EnqueueError::Breaks(reason)),
+        };
+        let link = header.value().link();
+        let done = match self.keep_chunk(&authorized, chunk, false, store) {
+            Ok(()) => Ok(()),
+            Err(Halt::Store(error)) => Err(error),
+            Err(Halt::Violation) => Ok(()),
+        };
+        let item = OutboxItem::Chunk { link };
+        let done = done.and_then(|()| {
+            self.cache(&*store)?.meta.sealed += 1;
+            self.enqueue(
+                store,
+                &header.value().document,
+                &item,
+                Queued::Chunk { link },
+            )
+        });
+        self.noting(done)?;
+        self.after_enqueue(store);
+        Ok(link)
+    }
+
+    /// Lists the documents that this device may read, in the order in which they became known.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause; so for all that follow.
+    pub fn documents(&self, store: &dyn DeviceStore) -> Result<Vec<ChainId>, StoreError> {
+        let view = self.shelf.view(store);
+        let mut documents = shelf::list(store, ChainKind::Document)?;
+        documents.retain(|document| may_read(&view, &self.device, document, None));
+        view.finish()?;
+        Ok(documents)
+    }
+
+    /// Lists the chains of a kind that are known.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn list_chains(
+        &self,
+        store: &dyn DeviceStore,
+        kind: ChainKind,
+    ) -> Result<Vec<ChainId>, StoreError> {
+        shelf::list(store, kind)
+    }
+
+    /// Tells the document's chunk heads, sorted: what a chunk that takes in everything stored builds on.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn heads(
+        &self,
+        store: &dyn DeviceStore,
+        document: &ChainId,
+    ) -> Result<Vec<Link>, StoreError> {
+        Ok(load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?
+            .unwrap_or_default()
+            .heads)
+    }
+
+    /// Tells where this device's next chunk of a document stands.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn next_place(
+        &self,
+        store: &dyn DeviceStore,
+        document: &ChainId,
+    ) -> Result<Place, StoreError> {
+        let row = load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?.unwrap_or_default();
+        let own = || {
+            row.authors
+                .iter()
+                .filter(|author| author.device == self.device)
+        };
+        let incarnation = self.config.incarnation;
+        Ok(
+            match own().find(|author| author.incarnation == incarnation) {
+                Some(author) => Place {
+                    incarnation,
+                    seq: author.next_seq,
+                    prev: Some(author.last),
+                },
+                None => {
+                    let prev = own()
+                        .max_by_key(|author| author.position)
+                        .map(|author| author.last);
+                    Place {
+                        incarnation,
+                        seq: 0,
+                        prev,
+                    }
+                }
+            },
+        )
+    }
+
+    /// Finds the policy heads that this device's next chunk of a document cites; `None` where it may not write.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn cites(
+        &self,
+        store: &dyn DeviceStore,
+        document: &ChainId,
+    ) -> Result<Option<Vec<Cite>>, StoreError> {
+        let view = self.shelf.view(store);
+        let cites = cite_content(&view, &self.device, document, Role::Editor, None);
+        view.finish()?;
+        Ok(cites)
+    }
+
+    /// Counts a document's stored chunks; also the local position that the next one gets.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn chunk_count(
+        &self,
+        store: &dyn DeviceStore,
+        document: &ChainId,
+    ) -> Result<u64, StoreError> {
+        Ok(load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?
+            .unwrap_or_default()
+            .count)
+    }
+
+    /// Shows a document's chunks from a local position on, in an order in which each follows what it builds on. They
+    /// were verified, and found to stand, before they were stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn chunks_since(
+        &self,
+        store: &dyn DeviceStore,
+        document: &ChainId,
+        position: u64,
+        each: &mut dyn FnMut(u64, Chunk) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        for position in position.. {
+            let Some(chunk) = load_chunk(store, document, position)? else {
+                break;
+            };
+            if each(position, chunk).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds a chunk by its link, with its local position and whether the relay holds it.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn find_chunk(
+        &self,
+        store: &dyn DeviceStore,
+        link: &Link,
+    ) -> Result<Option<(u64, bool, Chunk)>, StoreError> {
+        let Some(row) = load::<LinkRow>(store, LINKS, link.as_bytes())? else {
+            return Ok(None);
+        };
+        Ok(load_chunk(store, &row.document, row.position)?
+            .map(|chunk| (row.position, row.at_relay, chunk)))
+    }
+
+    /// Lists the wraps stored for a chain, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn wraps(
+        &self,
+        store: &dyn DeviceStore,
+        chain: &ChainId,
+    ) -> Result<Vec<StoredWrap>, StoreError> {
+        policy_lane::wraps(store, chain)
+    }
+
+    /// Lists a document's chunks that are set aside, with their evidence.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn quarantined(
+        &self,
+        store: &dyn DeviceStore,
+        document: &ChainId,
+    ) -> Result<Vec<QuarantinedChunk>, StoreError> {
+        Ok(load_all(store, QUARANTINE, Some(document.as_bytes()))?
+            .into_iter()
+            .map(|(_, row)| row)
+            .collect())
+    }
+
+    /// Lists the outbox, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn outbox(&self, store: &dyn DeviceStore) -> Result<Vec<OutboxItem>, StoreError> {
+        Ok(load_all(store, OUTBOX, None)?
+            .into_iter()
+            .map(|(_, item)| item)
+            .collect())
+    }
+
+    fn enqueue(
+        &mut self,
+        store: &mut dyn DeviceStore,
+        group: &ChainId,
+        item: &OutboxItem,
+        queued: Queued,
+    ) -> Result<(), StoreError> {
+        self.touch();
+        let cache = self.cache(&*store)?;
+        cache.meta.next_outbox += 1;
+        let place = cache.meta.next_outbox;
+        cache.queue.insert(place, queued);
+        save(store, OUTBOX, group.as_bytes(), &place.to_be_bytes(), item)
+    }
+
+    /// Sends at once what may be sent, and takes up what waited for the new item.
+    fn after_enqueue(&mut self, store: &mut dyn DeviceStore) {
+        let done = self.work_woken(store).and_then(|()| self.pump(store));
+        self.settle(done);
+    }
+
+    /// Remembers a failure of the store: the transaction cannot be committed any more.
+    fn noting<T>(&mut self, done: Result<T, StoreError>) -> Result<T, EnqueueError> {
+        done.map_err(|error| {
+            self.fail(&error);
+            error.into()
+        })
+    }
+}
+
+/// Why something was not taken into the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnqueueError {
+    /// The store failed: the transaction is to be rolled back.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Only a `Create` is complete without the relay.
+    #[error(
+        "only the first operation of a chain can be signed without the relay: others are intents"
+    )]
+    NotCreate,
+    /// A `Create` is signed at once.
+    #[error("the first operation of a chain is no intent")]
+    Create,
+    /// Policy does not allow the operation.
+    #[error(transparent)]
+    Op(#[from] OpRefusal),
+    /// The wraps are not those of the operation's list.
+    #[error(transparent)]
+    Wraps(#[from] WrapRefusal),
+    /// The chunk's header does not verify.
+    #[error(transparent)]
+    Header(#[from] VerifyError),
+    /// The chunk is of another device or incarnation.
+    #[error("the chunk is of another device or incarnation")]
+    NotOurs,
+    /// There is a chunk with this link.
+    #[error("the chunk is stored already")]
+    Known,
+    /// It relies on policy or chunks that are not here.
+    #[error("the chunk relies on what is not here")]
+    Incomplete,
+    /// It breaks a rule that others will check.
+    #[error("the chunk would be set aside by others: {0}")]
+    Breaks(QuarantineReason),
+    /// Policy does not allow the chunk.
+    #[error(transparent)]
+    Content(#[from] ContentRefusal),
+}

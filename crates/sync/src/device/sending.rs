@@ -1,0 +1,536 @@
+//! The outbox at work: what is sent when, and what the answers do.
+
+use vereda_base::{ChainId, Link, OpId};
+use vereda_crypto::Signed;
+use vereda_policy::{
+    AppendContext, Chains, Draft, DraftError, Op, OpRefusal, Receipt, authorize, op_id_of_bytes,
+};
+use vereda_protocol::{Chunk, ChunkOutcome, OpOutcome, RefusalCode, Up};
+
+use super::{
+    content::load_chunk,
+    effect::{Event, IntentFailure},
+    machine::{DeviceMachine, Halt},
+    outbox::{IntentId, OutboxItem},
+    session::Phase,
+    store::{DeviceStore, StoreError},
+    tables::{LINKS, LinkRow, OUTBOX, REFUSED, RefusedRow, load, save},
+};
+
+/// An item of the outbox, as much of it as is kept in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queued {
+    Op { chain: ChainId, op: OpId },
+    Intent { chain: ChainId, id: IntentId },
+    Chunk { link: Link },
+}
+
+impl Queued {
+    /// Reads an item's place and kind.
+    pub(super) fn of(key: &[u8], item: &OutboxItem) -> Option<(u64, Self)> {
+        let place = u64::from_be_bytes(key.try_into().ok()?);
+        let queued = match item {
+            OutboxItem::Op { op, .. } => {
+                let id = op_id_of_bytes(op.bytes());
+                // Only a `Create` is signed offline: its id is its chain's.
+                Self::Op {
+                    chain: ChainId(id.0),
+                    op: id,
+                }
+            }
+            OutboxItem::Intent { id, chain, .. } => Self::Intent {
+                chain: *chain,
+                id: *id,
+            },
+            OutboxItem::Chunk { link } => Self::Chunk { link: *link },
+        };
+        Some((place, queued))
+    }
+}
+
+/// An item that was sent in this session and not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct InFlight {
+    bytes: u64,
+    /// Names the answer, for operations.
+    request: Option<u64>,
+}
+
+/// What signing an intent came to.
+enum Signing {
+    Ready(Box<Signed<Op>>),
+    /// Something must arrive first.
+    NotYet,
+    /// It stands in the chain already.
+    Done(OpId),
+    Failed(IntentFailure),
+}
+
+impl DeviceMachine {
+    /// Sends as much of the outbox as the window takes, in order.
+    pub(super) fn pump(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let mut after = None;
+        loop {
+            let window = self.config.limits.window_bytes;
+            if self
+                .session()
+                .is_none_or(|session| session.in_flight_bytes >= window)
+            {
+                return Ok(());
+            }
+            let from = after.map_or(0, |after: u64| after.saturating_add(1));
+            let next = self
+                .cache(store)?
+                .queue
+                .range(from..)
+                .next()
+                .map(|(place, queued)| (*place, *queued));
+            let Some((place, queued)) = next else {
+                return Ok(());
+            };
+            after = Some(place);
+            if self
+                .session()
+                .is_some_and(|session| session.in_flight.contains_key(&place))
+            {
+                // What follows an intent waits for its answer.
+                if matches!(queued, Queued::Intent { .. }) {
+                    return Ok(());
+                }
+                continue;
+            }
+            if !self.send_item(place, queued, store)? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Works off the answer to an operation.
+    pub(super) fn take_op_result(
+        &mut self,
+        request: u64,
+        outcome: OpOutcome,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let Some(session) = self.session() else {
+            return Ok(());
+        };
+        let found = session
+            .in_flight
+            .iter()
+            .find(|(_, flight)| flight.request == Some(request));
+        // Answered already: the operation came back in the policy lane first.
+        let Some(place) = found.map(|(place, _)| *place) else {
+            return Ok(());
+        };
+        self.landed(place);
+        let Some(item) = load::<OutboxItem>(store, OUTBOX, &place.to_be_bytes())? else {
+            return Ok(());
+        };
+        match (item, outcome) {
+            (
+                OutboxItem::Op { op, .. }
+                | OutboxItem::Intent {
+                    signed: Some(op), ..
+                },
+                OpOutcome::Appended(receipt),
+            ) => {
+                self.take_appended(place, op, receipt, store)?;
+            }
+            (
+                OutboxItem::Intent {
+                    id,
+                    chain,
+                    body,
+                    wraps,
+                    ..
+                },
+                OpOutcome::HeadMoved(_),
+            ) => {
+                // Signed anew once the chain's news are here; until then the same bytes would fail again.
+                let unsigned = OutboxItem::Intent {
+                    id,
+                    chain,
+                    body,
+                    wraps,
+                    signed: None,
+                };
+                save(
+                    store,
+                    OUTBOX,
+                    chain.as_bytes(),
+                    &place.to_be_bytes(),
+                    &unsigned,
+                )?;
+            }
+            (OutboxItem::Intent { id, .. }, OpOutcome::Refused(code)) => {
+                self.remove(place, store)?;
+                self.tell(Event::IntentFailed {
+                    id,
+                    reason: IntentFailure::Refused(code),
+                });
+            }
+            (OutboxItem::Op { op, .. }, OpOutcome::HeadMoved(_)) => {
+                self.refuse_op(place, &op, RefusalCode::NotContiguous, store)?;
+            }
+            (OutboxItem::Op { op, .. }, OpOutcome::Refused(code)) => {
+                self.refuse_op(place, &op, code, store)?
+            }
+            _ => return Err(Halt::Violation),
+        }
+        self.pump(store)
+    }
+
+    /// Works off the answer to a chunk.
+    pub(super) fn take_chunk_result(
+        &mut self,
+        link: Link,
+        outcome: ChunkOutcome,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let Some(row) = load::<LinkRow>(store, LINKS, link.as_bytes())? else {
+            return Err(Halt::Violation);
+        };
+        let document = row.document;
+        match outcome {
+            ChunkOutcome::Durable => self.acknowledge(link, row, store)?,
+            ChunkOutcome::Refused(code) => {
+                self.remove_chunk(link, store)?;
+                let refused = RefusedRow {
+                    code: Some(code),
+                    is_op: false,
+                };
+                save(
+                    store,
+                    REFUSED,
+                    document.as_bytes(),
+                    link.as_bytes(),
+                    &refused,
+                )?;
+                self.tell(Event::ChunkRefused {
+                    link,
+                    document,
+                    code,
+                });
+                if code == RefusalCode::Fork {
+                    // Another store of this device made other chunks: this one is a copy, or was restored from one.
+                    let sealed = self.cache(store)?.meta.sealed;
+                    self.tell(Event::StoreRestored {
+                        held: sealed,
+                        sealed,
+                    });
+                    self.disconnect(super::effect::Disconnect::StoreRestored);
+                    return Ok(());
+                }
+            }
+            ChunkOutcome::InReview => {
+                self.remove_chunk(link, store)?;
+                let refused = RefusedRow {
+                    code: None,
+                    is_op: false,
+                };
+                save(
+                    store,
+                    REFUSED,
+                    document.as_bytes(),
+                    link.as_bytes(),
+                    &refused,
+                )?;
+                self.tell(Event::ChunkInReview { link, document });
+            }
+        }
+        self.pump(store)
+    }
+
+    /// Notes that the relay holds a chunk, and takes it out of the outbox.
+    pub(super) fn acknowledge(
+        &mut self,
+        link: Link,
+        row: LinkRow,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        if row.at_relay {
+            return Ok(());
+        }
+        let document = row.document;
+        save(
+            store,
+            LINKS,
+            document.as_bytes(),
+            link.as_bytes(),
+            &LinkRow {
+                at_relay: true,
+                ..row
+            },
+        )?;
+        self.remove_chunk(link, store)?;
+        self.tell(Event::Acknowledged { link, document });
+        Ok(())
+    }
+
+    /// Takes an operation that stands in its chain out of the outbox, however that became known.
+    pub(super) fn take_standing(
+        &mut self,
+        id: OpId,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let found = self
+            .cache(store)?
+            .queue
+            .iter()
+            .find_map(|(place, queued)| match queued {
+                Queued::Op { op, .. } if *op == id => Some((*place, None)),
+                _ => None,
+            });
+        let found = match found {
+            None => self.find_intent(&id, store)?,
+            found => found,
+        };
+        let Some((place, intent)) = found else {
+            return Ok(());
+        };
+        self.landed(place);
+        self.remove(place, store)?;
+        match intent {
+            Some(id_of_intent) => self.tell(Event::IntentDone {
+                id: id_of_intent,
+                op: id,
+            }),
+            None => self.tell(Event::OpDone { op: id }),
+        }
+        Ok(())
+    }
+
+    fn find_intent(
+        &mut self,
+        id: &OpId,
+        store: &dyn DeviceStore,
+    ) -> Result<Option<(u64, Option<IntentId>)>, Halt> {
+        let intents: Vec<(u64, IntentId)> = self
+            .cache(store)?
+            .queue
+            .iter()
+            .filter_map(|(place, queued)| match queued {
+                Queued::Intent { id, .. } => Some((*place, *id)),
+                _ => None,
+            })
+            .collect();
+        for (place, intent) in intents {
+            if let Some(OutboxItem::Intent {
+                signed: Some(op), ..
+            }) = load(store, OUTBOX, &place.to_be_bytes())?
+                && op_id_of_bytes(op.bytes()) == *id
+            {
+                return Ok(Some((place, Some(intent))));
+            }
+        }
+        Ok(None)
+    }
+
+    fn take_appended(
+        &mut self,
+        place: u64,
+        op: Signed<Op>,
+        receipt: Signed<Receipt>,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let id = op_id_of_bytes(op.bytes());
+        self.take_op(op, receipt, store)?;
+        self.take_standing(id, store)?;
+        // Also where policy here does not see it yet: the relay holds it.
+        if self.cache(store)?.queue.contains_key(&place) {
+            self.remove(place, store)?;
+        }
+        self.work_woken(store)
+    }
+
+    /// Sends one item; tells whether what follows may go on.
+    fn send_item(
+        &mut self,
+        place: u64,
+        queued: Queued,
+        store: &mut dyn DeviceStore,
+    ) -> Result<bool, Halt> {
+        match queued {
+            Queued::Chunk { link } => {
+                let chunk = match load::<LinkRow>(store, LINKS, link.as_bytes())? {
+                    Some(row) => load_chunk(store, &row.document, row.position)?,
+                    None => None,
+                };
+                match chunk {
+                    Some(chunk) => self.send_chunk(place, chunk)?,
+                    None => self.remove(place, store)?,
+                }
+                Ok(true)
+            }
+            Queued::Op { .. } => {
+                if let Some(OutboxItem::Op { op, wraps }) =
+                    load(store, OUTBOX, &place.to_be_bytes())?
+                {
+                    self.send_op(place, op, wraps)?;
+                }
+                Ok(true)
+            }
+            Queued::Intent { id, chain } => {
+                if !self.session().is_some_and(|session| session.caught_up) {
+                    return Ok(false);
+                }
+                let item = load::<OutboxItem>(store, OUTBOX, &place.to_be_bytes())?;
+                let Some(OutboxItem::Intent {
+                    body,
+                    wraps,
+                    signed,
+                    ..
+                }) = item
+                else {
+                    return Ok(true);
+                };
+                match self.sign_intent(&chain, &body, signed, store)? {
+                    Signing::NotYet => Ok(false),
+                    Signing::Done(op) => {
+                        self.remove(place, store)?;
+                        self.tell(Event::IntentDone { id, op });
+                        Ok(true)
+                    }
+                    Signing::Failed(reason) => {
+                        self.remove(place, store)?;
+                        self.tell(Event::IntentFailed { id, reason });
+                        Ok(true)
+                    }
+                    Signing::Ready(op) => {
+                        let signed = Some((*op).clone());
+                        let item = OutboxItem::Intent {
+                            id,
+                            chain,
+                            body,
+                            wraps: wraps.clone(),
+                            signed,
+                        };
+                        save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &item)?;
+                        self.send_op(place, *op, wraps)?;
+                        Ok(false)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Signs an intent for the chain's head as it is now, unless what was signed still follows it.
+    fn sign_intent(
+        &self,
+        chain: &ChainId,
+        body: &vereda_policy::Body,
+        signed: Option<Signed<Op>>,
+        store: &dyn DeviceStore,
+    ) -> Result<Signing, Halt> {
+        let Phase::Session(session) = &self.phase else {
+            return Ok(Signing::NotYet);
+        };
+        let view = self.shelf.view(store);
+        let Some(state) = view.chain(chain) else {
+            view.finish()?;
+            return Ok(Signing::Failed(IntentFailure::UnknownChain));
+        };
+        if let Some(op) = signed {
+            let id = op_id_of_bytes(op.bytes());
+            if state.seq_of(&id).is_some() {
+                return Ok(Signing::Done(id));
+            }
+            let follows = vereda_base::decode::<Op>(op.bytes(), vereda_base::limits::MAX_OP_BYTES)
+                .is_ok_and(|op| op.prev == Some(state.head()));
+            if follows {
+                return Ok(Signing::Ready(Box::new(op)));
+            }
+        }
+        let time = session
+            .relay_time(self.now.monotonic)
+            .unwrap_or(self.now.wall);
+        let drafted =
+            Draft::new(&view, self.device, None).sign_append(&self.config.key, chain, body.clone());
+        let signing = match drafted {
+            Err(DraftError::UnknownChain { .. }) => Signing::Failed(IntentFailure::UnknownChain),
+            Err(_) => Signing::Failed(IntentFailure::NotAllowed),
+            Ok(op) => match authorize(
+                &view,
+                &op,
+                &AppendContext::relay(vereda_policy::receipt_time(Some(&state), time)),
+            ) {
+                Ok(op) => Signing::Ready(Box::new(op.signed().clone())),
+                Err(OpRefusal::Waiting { .. }) => Signing::NotYet,
+                Err(_) => Signing::Failed(IntentFailure::NotAllowed),
+            },
+        };
+        view.finish()?;
+        Ok(signing)
+    }
+
+    fn send_chunk(&mut self, place: u64, chunk: Chunk) -> Result<(), Halt> {
+        let bytes = self.send(&Up::PutChunk(chunk))?;
+        self.fly(place, bytes, None);
+        Ok(())
+    }
+
+    fn send_op(
+        &mut self,
+        place: u64,
+        op: Signed<Op>,
+        wraps: Vec<vereda_policy::Wrap>,
+    ) -> Result<(), Halt> {
+        let Some(session) = self.session() else {
+            return Ok(());
+        };
+        let request = session.next_request;
+        session.next_request += 1;
+        let bytes = self.send(&Up::PutOp { request, op, wraps })?;
+        self.fly(place, bytes, Some(request));
+        Ok(())
+    }
+
+    fn fly(&mut self, place: u64, bytes: u64, request: Option<u64>) {
+        if let Some(session) = self.session() {
+            session.in_flight.insert(place, InFlight { bytes, request });
+            session.in_flight_bytes = session.in_flight_bytes.saturating_add(bytes);
+        }
+    }
+
+    fn landed(&mut self, place: u64) {
+        if let Some(session) = self.session()
+            && let Some(flight) = session.in_flight.remove(&place)
+        {
+            session.in_flight_bytes = session.in_flight_bytes.saturating_sub(flight.bytes);
+        }
+    }
+
+    fn remove(&mut self, place: u64, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
+        self.landed(place);
+        self.cache(store)?.queue.remove(&place);
+        store.delete(OUTBOX, &place.to_be_bytes())
+    }
+
+    fn remove_chunk(&mut self, link: Link, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
+        let queue = &self.cache(store)?.queue;
+        let found = queue
+            .iter()
+            .find(|(_, queued)| **queued == Queued::Chunk { link })
+            .map(|(place, _)| *place);
+        found.map_or(Ok(()), |place| self.remove(place, store))
+    }
+
+    fn refuse_op(
+        &mut self,
+        place: u64,
+        op: &Signed<Op>,
+        code: RefusalCode,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let id = op_id_of_bytes(op.bytes());
+        self.remove(place, store)?;
+        let refused = RefusedRow {
+            code: Some(code),
+            is_op: true,
+        };
+        save(store, REFUSED, &id.0, &id.0, &refused)?;
+        self.tell(Event::OpRefused { op: id, code });
+        Ok(())
+    }
+}

@@ -1,0 +1,366 @@
+//! The tables of sync in the device's store, and the rows in them.
+
+use minicbor::{Decode, Encode};
+use vereda_base::{ChainId, ChunkId, DeviceId, Incarnation, Link, OpId, limits};
+use vereda_crypto::Signed;
+use vereda_policy::{Cite, Op, Receipt, Wrap};
+use vereda_protocol::{Position, RefusalCode};
+
+use super::store::{DeviceStore, StoreError, Table};
+
+/// Cursors and counters: one row.
+pub const META: Table = Table("sync_meta");
+/// Which chains there are: key chain, group kind.
+pub const CHAINS: Table = Table("sync_chains");
+/// Operations: key chain and seq, group chain.
+pub const OPS: Table = Table("sync_ops");
+/// Operations that wait for another: key chain and seq, group the chain awaited.
+pub const WAITING_OPS: Table = Table("sync_waiting_ops");
+/// Wraps for this device or a group it belongs to: key operation, recipient and its epoch, group chain.
+pub const WRAPS: Table = Table("sync_wraps");
+/// Wraps whose operation is not here yet: key and group as in [`WRAPS`].
+pub const WAITING_WRAPS: Table = Table("sync_waiting_wraps");
+/// What is known of a document's chunks: key document.
+pub const DOCUMENTS: Table = Table("sync_documents");
+/// Chunks: key document and local position, group document; values are canonical chunks.
+pub const CHUNKS: Table = Table("sync_chunks");
+/// Where a chunk lies: key link, group document.
+pub const LINKS: Table = Table("sync_links");
+/// Chunks that wait: key chunk id, group document.
+pub const WAITING_CHUNKS: Table = Table("sync_waiting_chunks");
+/// What they wait for: key chunk id, group the chain or link awaited.
+pub const AWAITED: Table = Table("sync_awaited");
+/// Chunks that break a rule: key chunk id, group document.
+pub const QUARANTINE: Table = Table("sync_quarantine");
+/// Operations that break a rule, and proofs of forks: key chain and seq, group chain.
+pub const EVIDENCE: Table = Table("sync_evidence");
+/// Newly visible documents whose earlier entries are to be fetched: key document.
+pub const BACKFILL: Table = Table("sync_backfill");
+/// The outbox: key a counter, group chain or document.
+pub const OUTBOX: Table = Table("sync_outbox");
+/// What the relay refused: key link or operation, group document or chain.
+pub const REFUSED: Table = Table("sync_refused");
+
+const MAX_ROW_BYTES: usize = 2 * limits::MAX_FRAME_BYTES;
+
+/// Cursors and counters.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct Meta {
+    #[n(0)]
+    pub(crate) policy: Position,
+    #[n(1)]
+    pub(crate) content: Position,
+    #[n(2)]
+    pub(crate) relay_epoch: Option<u64>,
+    #[n(3)]
+    pub(crate) incarnation: u64,
+    /// Chunks sealed in this incarnation.
+    #[n(4)]
+    pub(crate) sealed: u64,
+    #[n(5)]
+    pub(crate) next_outbox: u64,
+    #[n(6)]
+    pub(crate) next_intent: u64,
+}
+
+/// An operation with its receipt, which is missing while only this device knows the operation.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct OpRow {
+    #[n(0)]
+    pub(crate) op: Signed<Op>,
+    #[n(1)]
+    pub(crate) receipt: Option<Signed<Receipt>>,
+}
+
+/// A verified wrap and the operation whose list it stands in.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct StoredWrap {
+    /// The operation that committed to the list.
+    #[n(0)]
+    pub op: OpId,
+    /// The epoch whose key is wrapped.
+    #[n(1)]
+    pub epoch: u64,
+    /// The wrap.
+    #[n(2)]
+    pub wrap: Wrap,
+}
+
+/// What is known of a document's chunks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct DocumentRow {
+    /// Chunks stored; also the next local position.
+    #[n(0)]
+    pub(crate) count: u64,
+    /// Links that no stored chunk builds on, sorted.
+    #[n(1)]
+    pub(crate) heads: Vec<Link>,
+    /// The version vector.
+    #[n(2)]
+    pub(crate) authors: Vec<Author>,
+    /// Newest heads cited, by device.
+    #[n(3)]
+    pub(crate) cited: Vec<DeviceCites>,
+}
+
+/// One device's incarnation in a document.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct Author {
+    #[n(0)]
+    pub(crate) device: DeviceId,
+    #[n(1)]
+    pub(crate) incarnation: Incarnation,
+    /// Seq of its next chunk.
+    #[n(2)]
+    pub(crate) next_seq: u64,
+    /// Its last chunk.
+    #[n(3)]
+    pub(crate) last: Link,
+    /// Local position of that.
+    #[n(4)]
+    pub(crate) position: u64,
+    /// Two chunks at one place were seen: nothing more of it is taken.
+    #[n(5)]
+    pub(crate) forked: bool,
+}
+
+/// The newest heads that a device cited in a document.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct DeviceCites {
+    #[n(0)]
+    pub(crate) device: DeviceId,
+    #[n(1)]
+    pub(crate) cites: Vec<Cite>,
+}
+
+/// Where a chunk lies.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct LinkRow {
+    #[n(0)]
+    pub(crate) document: ChainId,
+    #[n(1)]
+    pub(crate) position: u64,
+    /// The key epoch of the bytes that lie there.
+    #[n(2)]
+    pub(crate) epoch: u64,
+    /// The relay holds it.
+    #[n(3)]
+    pub(crate) at_relay: bool,
+}
+
+/// What a chunk waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) enum Awaited {
+    /// A chain's news.
+    #[n(0)]
+    Policy(#[n(0)] ChainId),
+    /// Another chunk.
+    #[n(1)]
+    Chunk(#[n(0)] Link),
+}
+
+impl Awaited {
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        match self {
+            Self::Policy(chain) => chain.as_bytes(),
+            Self::Chunk(link) => link.as_bytes(),
+        }
+    }
+}
+
+/// A chunk that waits, in its canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct WaitingChunk {
+    #[n(0)]
+    pub(crate) awaited: Awaited,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub(crate) chunk: Vec<u8>,
+}
+
+/// Why a chunk is set aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, thiserror::Error)]
+#[cbor(index_only)]
+pub enum QuarantineReason {
+    /// Header not canonical, or its signature does not hold.
+    #[n(0)]
+    #[error("its header is malformed or its signature does not hold")]
+    BadHeader,
+    /// The ciphertext is not the one that was signed.
+    #[n(1)]
+    #[error("its ciphertext is not the one that was signed")]
+    BadCiphertext,
+    /// Lists not sorted, or counts out of bounds.
+    #[n(2)]
+    #[error("its header breaks the rules of form")]
+    BadForm,
+    /// The author had no right to write.
+    #[n(3)]
+    #[error("its author was not entitled to write")]
+    NotAuthorized,
+    /// It relies on older policy than its author used before.
+    #[n(4)]
+    #[error("it relies on older policy than its author used before")]
+    CiteRegressed,
+    /// Another chunk stands at its place.
+    #[n(5)]
+    #[error("another chunk of its author stands at its place")]
+    Fork,
+    /// Its predecessor is not the one known.
+    #[n(6)]
+    #[error("it does not continue its author's sequence")]
+    NotContiguous,
+    /// It was stored, and the application found its content hostile.
+    #[n(7)]
+    #[error("its content breaks the rules")]
+    BadContent,
+}
+
+/// A chunk that is set aside, with what proves why.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct QuarantinedChunk {
+    /// Why.
+    #[n(0)]
+    pub reason: QuarantineReason,
+    /// The chunk, in its canonical form.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub chunk: Vec<u8>,
+    /// The chunk that contradicts it, in its canonical form.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub other: Option<Vec<u8>>,
+}
+
+/// An operation that breaks a rule, or two stories told.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) enum Evidence {
+    /// Relay and author agree on something that policy does not allow.
+    #[n(0)]
+    Op {
+        #[n(0)]
+        row: OpRow,
+    },
+    /// Two receipts for one place.
+    #[n(1)]
+    Fork {
+        #[n(0)]
+        proof: vereda_policy::ForkProof,
+    },
+}
+
+/// Earlier entries of a document, to be fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct BackfillRow {
+    #[n(0)]
+    pub(crate) document: ChainId,
+    #[n(1)]
+    pub(crate) after: Position,
+    #[n(2)]
+    pub(crate) upto: Position,
+}
+
+/// What the relay refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct RefusedRow {
+    /// `None` while it is in review.
+    #[n(0)]
+    pub(crate) code: Option<RefusalCode>,
+    /// An operation, rather than a chunk.
+    #[n(1)]
+    pub(crate) is_op: bool,
+}
+
+/// Reads a row.
+pub(crate) fn load<T>(
+    store: &dyn DeviceStore,
+    table: Table,
+    key: &[u8],
+) -> Result<Option<T>, StoreError>
+where
+    T: Encode<()> + for<'b> Decode<'b, ()>,
+{
+    store
+        .get(table, key)?
+        .map(|bytes| read(table, &bytes))
+        .transpose()
+}
+
+/// Writes a row.
+pub(crate) fn save<T: Encode<()>>(
+    store: &mut dyn DeviceStore,
+    table: Table,
+    group: &[u8],
+    key: &[u8],
+    row: &T,
+) -> Result<(), StoreError> {
+    store.put(table, group, key, &vereda_base::encode(row))
+}
+
+/// Reads the rows of a table, or of one of its groups, in order.
+pub(crate) fn load_all<T>(
+    store: &dyn DeviceStore,
+    table: Table,
+    group: Option<&[u8]>,
+) -> Result<Vec<(Vec<u8>, T)>, StoreError>
+where
+    T: Encode<()> + for<'b> Decode<'b, ()>,
+{
+    let mut rows = Ok(Vec::new());
+    store.scan(table, group, &mut |key, value| {
+        let row = read(table, value);
+        match (&mut rows, row) {
+            (Ok(rows), Ok(row)) => rows.push((key.to_vec(), row)),
+            (Ok(_), Err(error)) => rows = Err(error),
+            (Err(_), _) => {}
+        }
+        if rows.is_ok() {
+            std::ops::ControlFlow::Continue(())
+        } else {
+            std::ops::ControlFlow::Break(())
+        }
+    })?;
+    rows
+}
+
+/// Decodes a row.
+pub(crate) fn read<T>(table: Table, bytes: &[u8]) -> Result<T, StoreError>
+where
+    T: Encode<()> + for<'b> Decode<'b, ()>,
+{
+    vereda_base::decode(bytes, MAX_ROW_BYTES).map_err(|_| StoreError::Unknown { table: table.0 })
+}
+
+/// Key of a place in a chain or document.
+pub(crate) fn place_key(chain: &ChainId, seq: u64) -> [u8; 40] {
+    let mut key = [0; 40];
+    key.iter_mut()
+        .zip(chain.0.into_iter().chain(seq.to_be_bytes()))
+        .for_each(|(to, from)| *to = from);
+    key
+}
+
+/// Key of a wrap.
+pub(crate) fn wrap_key(op: &OpId, wrap: &Wrap) -> Vec<u8> {
+    [
+        op.0.as_slice(),
+        wrap.recipient.as_bytes(),
+        &wrap.recipient_epoch.to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// A chunk id out of a key.
+pub(crate) fn chunk_id(key: &[u8]) -> ChunkId {
+    ChunkId(key.try_into().unwrap_or([0; 32]))
+}

@@ -10,7 +10,7 @@ mod operation;
 use sha2::{Digest as _, Sha256};
 use vereda_base::{ActorBytes, limits::MAX_DEPS};
 
-pub(crate) use operation::{Action, Key, OpRef, Operation};
+pub(crate) use operation::{Action, Key, MAX_KEY_BYTES, MAX_VALUE_BYTES, OpRef, Operation};
 
 use crate::varint::{ReadError, Reader, write_length, write_prefixed, write_signed, write_unsigned};
 

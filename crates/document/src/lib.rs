@@ -7,7 +7,13 @@
 pub mod admission;
 mod anatomy;
 mod column;
+pub mod conflict;
+pub mod edit;
 pub mod frame;
+pub mod history;
+#[cfg(any(test, feature = "hostile-examples"))]
+pub mod hostile_examples;
+mod hydrate;
 mod register;
 pub mod replica;
 mod saved;
@@ -16,6 +22,10 @@ mod varint;
 
 pub use admission::{Expect, ParsedChunk, Refusal};
 pub use anatomy::ChangeFault;
+pub use conflict::{Conflict, ConflictValue};
+pub use edit::{Edit, EditError, difference};
+pub use history::{ChangeSummary, HistoryEntry};
+pub use hydrate::HydrateError;
 pub use replica::{Applied, LoadError, LocalChange, Replica};
 pub use saved::{MAX_SAVED_BYTES, SavedFault};
 pub use shape::Place;

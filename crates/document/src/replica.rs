@@ -103,6 +103,11 @@ impl Replica {
         self.document.save_with_options(SaveOptions { deflate: false, retain_orphans: false })
     }
 
+    /// Looks the root maps up, after they may have been made.
+    pub(crate) fn find_roots(&mut self) {
+        self.roots = Roots::of(&self.document);
+    }
+
     /// Returns the actor that this replica writes under.
     pub const fn actor(&self) -> ActorBytes {
         self.actor

@@ -33,6 +33,8 @@ pub(crate) struct Standing<'a> {
     made: BTreeMap<u64, Object>,
     /// What stands by object and key since this change acted on it.
     stands: BTreeMap<(OpId, String), OpId>,
+    /// Earlier changes whose elements this one refers to.
+    earlier: BTreeMap<[u8; 32], Option<Anatomy>>,
 }
 
 impl<'a> Standing<'a> {
@@ -54,8 +56,8 @@ impl<'a> Standing<'a> {
         } else {
             Some(document.get_changes_meta(&deps).into_iter().map(|meta| meta.hash.0).collect())
         };
-        let (made, stands) = (BTreeMap::new(), BTreeMap::new());
-        let mut standing = Self { document, roots, anatomy, index, deps, unseen, made, stands };
+        let (made, stands, earlier) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut standing = Self { document, roots, anatomy, index, deps, unseen, made, stands, earlier };
         for (position, (operation, counter)) in anatomy.operations.iter().zip(anatomy.start_op..).enumerate() {
             standing.operation(position, operation, counter)?;
         }
@@ -91,7 +93,7 @@ impl<'a> Standing<'a> {
             }
             Key::Head => {}
             Key::Element(element) => {
-                if !self.seen(*element) {
+                if !self.is_element(*element, object_id) {
                     return Err(references_refused);
                 }
             }
@@ -121,12 +123,23 @@ impl<'a> Standing<'a> {
             .is_some_and(|hash| self.unseen.as_ref().is_none_or(|unseen| !unseen.contains(&hash.0)))
     }
 
-    /// Tells whether an element is one of this change or one that the author had seen.
-    fn seen(&self, element: OpRef) -> bool {
+    /// Tells whether an element belongs to a text and is of this change or was seen by its author. Automerge panics
+    /// where it does not belong.
+    fn is_element(&mut self, element: OpRef, text: OpId) -> bool {
         let Some((actor, counter)) = resolve(self.anatomy, element) else { return false };
         // That it precedes the operation was checked when the change was read.
-        (actor == self.anatomy.actor && counter >= self.anatomy.start_op)
-            || self.seen_by_author(&ObjId::Id(counter, actor_id(actor), 0))
+        if actor == self.anatomy.actor && counter >= self.anatomy.start_op {
+            return inserts(self.anatomy, counter, text);
+        }
+        let Some(hash) = self.document.hash_for_opid(&ObjId::Id(counter, actor_id(actor), 0)) else { return false };
+        if self.unseen.as_ref().is_some_and(|unseen| unseen.contains(&hash.0)) {
+            return false;
+        }
+        let document = self.document;
+        let earlier = self.earlier.entry(hash.0).or_insert_with(|| {
+            document.get_change_by_hash(&hash).and_then(|change| Anatomy::read(change.raw_bytes()).ok())
+        });
+        earlier.as_ref().is_some_and(|earlier| inserts(earlier, counter, text))
     }
 
     /// Returns what stands at a key after an operation; none where it does not overwrite exactly what stood there in
@@ -168,6 +181,14 @@ impl<'a> Standing<'a> {
         };
         stood.ok()?.iter().map(|(_, id)| operation_id(id)).collect()
     }
+}
+
+/// Tells whether a change inserts an element into a text at a counter.
+fn inserts(change: &Anatomy, counter: u64, text: OpId) -> bool {
+    let index = counter.checked_sub(change.start_op).and_then(|index| usize::try_from(index).ok());
+    index.and_then(|index| change.operations.get(index)).is_some_and(|operation| {
+        operation.insert && operation.object.and_then(|object| resolve(change, object)) == Some(text)
+    })
 }
 
 /// Checks dependencies, the author's own chain and the first counter.

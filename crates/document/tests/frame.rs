@@ -1,0 +1,154 @@
+//! What a chunk's body costs, and that it gives the changes back to the byte.
+
+use automerge::Automerge;
+use vereda_base::{ActorBytes, Timestamp};
+use vereda_document::{
+    Edit, LocalChange, Replica,
+    frame::{Compression, FrameError, decode, encode, split},
+};
+use vereda_records::{EntryId, FieldPath, RecordType, Value};
+
+const AT: i64 = 1_700_000_000_000;
+
+fn document() -> Replica {
+    let (mut replica, _) = Replica::create(ActorBytes([0x11; 16]), RecordType::Case, Timestamp(AT)).unwrap();
+    let edits: Vec<_> = FIELDS
+        .iter()
+        .map(|(field, value)| Edit::Set { path: FieldPath::field(*field), value: Value::text(*value) })
+        .collect();
+    replica.edit(&edits, Timestamp(AT)).unwrap();
+    Replica::load(&replica.save(), actor()).unwrap()
+}
+
+/// An actor as it is in life: the beginning of a hash.
+fn actor() -> ActorBytes {
+    let mut bytes = [0; 16];
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    for byte in &mut bytes {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *byte = state.to_be_bytes()[0];
+    }
+    ActorBytes(bytes)
+}
+
+const FIELDS: [(&str, &str); 10] = [
+    ("name_first", "Amina"),
+    ("name_last", "Hassan"),
+    ("sex", "female"),
+    ("nationality", "Syrian"),
+    ("address_current", "Camp 4, block C"),
+    ("telephone_current", "0770 123 4567"),
+    ("risk_level", "high"),
+    ("protection_status", "unaccompanied"),
+    ("caregiver_name", "Fatima"),
+    ("case_notes", "seen at the gate"),
+];
+
+/// Twenty one-field edits, as a caseworker makes them in a quarter of an hour.
+fn twenty_edits(replica: &mut Replica) -> Vec<LocalChange> {
+    let values = ["Aminah", "Hasan", "Block D, tent 12", "0770 555 1234", "medium", "Fatima Hassan", "met her aunt"];
+    let mut at = AT;
+    (0..20)
+        .map(|number: usize| {
+            at += 20_000 + i64::try_from(number * 7_919 % 40_000).unwrap();
+            let (field, _) = FIELDS[number * 7 % 10];
+            let value = format!("{} {number}", values[number % values.len()]);
+            let edit = Edit::Set { path: FieldPath::field(field), value: Value::text(value) };
+            replica.edit(&[edit], Timestamp(at)).unwrap().unwrap()
+        })
+        .collect()
+}
+
+fn raw(changes: &[LocalChange]) -> Vec<Vec<u8>> {
+    changes.iter().map(|change| change.bytes.clone()).collect()
+}
+
+fn zstd_of(bytes: &[u8]) -> usize {
+    zstd::bulk::compress(bytes, 19).unwrap().len()
+}
+
+#[test]
+fn twenty_edits_fit_into_the_smallest_padded_size_twice_over() {
+    let mut replica = document();
+    let changes = twenty_edits(&mut replica);
+    let raw = raw(&changes);
+    let document = Automerge::load(&replica.save()).unwrap();
+    let hashes = changes.iter().map(|change| automerge::ChangeHash(change.hash));
+    let bundle = document.bundle(hashes).unwrap();
+    let stored = encode(&raw, Compression::Stored).unwrap();
+    let small = encode(&raw, Compression::Smallest).unwrap();
+    println!("raw {}, raw+zstd {}", raw.concat().len(), zstd_of(&raw.concat()));
+    println!("bundle {}, bundle+zstd {}", bundle.bytes().len(), zstd_of(bundle.bytes()));
+    println!("frame {}, frame+zstd {}", stored.len(), small.len());
+    assert!(small.len() * 7 < raw.concat().len(), "{} of {}", small.len(), raw.concat().len());
+    assert!(small.len() < zstd_of(bundle.bytes()), "{} {}", small.len(), zstd_of(bundle.bytes()));
+    assert_eq!(decode(&stored).unwrap(), raw);
+    assert_eq!(decode(&small).unwrap(), raw);
+}
+
+#[test]
+fn every_kind_of_change_that_we_make_comes_back_to_the_byte_from_columns() {
+    let mut replica = document();
+    let mut changes = Vec::new();
+    let entry = EntryId([5; 16]);
+    let (field, path) = ("members".to_owned(), FieldPath::field("notes"));
+    let edits = [
+        Edit::Set {
+            path: path.clone(), value: Value::LongText("شوهدت أمينة 👨‍👩‍👧 at the gate".repeat(20))
+        },
+        Edit::Splice { path: path.clone(), at: 3, delete: 200, insert: "🙏 x".into() },
+        Edit::Splice { path, at: 0, delete: 1, insert: String::new() },
+        Edit::PutEntry { field: field.clone(), entry, order: "1".into() },
+        Edit::Set { path: FieldPath::within(&field, entry, "age"), value: Value::Integer(-7) },
+        Edit::RemoveEntry { field, entry },
+        Edit::Count { path: FieldPath::field("tally"), group: "boys".into(), count: Some(1 << 40) },
+        Edit::Set { path: FieldPath::field("name_first"), value: Value::Deleted },
+        Edit::Set { path: FieldPath::field("seen"), value: Value::DateTime(Timestamp(-5)) },
+        Edit::FormVersion { form: "basic".into(), version: 9 },
+    ];
+    for edit in &edits {
+        changes.push(replica.edit(std::slice::from_ref(edit), Timestamp(AT)).unwrap().unwrap());
+    }
+    changes.push(replica.edit(&edits[3..5], Timestamp(-AT)).unwrap().unwrap());
+    let raw = raw(&changes);
+    let body = encode(&raw, Compression::Stored).unwrap();
+    // Form, length of two bytes, then the layout.
+    assert_eq!(body[3], 1, "fell back to the plain layout");
+    assert_eq!(decode(&body).unwrap(), raw);
+    for change in &raw {
+        assert_eq!(decode(&encode(&[change], Compression::Smallest).unwrap()).unwrap(), [change.clone()]);
+    }
+}
+
+#[test]
+fn changes_of_several_authors_or_out_of_order_come_back_from_the_plain_layout() {
+    let mut replica = document();
+    let mut raw = raw(&twenty_edits(&mut replica));
+    raw.reverse();
+    let body = encode(&raw, Compression::Stored).unwrap();
+    assert_eq!(body[3], 0);
+    assert_eq!(decode(&body).unwrap(), raw);
+}
+
+#[test]
+fn only_one_spelling_of_a_frame_is_read() {
+    let mut replica = document();
+    let raw = raw(&twenty_edits(&mut replica));
+    let mut plain = vec![0, u8::try_from(raw.len()).unwrap()];
+    for change in &raw {
+        // Behind magic, checksum and kind stand the length and the content.
+        plain.extend_from_slice(&change[9..]);
+    }
+    let mut body = vec![0, u8::try_from(plain.len() & 0x7f).unwrap() | 0x80, u8::try_from(plain.len() >> 7).unwrap()];
+    body.extend_from_slice(&plain);
+    assert_eq!(decode(&body), Err(FrameError::NotCanonical));
+}
+
+#[test]
+fn changes_are_split_into_runs_that_chunks_can_hold() {
+    assert_eq!(split(&[], 100), Vec::<usize>::new());
+    assert_eq!(split(&[(60, 1), (60, 1), (30, 1), (200, 1)], 100), [1, 2, 1]);
+    assert_eq!(split(&[(1, 65_536); 9], 1_000), [4, 4, 1]);
+    assert_eq!(split(&[(1, 1); 5_000], 1 << 20), [4_096, 904]);
+    assert_eq!(encode::<Vec<u8>>(&[], Compression::Smallest), Err(FrameError::Count { found: 0 }));
+}

@@ -1,0 +1,176 @@
+//! What pairs a store with the place it lies in, so that a copy is noticed.
+//!
+//! A random value lies in the store and, outside the vault's folder, in the state folder, which no backup should hold.
+//! It changes whenever the vault is unlocked and locked. A store whose value is not the one kept outside, or that lies
+//! in another file than it did (device and inode), may be a copy: it gets a new incarnation before anything is sealed,
+//! so that no position of a chunk is ever used twice. What escapes this, a copy put back in place between two
+//! unlockings, the relay notices (see [`vereda_sync::device`]).
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use minicbor::{Decode, Encode, bytes::ByteArray};
+use rand_core::CryptoRng;
+use vereda_base::Incarnation;
+use vereda_sync::device::store::{DeviceStore, StoreError, Table};
+
+use super::file::replace;
+use crate::store::SealedStore;
+
+const PAIRING: Table = Table("pairing");
+const KEY: &[u8] = b"pairing";
+const MAX_BYTES: usize = 256;
+
+/// What lies in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+struct Inside {
+    #[n(0)]
+    incarnation: Incarnation,
+    #[n(1)]
+    value: ByteArray<16>,
+}
+
+/// What lies in the state folder. `next` is set while the value changes: a crash in between leaves the store with
+/// either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+struct Outside {
+    #[n(0)]
+    value: ByteArray<16>,
+    #[n(1)]
+    next: Option<ByteArray<16>>,
+    #[n(2)]
+    file: FileIdentity,
+}
+
+/// Which file the database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+struct FileIdentity {
+    #[n(0)]
+    device: u64,
+    #[n(1)]
+    inode: u64,
+}
+
+/// A store's present incarnation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Paired {
+    pub(super) incarnation: Incarnation,
+    pub(super) is_new: bool,
+}
+
+/// One vault's pairing.
+#[derive(Debug)]
+pub(super) struct Pairing {
+    /// The file in the state folder.
+    path: PathBuf,
+    /// The database.
+    database: PathBuf,
+}
+
+impl Pairing {
+    pub(super) const fn new(path: PathBuf, database: PathBuf) -> Self {
+        Self { path, database }
+    }
+
+    /// Compares store and place. Keeps the incarnation where they belong together, opens a new one where not; pairs
+    /// them anew in either case.
+    pub(super) fn check(&self, store: &mut SealedStore, rng: &mut dyn CryptoRng) -> Result<Paired, PairingError> {
+        let (inside, outside) = (read_inside(store)?, self.read_outside()?);
+        let file = file_identity(&self.database)?;
+        let known = inside.zip(outside).filter(|(inside, outside)| {
+            outside.file == file && (outside.value == inside.value || outside.next == Some(inside.value))
+        });
+        match known {
+            Some((inside, _)) => {
+                self.write(store, inside.incarnation, Some(inside.value), rng)?;
+                Ok(Paired { incarnation: inside.incarnation, is_new: false })
+            }
+            None => self.renew(store, rng),
+        }
+    }
+
+    /// Opens a new incarnation.
+    pub(super) fn renew(&self, store: &mut SealedStore, rng: &mut dyn CryptoRng) -> Result<Paired, PairingError> {
+        let incarnation = Incarnation(rng.next_u64());
+        self.write(store, incarnation, None, rng)?;
+        Ok(Paired { incarnation, is_new: true })
+    }
+
+    /// Changes the value, keeping the incarnation.
+    pub(super) fn roll(&self, store: &mut SealedStore, rng: &mut dyn CryptoRng) -> Result<(), PairingError> {
+        match read_inside(store)? {
+            Some(inside) => self.write(store, inside.incarnation, Some(inside.value), rng),
+            None => Ok(()),
+        }
+    }
+
+    /// Pairs anew. With `old`, a crash at any point leaves a pair that is known; without, one that is not.
+    fn write(
+        &self,
+        store: &mut SealedStore,
+        incarnation: Incarnation,
+        old: Option<ByteArray<16>>,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(), PairingError> {
+        let mut value = [0; 16];
+        rng.fill_bytes(&mut value);
+        let value = ByteArray::from(value);
+        let file = file_identity(&self.database)?;
+        if let Some(old) = old {
+            self.write_outside(&Outside { value: old, next: Some(value), file })?;
+        }
+        store.put(PAIRING, &[], KEY, &vereda_base::encode(&Inside { incarnation, value }))?;
+        store.commit()?;
+        Ok(self.write_outside(&Outside { value, next: None, file })?)
+    }
+
+    /// Reads the outer value. What cannot be understood pairs with nothing.
+    fn read_outside(&self) -> io::Result<Option<Outside>> {
+        match fs::read(&self.path) {
+            Ok(bytes) => Ok(vereda_base::decode(&bytes, MAX_BYTES).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write_outside(&self, outside: &Outside) -> io::Result<()> {
+        replace(&self.path, &vereda_base::encode(outside))
+    }
+}
+
+fn read_inside(store: &SealedStore) -> Result<Option<Inside>, StoreError> {
+    let bytes = store.get(PAIRING, KEY)?;
+    let decoded = bytes.map(|bytes| vereda_base::decode(&bytes, MAX_BYTES)).transpose();
+    decoded.map_err(|_| StoreError::Unknown { table: PAIRING.0 })
+}
+
+#[cfg(unix)]
+fn file_identity(path: &Path) -> io::Result<FileIdentity> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path)?;
+    Ok(FileIdentity { device: metadata.dev(), inode: metadata.ino() })
+}
+
+/// Where files have no number of their own, when the file was made stands in for it.
+#[cfg(not(unix))]
+fn file_identity(path: &Path) -> io::Result<FileIdentity> {
+    let made = fs::metadata(path)?.created()?;
+    let since = made.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(FileIdentity { device: 0, inode: since.as_millis() as u64 })
+}
+
+/// Why store and place could not be paired.
+#[derive(Debug, thiserror::Error)]
+pub enum PairingError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state folder cannot be read or written.
+    #[error("the folder for the device's state cannot be used: {0}")]
+    Io(#[from] io::Error),
+}

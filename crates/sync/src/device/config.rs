@@ -25,6 +25,7 @@ pub struct DeviceConfig {
 /// Why a relay should listen to a device. Once the relay answered `Welcome` and holds the user's chain, the machine
 /// goes on as [`DeviceCredential::Member`].
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum DeviceCredential {
     /// It stands in a user chain the relay knows.
     Member,

@@ -2,9 +2,7 @@
 
 use vereda_base::{ChainId, Digest, Link, limits};
 use vereda_crypto::{Verified, context, hash};
-use vereda_policy::{
-    Authorized, CiteRegress, ContentRefusal, LedgerError, authorize_content, check_cites_advance,
-};
+use vereda_policy::{Authorized, CiteRegress, ContentRefusal, LedgerError, authorize_content, check_cites_advance};
 use vereda_protocol::{Chunk, Header};
 
 use super::{
@@ -12,9 +10,8 @@ use super::{
     machine::{DeviceMachine, Halt},
     store::{DeviceStore, StoreError},
     tables::{
-        AWAITED, Author, Awaited, CHUNKS, DOCUMENTS, DeviceCites, DocumentRow, LINKS, LinkRow,
-        QUARANTINE, QuarantineReason, QuarantinedChunk, WAITING_CHUNKS, WaitingChunk, load,
-        place_key, read, save,
+        AWAITED, Author, Awaited, CHUNKS, DOCUMENTS, DeviceCites, DocumentRow, LINKS, LinkRow, QUARANTINE,
+        QuarantineReason, QuarantinedChunk, WAITING_CHUNKS, WaitingChunk, load, place_key, read, save,
     },
 };
 
@@ -33,15 +30,10 @@ pub(super) enum Judged {
 
 impl DeviceMachine {
     /// Judges a chunk from outside and does with it what it deserves.
-    pub(super) fn take_chunk(
-        &mut self,
-        chunk: Chunk,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    pub(super) fn take_chunk(&mut self, chunk: Chunk, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         let Ok(header) = chunk.header.clone().verify() else {
-            let document =
-                vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES)
-                    .map_or(ChainId([0; 32]), |header| header.document);
+            let document = vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES)
+                .map_or(ChainId([0; 32]), |header| header.document);
             return self.quarantine(&chunk, document, QuarantineReason::BadHeader, None, store);
         };
         let document = header.value().document;
@@ -50,31 +42,16 @@ impl DeviceMachine {
             Judged::Known(row) => self.take_known_chunk(&header, &chunk, row, store),
             Judged::Waits(awaited) => {
                 let id = chunk.id();
-                let row = WaitingChunk {
-                    awaited,
-                    chunk: vereda_base::encode(&chunk),
-                };
-                save(
-                    store,
-                    WAITING_CHUNKS,
-                    document.as_bytes(),
-                    id.as_bytes(),
-                    &row,
-                )?;
+                let row = WaitingChunk { awaited, chunk: vereda_base::encode(&chunk) };
+                save(store, WAITING_CHUNKS, document.as_bytes(), id.as_bytes(), &row)?;
                 Ok(store.put(AWAITED, awaited.bytes(), id.as_bytes(), &[])?)
             }
-            Judged::Breaks(reason, other) => {
-                self.quarantine(&chunk, document, reason, other, store)
-            }
+            Judged::Breaks(reason, other) => self.quarantine(&chunk, document, reason, other, store),
         }
     }
 
     /// Takes up the chunks that waited for a chain or a chunk.
-    pub(super) fn retry_chunks(
-        &mut self,
-        awaited: &[u8; 32],
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    pub(super) fn retry_chunks(&mut self, awaited: &[u8; 32], store: &mut dyn DeviceStore) -> Result<(), Halt> {
         let mut ids = Vec::new();
         store.scan(AWAITED, Some(awaited), &mut |key, _| {
             ids.push(key.to_vec());
@@ -100,9 +77,7 @@ impl DeviceMachine {
     ) -> Result<Judged, StoreError> {
         let header = verified.value();
         let hashed = Digest(hash(context::CIPHERTEXT, &[&chunk.ciphertext]));
-        if chunk.ciphertext.len() as u64 != u64::from(header.ciphertext_len)
-            || hashed != header.ciphertext_hash
-        {
+        if chunk.ciphertext.len() as u64 != u64::from(header.ciphertext_len) || hashed != header.ciphertext_hash {
             return Ok(Judged::Breaks(QuarantineReason::BadCiphertext, None));
         }
         if !is_well_formed(header) {
@@ -112,8 +87,7 @@ impl DeviceMachine {
         if let Some(row) = load::<LinkRow>(store, LINKS, link.as_bytes())? {
             return Ok(Judged::Known(row));
         }
-        let document =
-            load::<DocumentRow>(store, DOCUMENTS, header.document.as_bytes())?.unwrap_or_default();
+        let document = load::<DocumentRow>(store, DOCUMENTS, header.document.as_bytes())?.unwrap_or_default();
         let view = self.shelf.view(store);
         let authorized = authorize_content(&view, verified, None);
         let judged = match authorized {
@@ -121,17 +95,13 @@ impl DeviceMachine {
             Err(_) => Judged::Breaks(QuarantineReason::NotAuthorized, None),
             Ok(authorized) => match self.judge_place(header, &document, store)? {
                 Some(judged) => judged,
-                None => {
-                    match check_cites_advance(&view, document.cites_of(header), &header.cites) {
-                        Err(LedgerError::Waiting(waiting)) => {
-                            Judged::Waits(Awaited::Policy(waiting.chain))
-                        }
-                        Err(LedgerError::Regress(CiteRegress { .. })) => {
-                            Judged::Breaks(QuarantineReason::CiteRegressed, None)
-                        }
-                        Ok(()) => Judged::Stands(Box::new(authorized)),
+                None => match check_cites_advance(&view, document.cites_of(header), &header.cites) {
+                    Err(LedgerError::Waiting(waiting)) => Judged::Waits(Awaited::Policy(waiting.chain)),
+                    Err(LedgerError::Regress(CiteRegress { .. })) => {
+                        Judged::Breaks(QuarantineReason::CiteRegressed, None)
                     }
-                }
+                    Ok(()) => Judged::Stands(Box::new(authorized)),
+                },
             },
         };
         view.finish()?;
@@ -148,10 +118,7 @@ impl DeviceMachine {
         let author = document.author(header);
         let next_seq = author.map_or(0, |author| author.next_seq);
         if author.is_some_and(|author| author.forked) {
-            return Ok(Some(Judged::Breaks(
-                QuarantineReason::Fork,
-                author.map(|author| author.last),
-            )));
+            return Ok(Some(Judged::Breaks(QuarantineReason::Fork, author.map(|author| author.last))));
         }
         if header.seq < next_seq {
             let other = find_at_place(store, header)?;
@@ -160,15 +127,10 @@ impl DeviceMachine {
         if header.seq > next_seq {
             // Without its predecessor it cannot be awaited: only the first of an incarnation may lack one.
             let awaited = header.prev.map(|prev| Judged::Waits(Awaited::Chunk(prev)));
-            return Ok(Some(
-                awaited.unwrap_or(Judged::Breaks(QuarantineReason::NotContiguous, None)),
-            ));
+            return Ok(Some(awaited.unwrap_or(Judged::Breaks(QuarantineReason::NotContiguous, None))));
         }
         if header.seq > 0 && header.prev != author.map(|author| author.last) {
-            return Ok(Some(Judged::Breaks(
-                QuarantineReason::NotContiguous,
-                author.map(|author| author.last),
-            )));
+            return Ok(Some(Judged::Breaks(QuarantineReason::NotContiguous, author.map(|author| author.last))));
         }
         for link in header.deps.iter().chain(&header.prev) {
             match load::<LinkRow>(store, LINKS, link.as_bytes())? {
@@ -192,22 +154,11 @@ impl DeviceMachine {
     ) -> Result<(), Halt> {
         let header = header.value();
         let (document, link) = (header.document, header.link());
-        let mut row =
-            load::<DocumentRow>(&*store, DOCUMENTS, document.as_bytes())?.unwrap_or_default();
+        let mut row = load::<DocumentRow>(&*store, DOCUMENTS, document.as_bytes())?.unwrap_or_default();
         let position = row.count;
         row.append(header, link);
-        store.put(
-            CHUNKS,
-            document.as_bytes(),
-            &place_key(&document, position),
-            &vereda_base::encode(chunk),
-        )?;
-        let place = LinkRow {
-            document,
-            position,
-            epoch: header.epoch,
-            at_relay,
-        };
+        store.put(CHUNKS, document.as_bytes(), &place_key(&document, position), &vereda_base::encode(chunk))?;
+        let place = LinkRow { document, position, epoch: header.epoch, at_relay };
         save(store, LINKS, document.as_bytes(), link.as_bytes(), &place)?;
         save(store, DOCUMENTS, &[], document.as_bytes(), &row)?;
         self.woken.insert(link.0);
@@ -234,12 +185,7 @@ impl DeviceMachine {
             if authorized {
                 row.epoch = header.value().epoch;
                 let key = place_key(&document, row.position);
-                store.put(
-                    CHUNKS,
-                    document.as_bytes(),
-                    &key,
-                    &vereda_base::encode(chunk),
-                )?;
+                store.put(CHUNKS, document.as_bytes(), &key, &vereda_base::encode(chunk))?;
                 save(store, LINKS, document.as_bytes(), link.as_bytes(), &row)?;
                 self.tell(Event::ChunksStored { document });
             }
@@ -260,19 +206,12 @@ impl DeviceMachine {
             None => None,
         };
         let id = chunk.id();
-        let row = QuarantinedChunk {
-            reason,
-            chunk: vereda_base::encode(chunk),
-            other,
-        };
+        let row = QuarantinedChunk { reason, chunk: vereda_base::encode(chunk), other };
         save(store, QUARANTINE, document.as_bytes(), id.as_bytes(), &row)?;
         if reason == QuarantineReason::Fork {
             self.note_fork(chunk, store)?;
         }
-        self.tell(Event::Quarantined {
-            chunk: id,
-            document,
-        });
+        self.tell(Event::Quarantined { chunk: id, document });
         Ok(())
     }
 
@@ -297,34 +236,18 @@ impl DeviceMachine {
     ///
     /// # Errors
     /// [`StoreError`] by cause.
-    pub fn quarantine_content(
-        &mut self,
-        store: &mut dyn DeviceStore,
-        link: &Link,
-    ) -> Result<(), StoreError> {
+    pub fn quarantine_content(&mut self, store: &mut dyn DeviceStore, link: &Link) -> Result<(), StoreError> {
         let Some(chunk) = load_by_link(&*store, link)? else {
             return Ok(());
         };
         let Some(row) = load::<LinkRow>(&*store, LINKS, link.as_bytes())? else {
             return Ok(());
         };
-        let kept = QuarantinedChunk {
-            reason: QuarantineReason::BadContent,
-            chunk: vereda_base::encode(&chunk),
-            other: None,
-        };
+        let kept =
+            QuarantinedChunk { reason: QuarantineReason::BadContent, chunk: vereda_base::encode(&chunk), other: None };
         let id = chunk.id();
-        save(
-            store,
-            QUARANTINE,
-            row.document.as_bytes(),
-            id.as_bytes(),
-            &kept,
-        )?;
-        self.tell(Event::Quarantined {
-            chunk: id,
-            document: row.document,
-        });
+        save(store, QUARANTINE, row.document.as_bytes(), id.as_bytes(), &kept)?;
+        self.tell(Event::Quarantined { chunk: id, document: row.document });
         Ok(())
     }
 }
@@ -332,23 +255,16 @@ impl DeviceMachine {
 impl DocumentRow {
     /// Finds the incarnation that made a chunk.
     pub(super) fn author(&self, header: &Header) -> Option<&Author> {
-        self.authors.iter().find(|author| {
-            (author.device, author.incarnation) == (header.device, header.incarnation)
-        })
+        self.authors.iter().find(|author| (author.device, author.incarnation) == (header.device, header.incarnation))
     }
 
     fn author_mut(&mut self, header: &Header) -> Option<&mut Author> {
-        let of = |author: &&mut Author| {
-            (author.device, author.incarnation) == (header.device, header.incarnation)
-        };
+        let of = |author: &&mut Author| (author.device, author.incarnation) == (header.device, header.incarnation);
         self.authors.iter_mut().find(of)
     }
 
     fn cites_of(&self, header: &Header) -> &[vereda_policy::Cite] {
-        self.cited
-            .iter()
-            .find(|cited| cited.device == header.device)
-            .map_or(&[], |cited| &cited.cites)
+        self.cited.iter().find(|cited| cited.device == header.device).map_or(&[], |cited| &cited.cites)
     }
 
     /// Takes a chunk in as the document's newest.
@@ -378,17 +294,10 @@ impl DocumentRow {
     }
 
     fn note_cites(&mut self, header: &Header) {
-        let index = match self
-            .cited
-            .iter()
-            .position(|cited| cited.device == header.device)
-        {
+        let index = match self.cited.iter().position(|cited| cited.device == header.device) {
             Some(index) => index,
             None => {
-                self.cited.push(DeviceCites {
-                    device: header.device,
-                    cites: Vec::new(),
-                });
+                self.cited.push(DeviceCites { device: header.device, cites: Vec::new() });
                 self.cited.len() - 1
             }
         };
@@ -396,11 +305,7 @@ impl DocumentRow {
             return;
         };
         for cite in &header.cites {
-            match known
-                .cites
-                .iter_mut()
-                .find(|known| known.chain == cite.chain)
-            {
+            match known.cites.iter_mut().find(|known| known.chain == cite.chain) {
                 Some(known) => known.head = cite.head,
                 None => known.cites.push(*cite),
             }
@@ -418,10 +323,7 @@ pub(super) fn load_chunk(
 }
 
 /// Reads a chunk by its link.
-pub(super) fn load_by_link(
-    store: &dyn DeviceStore,
-    link: &Link,
-) -> Result<Option<Chunk>, StoreError> {
+pub(super) fn load_by_link(store: &dyn DeviceStore, link: &Link) -> Result<Option<Chunk>, StoreError> {
     match load::<LinkRow>(store, LINKS, link.as_bytes())? {
         Some(row) => load_chunk(store, &row.document, row.position),
         None => Ok(None),
@@ -433,9 +335,8 @@ fn find_at_place(store: &dyn DeviceStore, header: &Header) -> Result<Option<Link
     let mut found = None;
     store.scan(CHUNKS, Some(header.document.as_bytes()), &mut |_, value| {
         let stored = read::<Chunk>(CHUNKS, value).ok();
-        let stored = stored.and_then(|chunk| {
-            vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES).ok()
-        });
+        let stored =
+            stored.and_then(|chunk| vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES).ok());
         let place = |header: &Header| (header.device, header.incarnation, header.seq);
         match stored.filter(|stored| place(stored) == place(header)) {
             Some(stored) => {
@@ -455,10 +356,7 @@ fn is_well_formed(header: &Header) -> bool {
         && header.deps.is_sorted_by(|a, b| a < b)
         && (1..=limits::MAX_CHANGES_PER_CHUNK).contains(&count)
         && header.first_change >= 1
-        && header
-            .first_change
-            .checked_add(u64::from(header.change_count))
-            .is_some()
+        && header.first_change.checked_add(u64::from(header.change_count)).is_some()
         && header.ciphertext_len as usize <= limits::MAX_CIPHERTEXT_BYTES
         && (header.seq == 0 || header.prev.is_some())
 }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use vereda_base::{ChainId, Incarnation, Link, OpId};
 use vereda_crypto::{Verified, VerifyError};
 use vereda_policy::{
-    AppendContext, Body, ChainKind, Cite, ContentRefusal, Op, OpRefusal, Role, Wrap, WrapRefusal,
-    authorize, check_wraps, cite_content, may_read,
+    AppendContext, Body, ChainKind, Cite, ContentRefusal, Op, OpRefusal, Role, Wrap, WrapRefusal, authorize,
+    check_wraps, cite_content, may_read,
 };
 use vereda_protocol::Chunk;
 
@@ -19,8 +19,8 @@ use super::{
     shelf,
     store::{DeviceStore, StoreError},
     tables::{
-        DOCUMENTS, DocumentRow, LINKS, LinkRow, OPS, OUTBOX, OpRow, QUARANTINE, QuarantineReason,
-        QuarantinedChunk, StoredWrap, load, load_all, place_key, save,
+        DOCUMENTS, DocumentRow, LINKS, LinkRow, OPS, OUTBOX, OpRow, QUARANTINE, QuarantineReason, QuarantinedChunk,
+        StoredWrap, load, load_all, place_key, save,
     },
 };
 
@@ -55,20 +55,12 @@ impl DeviceMachine {
         self.noting(view.finish())?;
         let authorized = authorized?;
         let (id, chain) = (authorized.id(), authorized.chain());
-        let row = OpRow {
-            op: op.signed().clone(),
-            receipt: None,
-        };
-        let item = OutboxItem::Op {
-            op: op.signed().clone(),
-            wraps,
-        };
+        let row = OpRow { op: op.signed().clone(), receipt: None };
+        let item = OutboxItem::Op { op: op.signed().clone(), wraps };
         let done = self.shelf.apply(&*store, &authorized, None);
-        let done =
-            done.and_then(|()| save(store, OPS, chain.as_bytes(), &place_key(&chain, 0), &row));
+        let done = done.and_then(|()| save(store, OPS, chain.as_bytes(), &place_key(&chain, 0), &row));
         let done = done.and_then(|()| self.note_chain(chain, store));
-        let done =
-            done.and_then(|()| self.enqueue(store, &chain, &item, Queued::Op { chain, op: id }));
+        let done = done.and_then(|()| self.enqueue(store, &chain, &item, Queued::Op { chain, op: id }));
         self.noting(done)?;
         self.after_enqueue(store);
         Ok(id)
@@ -100,13 +92,7 @@ impl DeviceMachine {
             }
             Err(error) => return self.noting(Err(error)),
         };
-        let item = OutboxItem::Intent {
-            id,
-            chain,
-            body,
-            wraps,
-            signed: None,
-        };
+        let item = OutboxItem::Intent { id, chain, body, wraps, signed: None };
         let done = self.enqueue(store, &chain, &item, Queued::Intent { chain, id });
         self.noting(done)?;
         self.after_enqueue(store);
@@ -118,11 +104,7 @@ impl DeviceMachine {
     ///
     /// # Errors
     /// [`EnqueueError`] as for [`Self::enqueue_op`].
-    pub fn enqueue_chunk(
-        &mut self,
-        store: &mut dyn DeviceStore,
-        chunk: &Chunk,
-    ) -> Result<Link, EnqueueError> {
+    pub fn enqueue_chunk(&mut self, store: &mut dyn DeviceStore, chunk: &Chunk) -> Result<Link, EnqueueError> {
         let header = chunk.header.clone().verify()?;
         let ours = (self.device, self.config.incarnation);
         if (header.value().device, header.value().incarnation) != ours {
@@ -144,12 +126,7 @@ impl DeviceMachine {
         let item = OutboxItem::Chunk { link };
         let done = done.and_then(|()| {
             self.cache(&*store)?.meta.sealed += 1;
-            self.enqueue(
-                store,
-                &header.value().document,
-                &item,
-                Queued::Chunk { link },
-            )
+            self.enqueue(store, &header.value().document, &item, Queued::Chunk { link })
         });
         self.noting(done)?;
         self.after_enqueue(store);
@@ -172,11 +149,7 @@ impl DeviceMachine {
     ///
     /// # Errors
     /// [`StoreError`] by cause.
-    pub fn list_chains(
-        &self,
-        store: &dyn DeviceStore,
-        kind: ChainKind,
-    ) -> Result<Vec<ChainId>, StoreError> {
+    pub fn list_chains(&self, store: &dyn DeviceStore, kind: ChainKind) -> Result<Vec<ChainId>, StoreError> {
         shelf::list(store, kind)
     }
 
@@ -184,62 +157,32 @@ impl DeviceMachine {
     ///
     /// # Errors
     /// [`StoreError`] by cause.
-    pub fn heads(
-        &self,
-        store: &dyn DeviceStore,
-        document: &ChainId,
-    ) -> Result<Vec<Link>, StoreError> {
-        Ok(load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?
-            .unwrap_or_default()
-            .heads)
+    pub fn heads(&self, store: &dyn DeviceStore, document: &ChainId) -> Result<Vec<Link>, StoreError> {
+        Ok(load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?.unwrap_or_default().heads)
     }
 
     /// Tells where this device's next chunk of a document stands.
     ///
     /// # Errors
     /// [`StoreError`] by cause.
-    pub fn next_place(
-        &self,
-        store: &dyn DeviceStore,
-        document: &ChainId,
-    ) -> Result<Place, StoreError> {
+    pub fn next_place(&self, store: &dyn DeviceStore, document: &ChainId) -> Result<Place, StoreError> {
         let row = load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?.unwrap_or_default();
-        let own = || {
-            row.authors
-                .iter()
-                .filter(|author| author.device == self.device)
-        };
+        let own = || row.authors.iter().filter(|author| author.device == self.device);
         let incarnation = self.config.incarnation;
-        Ok(
-            match own().find(|author| author.incarnation == incarnation) {
-                Some(author) => Place {
-                    incarnation,
-                    seq: author.next_seq,
-                    prev: Some(author.last),
-                },
-                None => {
-                    let prev = own()
-                        .max_by_key(|author| author.position)
-                        .map(|author| author.last);
-                    Place {
-                        incarnation,
-                        seq: 0,
-                        prev,
-                    }
-                }
-            },
-        )
+        Ok(match own().find(|author| author.incarnation == incarnation) {
+            Some(author) => Place { incarnation, seq: author.next_seq, prev: Some(author.last) },
+            None => {
+                let prev = own().max_by_key(|author| author.position).map(|author| author.last);
+                Place { incarnation, seq: 0, prev }
+            }
+        })
     }
 
     /// Finds the policy heads that this device's next chunk of a document cites; `None` where it may not write.
     ///
     /// # Errors
     /// [`StoreError`] by cause.
-    pub fn cites(
-        &self,
-        store: &dyn DeviceStore,
-        document: &ChainId,
-    ) -> Result<Option<Vec<Cite>>, StoreError> {
+    pub fn cites(&self, store: &dyn DeviceStore, document: &ChainId) -> Result<Option<Vec<Cite>>, StoreError> {
         let view = self.shelf.view(store);
         let cites = cite_content(&view, &self.device, document, Role::Editor, None);
         view.finish()?;
@@ -250,14 +193,8 @@ impl DeviceMachine {
     ///
     /// # Errors
     /// [`StoreError`] by cause.
-    pub fn chunk_count(
-        &self,
-        store: &dyn DeviceStore,
-        document: &ChainId,
-    ) -> Result<u64, StoreError> {
-        Ok(load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?
-            .unwrap_or_default()
-            .count)
+    pub fn chunk_count(&self, store: &dyn DeviceStore, document: &ChainId) -> Result<u64, StoreError> {
+        Ok(load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?.unwrap_or_default().count)
     }
 
     /// Shows a document's chunks from a local position on, in an order in which each follows what it builds on. They
@@ -287,27 +224,18 @@ impl DeviceMachine {
     ///
     /// # Errors
     /// [`StoreError`] by cause.
-    pub fn find_chunk(
-        &self,
-        store: &dyn DeviceStore,
-        link: &Link,
-    ) -> Result<Option<(u64, bool, Chunk)>, StoreError> {
+    pub fn find_chunk(&self, store: &dyn DeviceStore, link: &Link) -> Result<Option<(u64, bool, Chunk)>, StoreError> {
         let Some(row) = load::<LinkRow>(store, LINKS, link.as_bytes())? else {
             return Ok(None);
         };
-        Ok(load_chunk(store, &row.document, row.position)?
-            .map(|chunk| (row.position, row.at_relay, chunk)))
+        Ok(load_chunk(store, &row.document, row.position)?.map(|chunk| (row.position, row.at_relay, chunk)))
     }
 
     /// Lists the wraps stored for a chain, oldest first.
     ///
     /// # Errors
     /// [`StoreError`] by cause.
-    pub fn wraps(
-        &self,
-        store: &dyn DeviceStore,
-        chain: &ChainId,
-    ) -> Result<Vec<StoredWrap>, StoreError> {
+    pub fn wraps(&self, store: &dyn DeviceStore, chain: &ChainId) -> Result<Vec<StoredWrap>, StoreError> {
         policy_lane::wraps(store, chain)
     }
 
@@ -320,10 +248,7 @@ impl DeviceMachine {
         store: &dyn DeviceStore,
         document: &ChainId,
     ) -> Result<Vec<QuarantinedChunk>, StoreError> {
-        Ok(load_all(store, QUARANTINE, Some(document.as_bytes()))?
-            .into_iter()
-            .map(|(_, row)| row)
-            .collect())
+        Ok(load_all(store, QUARANTINE, Some(document.as_bytes()))?.into_iter().map(|(_, row)| row).collect())
     }
 
     /// Lists the outbox, in order.
@@ -331,10 +256,7 @@ impl DeviceMachine {
     /// # Errors
     /// [`StoreError`] by cause.
     pub fn outbox(&self, store: &dyn DeviceStore) -> Result<Vec<OutboxItem>, StoreError> {
-        Ok(load_all(store, OUTBOX, None)?
-            .into_iter()
-            .map(|(_, item)| item)
-            .collect())
+        Ok(load_all(store, OUTBOX, None)?.into_iter().map(|(_, item)| item).collect())
     }
 
     fn enqueue(
@@ -374,9 +296,7 @@ pub enum EnqueueError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Only a `Create` is complete without the relay.
-    #[error(
-        "only the first operation of a chain can be signed without the relay: others are intents"
-    )]
+    #[error("only the first operation of a chain can be signed without the relay: others are intents")]
     NotCreate,
     /// A `Create` is signed at once.
     #[error("the first operation of a chain is no intent")]

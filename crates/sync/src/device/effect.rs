@@ -192,17 +192,13 @@ pub enum Disconnect {
     #[error("the relay closed: {0}")]
     Goodbye(Goodbye),
     /// Another key than the pinned one, or no proof of it. Final.
-    #[error(
-        "this is not the relay that was agreed on: its key differs; connect to nothing until you know why"
-    )]
+    #[error("this is not the relay that was agreed on: its key differs; connect to nothing until you know why")]
     RelayIdentity,
     /// The relay was restored from a copy since. Final.
     #[error("the relay was restored from a copy: a Manager of the agency must let it resume")]
     RelayRestored,
     /// The relay told two stories. Final.
-    #[error(
-        "the relay gave two different accounts of one operation: connect to nothing until you know why"
-    )]
+    #[error("the relay gave two different accounts of one operation: connect to nothing until you know why")]
     RelayForked,
     /// No version in common. Final.
     #[error("no protocol version in common: update the older side")]

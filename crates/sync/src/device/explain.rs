@@ -10,8 +10,8 @@ use super::{
     session::Phase,
     store::{DeviceStore, StoreError},
     tables::{
-        Awaited, BACKFILL, BackfillRow, OUTBOX, QUARANTINE, QuarantinedChunk, REFUSED, RefusedRow,
-        WAITING_CHUNKS, WaitingChunk, chunk_id, load, load_all,
+        Awaited, BACKFILL, BackfillRow, OUTBOX, QUARANTINE, QuarantinedChunk, REFUSED, RefusedRow, WAITING_CHUNKS,
+        WaitingChunk, chunk_id, load, load_all,
     },
 };
 
@@ -91,18 +91,11 @@ impl DeviceMachine {
     ///
     /// # Errors
     /// [`StoreError`] by cause.
-    pub fn explain(
-        &self,
-        store: &dyn DeviceStore,
-        document: &ChainId,
-    ) -> Result<SyncState, StoreError> {
+    pub fn explain(&self, store: &dyn DeviceStore, document: &ChainId) -> Result<SyncState, StoreError> {
         let group = Some(document.as_bytes().as_slice());
         let quarantined = load_all::<QuarantinedChunk>(store, QUARANTINE, group)?;
         if let Some((first, _)) = quarantined.first() {
-            return Ok(SyncState::Quarantined {
-                chunks: amount(quarantined.len()),
-                first: chunk_id(first),
-            });
+            return Ok(SyncState::Quarantined { chunks: amount(quarantined.len()), first: chunk_id(first) });
         }
         if let Some(state) = explain_refused(&load_all(store, REFUSED, group)?) {
             return Ok(state);
@@ -117,60 +110,32 @@ impl DeviceMachine {
             return Ok(state);
         }
         let known = self.shelf.find(store, document)?.is_some();
-        Ok(if known {
-            SyncState::Acknowledged
-        } else {
-            SyncState::Unknown
-        })
+        Ok(if known { SyncState::Acknowledged } else { SyncState::Unknown })
     }
 
     /// Explains what was made here and is not at the relay yet.
     fn explain_outbox(&self, items: &[(Vec<u8>, OutboxItem)]) -> Option<SyncState> {
         let first = items.first()?;
-        let chunks = amount(
-            items
-                .iter()
-                .filter(|(_, item)| matches!(item, OutboxItem::Chunk { .. }))
-                .count(),
-        );
+        let chunks = amount(items.iter().filter(|(_, item)| matches!(item, OutboxItem::Chunk { .. })).count());
         let Phase::Session(session) = &self.phase else {
-            return Some(SyncState::Offline {
-                chunks,
-                since: self.offline_since,
-                reason: self.last_reason,
-            });
+            return Some(SyncState::Offline { chunks, since: self.offline_since, reason: self.last_reason });
         };
-        let sent = |key: &[u8]| {
-            key.try_into()
-                .is_ok_and(|key| session.in_flight.contains_key(&u64::from_be_bytes(key)))
-        };
+        let sent =
+            |key: &[u8]| key.try_into().is_ok_and(|key| session.in_flight.contains_key(&u64::from_be_bytes(key)));
         let all_sent = sent(&first.0) && items.iter().all(|(key, _)| sent(key));
-        Some(if all_sent {
-            SyncState::Sent { chunks }
-        } else {
-            SyncState::NotSent { chunks }
-        })
+        Some(if all_sent { SyncState::Sent { chunks } } else { SyncState::NotSent { chunks } })
     }
 }
 
 fn explain_refused(rows: &[(Vec<u8>, RefusedRow)]) -> Option<SyncState> {
-    if let Some(code) = rows
-        .iter()
-        .filter(|(_, row)| row.is_op)
-        .find_map(|(_, row)| row.code)
-    {
+    if let Some(code) = rows.iter().filter(|(_, row)| row.is_op).find_map(|(_, row)| row.code) {
         return Some(SyncState::OpRefused { code });
     }
     let refused = || rows.iter().filter_map(|(_, row)| row.code);
     if let Some(code) = refused().next() {
-        return Some(SyncState::Refused {
-            chunks: amount(refused().count()),
-            code,
-        });
+        return Some(SyncState::Refused { chunks: amount(refused().count()), code });
     }
-    (!rows.is_empty()).then(|| SyncState::InReview {
-        chunks: amount(rows.len()),
-    })
+    (!rows.is_empty()).then(|| SyncState::InReview { chunks: amount(rows.len()) })
 }
 
 fn explain_waiting(rows: &[(Vec<u8>, WaitingChunk)]) -> Option<SyncState> {

@@ -110,13 +110,7 @@ impl DeviceMachine {
     }
 
     /// Takes an input. Whatever goes wrong shows in the next [`DeviceMachine::commit`].
-    pub fn handle_input(
-        &mut self,
-        now: Now,
-        input: Input,
-        store: &mut dyn DeviceStore,
-        rng: &mut dyn CryptoRng,
-    ) {
+    pub fn handle_input(&mut self, now: Now, input: Input, store: &mut dyn DeviceStore, rng: &mut dyn CryptoRng) {
         self.now = now;
         if self.failure.is_some() {
             return;
@@ -155,10 +149,7 @@ impl DeviceMachine {
             self.undo(store);
         }
         self.touched = false;
-        Committed {
-            effects: std::mem::take(&mut self.effects),
-            failure,
-        }
+        Committed { effects: std::mem::take(&mut self.effects), failure }
     }
 
     /// Undoes everything since the last commit. If the machine had a part in it the connection is given up, which the
@@ -226,9 +217,7 @@ impl DeviceMachine {
             // The relay was told the old incarnation.
             self.lost(Disconnect::Lost);
         } else if self.online {
-            self.phase = Phase::Offline {
-                retry_at: Some(self.now.monotonic),
-            };
+            self.phase = Phase::Offline { retry_at: Some(self.now.monotonic) };
         }
         Ok(())
     }
@@ -248,26 +237,13 @@ impl DeviceMachine {
         if self.cache.is_none() {
             let stored_meta = load::<Meta>(store, META, b"meta")?;
             let rows = load_all(store, OUTBOX, None)?;
-            let backfills = load_all(store, BACKFILL, None)?
-                .into_iter()
-                .map(|(_, row)| row)
-                .collect();
-            let queue = rows
-                .iter()
-                .filter_map(|(key, item)| Queued::of(key, item))
-                .collect();
+            let backfills = load_all(store, BACKFILL, None)?.into_iter().map(|(_, row)| row).collect();
+            let queue = rows.iter().filter_map(|(key, item)| Queued::of(key, item)).collect();
             let meta = stored_meta.clone().unwrap_or_default();
-            self.cache = Some(Cache {
-                meta,
-                stored_meta,
-                queue,
-                backfills,
-            });
+            self.cache = Some(Cache { meta, stored_meta, queue, backfills });
             self.reset_sealed();
         }
-        self.cache
-            .as_mut()
-            .ok_or(StoreError::Unknown { table: META.0 })
+        self.cache.as_mut().ok_or(StoreError::Unknown { table: META.0 })
     }
 
     pub(super) fn push(&mut self, effect: Effect) {

@@ -15,6 +15,7 @@ impl vereda_base::LogSafe for IntentId {}
 /// What waits to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
+#[allow(clippy::large_enum_variant, reason = "read from the store one at a time")]
 pub enum OutboxItem {
     /// An operation signed offline, sent as it is.
     #[n(0)]

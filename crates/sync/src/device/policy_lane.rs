@@ -3,8 +3,8 @@
 use vereda_base::{ChainId, OpId};
 use vereda_crypto::{Signed, Verified};
 use vereda_policy::{
-    AppendContext, ChainKind, Chains, ForkProof, Op, OpRefusal, Receipt, Wrap, WrapProof,
-    authorize, chain_of, check_receipt, op_id_of_bytes, verify_op, verify_wrap,
+    AppendContext, ChainKind, Chains, ForkProof, Op, OpRefusal, Receipt, Wrap, WrapProof, authorize, chain_of,
+    check_receipt, op_id_of_bytes, verify_op, verify_wrap,
 };
 use vereda_protocol::{Down, PolicyEntry, Position, Up};
 
@@ -13,8 +13,8 @@ use super::{
     machine::{DeviceMachine, Halt},
     store::{DeviceStore, StoreError},
     tables::{
-        BACKFILL, BackfillRow, CHAINS, EVIDENCE, Evidence, OPS, OpRow, StoredWrap, WAITING_OPS,
-        WAITING_WRAPS, WRAPS, load, load_all, place_key, read, save, wrap_key,
+        BACKFILL, BackfillRow, CHAINS, EVIDENCE, Evidence, OPS, OpRow, StoredWrap, WAITING_OPS, WAITING_WRAPS, WRAPS,
+        load, load_all, place_key, read, save, wrap_key,
     },
 };
 
@@ -32,11 +32,7 @@ struct WaitingWrap {
 
 impl DeviceMachine {
     /// Works off what a relay that proved itself says.
-    pub(super) fn take_message(
-        &mut self,
-        message: Down,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    pub(super) fn take_message(&mut self, message: Down, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         match message {
             Down::Challenge { .. } | Down::Welcome { .. } => return Err(Halt::Violation),
             Down::Policy { entries, cursor } => {
@@ -61,12 +57,7 @@ impl DeviceMachine {
                 }
                 self.tell(Event::CaughtUp);
             }
-            Down::BackfillPart {
-                document,
-                entries,
-                chunks,
-                cursor,
-            } => {
+            Down::BackfillPart { document, entries, chunks, cursor } => {
                 self.take_entries(entries, store)?;
                 for chunk in chunks {
                     self.take_chunk(chunk, store)?;
@@ -91,25 +82,14 @@ impl DeviceMachine {
         self.pump(store)
     }
 
-    fn take_entries(
-        &mut self,
-        entries: Vec<PolicyEntry>,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    fn take_entries(&mut self, entries: Vec<PolicyEntry>, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         for entry in entries {
             match entry {
                 PolicyEntry::Op { op, receipt } => self.take_op(op, receipt, store)?,
-                PolicyEntry::Wrap {
-                    chain,
-                    op,
-                    wrap,
-                    proof,
-                } => {
+                PolicyEntry::Wrap { chain, op, wrap, proof } => {
                     self.take_wrap(chain, WaitingWrap { op, wrap, proof }, store)?;
                 }
-                PolicyEntry::Visible { document, upto } => {
-                    self.take_visible(document, upto, store)?
-                }
+                PolicyEntry::Visible { document, upto } => self.take_visible(document, upto, store)?,
             }
         }
         self.work_woken(store)
@@ -124,21 +104,12 @@ impl DeviceMachine {
     ) -> Result<(), Halt> {
         let receipt = receipt.verify().map_err(|_| Halt::Violation)?;
         let (chain, seq) = (receipt.value().chain, receipt.value().seq);
-        let row = OpRow {
-            op: op.clone(),
-            receipt: Some(receipt.signed().clone()),
-        };
+        let row = OpRow { op: op.clone(), receipt: Some(receipt.signed().clone()) };
         let op = match verify_op(op) {
             Ok(op) => op,
             Err(error) if error.needs_update() => {
                 // Kept for the version that will understand it; what follows in the chain waits behind it.
-                save(
-                    store,
-                    WAITING_OPS,
-                    chain.as_bytes(),
-                    &place_key(&chain, seq),
-                    &row,
-                )?;
+                save(store, WAITING_OPS, chain.as_bytes(), &place_key(&chain, seq), &row)?;
                 self.tell(Event::UpdateNeeded { chain });
                 return Ok(());
             }
@@ -179,11 +150,7 @@ impl DeviceMachine {
             return Ok(());
         };
         session.backfilling = Some(next.document);
-        self.send(&Up::Backfill {
-            document: next.document,
-            after: next.after,
-            upto: next.upto,
-        })?;
+        self.send(&Up::Backfill { document: next.document, after: next.after, upto: next.upto })?;
         Ok(())
     }
 
@@ -205,10 +172,7 @@ impl DeviceMachine {
                 view.finish()?;
                 return Err(Halt::Violation);
             }
-            (None, Ok(checked)) => Some((
-                authorize(&view, &op, &AppendContext::device(&checked)),
-                checked.time(),
-            )),
+            (None, Ok(checked)) => Some((authorize(&view, &op, &AppendContext::device(&checked)), checked.time())),
         };
         view.finish()?;
         let key = place_key(&chain, seq);
@@ -226,13 +190,7 @@ impl DeviceMachine {
             }
             Some((Err(_), _)) => {
                 // Author and relay agree on what policy forbids: kept as evidence, and the chain stops here.
-                save(
-                    store,
-                    EVIDENCE,
-                    chain.as_bytes(),
-                    &key,
-                    &Evidence::Op { row },
-                )?;
+                save(store, EVIDENCE, chain.as_bytes(), &key, &Evidence::Op { row })?;
                 self.tell(Event::OpQuarantined { chain, seq });
                 Ok(())
             }
@@ -256,8 +214,7 @@ impl DeviceMachine {
         if op_id_of_bytes(known.op.bytes()) == id {
             if known.receipt.is_none() {
                 save(store, OPS, chain.as_bytes(), &key, &row)?;
-                self.shelf
-                    .note_receipt_time(&chain, seq, receipt.value().time);
+                self.shelf.note_receipt_time(&chain, seq, receipt.value().time);
                 self.tell(Event::PolicyChanged { chain });
             }
             return self.take_standing(id, store);
@@ -269,29 +226,16 @@ impl DeviceMachine {
         let Some(proof) = proof else {
             return Err(Halt::Violation);
         };
-        save(
-            store,
-            EVIDENCE,
-            chain.as_bytes(),
-            &key,
-            &Evidence::Fork { proof },
-        )?;
+        save(store, EVIDENCE, chain.as_bytes(), &key, &Evidence::Fork { proof })?;
         self.tell(Event::RelayForked { chain, seq });
         self.disconnect(Disconnect::RelayForked);
         Ok(())
     }
 
     /// Notes that a chain grew.
-    pub(super) fn note_chain(
-        &mut self,
-        chain: ChainId,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), StoreError> {
+    pub(super) fn note_chain(&mut self, chain: ChainId, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
         if store.get(CHAINS, chain.as_bytes())?.is_none() {
-            let kind = self
-                .shelf
-                .find(&*store, &chain)?
-                .map_or(ChainKind::Document, |state| state.kind());
+            let kind = self.shelf.find(&*store, &chain)?.map_or(ChainKind::Document, |state| state.kind());
             store.put(CHAINS, &[kind as u8], chain.as_bytes(), &[])?;
         }
         self.woken.insert(chain.0);
@@ -299,11 +243,7 @@ impl DeviceMachine {
         Ok(())
     }
 
-    fn retry_ops(
-        &mut self,
-        awaited: Option<&[u8; 32]>,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    fn retry_ops(&mut self, awaited: Option<&[u8; 32]>, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         let mut rows = load_all::<OpRow>(store, WAITING_OPS, awaited.map(|id| id.as_slice()))?;
         // By chain and seq, so that one after the other finds its place.
         rows.sort_by(|a, b| a.0.cmp(&b.0));
@@ -317,56 +257,26 @@ impl DeviceMachine {
     }
 
     /// Verifies a wrap against the list that its operation commits to, and stores it.
-    fn take_wrap(
-        &mut self,
-        chain: ChainId,
-        waiting: WaitingWrap,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    fn take_wrap(&mut self, chain: ChainId, waiting: WaitingWrap, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         let WaitingWrap { op, wrap, proof } = &waiting;
         let key = wrap_key(op, wrap);
         let state = self.shelf.find(&*store, &chain)?;
         let found = state
             .iter()
             .flat_map(|state| state.epochs())
-            .find_map(|epoch| {
-                epoch
-                    .wraps
-                    .iter()
-                    .find(|wraps| wraps.op == *op)
-                    .map(|wraps| (epoch.number, wraps.list))
-            });
+            .find_map(|epoch| epoch.wraps.iter().find(|wraps| wraps.op == *op).map(|wraps| (epoch.number, wraps.list)));
         let Some((epoch, list)) = found else {
-            return Ok(save(
-                store,
-                WAITING_WRAPS,
-                chain.as_bytes(),
-                &key,
-                &waiting,
-            )?);
+            return Ok(save(store, WAITING_WRAPS, chain.as_bytes(), &key, &waiting)?);
         };
         verify_wrap(&list, wrap, proof).map_err(|_| Halt::Violation)?;
-        let row = StoredWrap {
-            op: *op,
-            epoch,
-            wrap: wrap.clone(),
-        };
+        let row = StoredWrap { op: *op, epoch, wrap: wrap.clone() };
         save(store, WRAPS, chain.as_bytes(), &key, &row)?;
         self.tell(Event::WrapStored { chain });
         Ok(())
     }
 
-    fn take_visible(
-        &mut self,
-        document: ChainId,
-        upto: Position,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
-        let row = BackfillRow {
-            document,
-            after: Position(0),
-            upto,
-        };
+    fn take_visible(&mut self, document: ChainId, upto: Position, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let row = BackfillRow { document, after: Position(0), upto };
         if upto == Position(0) {
             return Ok(());
         }
@@ -409,10 +319,7 @@ impl DeviceMachine {
 }
 
 /// Reads the wraps stored for a chain, oldest first.
-pub(super) fn wraps(
-    store: &dyn DeviceStore,
-    chain: &ChainId,
-) -> Result<Vec<StoredWrap>, StoreError> {
+pub(super) fn wraps(store: &dyn DeviceStore, chain: &ChainId) -> Result<Vec<StoredWrap>, StoreError> {
     let mut wraps = Ok(Vec::new());
     store.scan(WRAPS, Some(chain.as_bytes()), &mut |_, value| {
         match (&mut wraps, read(WRAPS, value)) {

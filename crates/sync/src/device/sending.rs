@@ -2,9 +2,7 @@
 
 use vereda_base::{ChainId, Link, OpId};
 use vereda_crypto::Signed;
-use vereda_policy::{
-    AppendContext, Chains, Draft, DraftError, Op, OpRefusal, Receipt, authorize, op_id_of_bytes,
-};
+use vereda_policy::{AppendContext, Chains, Draft, DraftError, Op, OpRefusal, Receipt, authorize, op_id_of_bytes};
 use vereda_protocol::{Chunk, ChunkOutcome, OpOutcome, RefusalCode, Up};
 
 use super::{
@@ -33,15 +31,9 @@ impl Queued {
             OutboxItem::Op { op, .. } => {
                 let id = op_id_of_bytes(op.bytes());
                 // Only a `Create` is signed offline: its id is its chain's.
-                Self::Op {
-                    chain: ChainId(id.0),
-                    op: id,
-                }
+                Self::Op { chain: ChainId(id.0), op: id }
             }
-            OutboxItem::Intent { id, chain, .. } => Self::Intent {
-                chain: *chain,
-                id: *id,
-            },
+            OutboxItem::Intent { id, chain, .. } => Self::Intent { chain: *chain, id: *id },
             OutboxItem::Chunk { link } => Self::Chunk { link: *link },
         };
         Some((place, queued))
@@ -72,27 +64,16 @@ impl DeviceMachine {
         let mut after = None;
         loop {
             let window = self.config.limits.window_bytes;
-            if self
-                .session()
-                .is_none_or(|session| session.in_flight_bytes >= window)
-            {
+            if self.session().is_none_or(|session| session.in_flight_bytes >= window) {
                 return Ok(());
             }
             let from = after.map_or(0, |after: u64| after.saturating_add(1));
-            let next = self
-                .cache(store)?
-                .queue
-                .range(from..)
-                .next()
-                .map(|(place, queued)| (*place, *queued));
+            let next = self.cache(store)?.queue.range(from..).next().map(|(place, queued)| (*place, *queued));
             let Some((place, queued)) = next else {
                 return Ok(());
             };
             after = Some(place);
-            if self
-                .session()
-                .is_some_and(|session| session.in_flight.contains_key(&place))
-            {
+            if self.session().is_some_and(|session| session.in_flight.contains_key(&place)) {
                 // What follows an intent waits for its answer.
                 if matches!(queued, Queued::Intent { .. }) {
                     return Ok(());
@@ -115,10 +96,7 @@ impl DeviceMachine {
         let Some(session) = self.session() else {
             return Ok(());
         };
-        let found = session
-            .in_flight
-            .iter()
-            .find(|(_, flight)| flight.request == Some(request));
+        let found = session.in_flight.iter().find(|(_, flight)| flight.request == Some(request));
         // Answered already: the operation came back in the policy lane first.
         let Some(place) = found.map(|(place, _)| *place) else {
             return Ok(());
@@ -128,54 +106,22 @@ impl DeviceMachine {
             return Ok(());
         };
         match (item, outcome) {
-            (
-                OutboxItem::Op { op, .. }
-                | OutboxItem::Intent {
-                    signed: Some(op), ..
-                },
-                OpOutcome::Appended(receipt),
-            ) => {
+            (OutboxItem::Op { op, .. } | OutboxItem::Intent { signed: Some(op), .. }, OpOutcome::Appended(receipt)) => {
                 self.take_appended(place, op, receipt, store)?;
             }
-            (
-                OutboxItem::Intent {
-                    id,
-                    chain,
-                    body,
-                    wraps,
-                    ..
-                },
-                OpOutcome::HeadMoved(_),
-            ) => {
+            (OutboxItem::Intent { id, chain, body, wraps, .. }, OpOutcome::HeadMoved(_)) => {
                 // Signed anew once the chain's news are here; until then the same bytes would fail again.
-                let unsigned = OutboxItem::Intent {
-                    id,
-                    chain,
-                    body,
-                    wraps,
-                    signed: None,
-                };
-                save(
-                    store,
-                    OUTBOX,
-                    chain.as_bytes(),
-                    &place.to_be_bytes(),
-                    &unsigned,
-                )?;
+                let unsigned = OutboxItem::Intent { id, chain, body, wraps, signed: None };
+                save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned)?;
             }
             (OutboxItem::Intent { id, .. }, OpOutcome::Refused(code)) => {
                 self.remove(place, store)?;
-                self.tell(Event::IntentFailed {
-                    id,
-                    reason: IntentFailure::Refused(code),
-                });
+                self.tell(Event::IntentFailed { id, reason: IntentFailure::Refused(code) });
             }
             (OutboxItem::Op { op, .. }, OpOutcome::HeadMoved(_)) => {
                 self.refuse_op(place, &op, RefusalCode::NotContiguous, store)?;
             }
-            (OutboxItem::Op { op, .. }, OpOutcome::Refused(code)) => {
-                self.refuse_op(place, &op, code, store)?
-            }
+            (OutboxItem::Op { op, .. }, OpOutcome::Refused(code)) => self.refuse_op(place, &op, code, store)?,
             _ => return Err(Halt::Violation),
         }
         self.pump(store)
@@ -196,46 +142,21 @@ impl DeviceMachine {
             ChunkOutcome::Durable => self.acknowledge(link, row, store)?,
             ChunkOutcome::Refused(code) => {
                 self.remove_chunk(link, store)?;
-                let refused = RefusedRow {
-                    code: Some(code),
-                    is_op: false,
-                };
-                save(
-                    store,
-                    REFUSED,
-                    document.as_bytes(),
-                    link.as_bytes(),
-                    &refused,
-                )?;
-                self.tell(Event::ChunkRefused {
-                    link,
-                    document,
-                    code,
-                });
+                let refused = RefusedRow { code: Some(code), is_op: false };
+                save(store, REFUSED, document.as_bytes(), link.as_bytes(), &refused)?;
+                self.tell(Event::ChunkRefused { link, document, code });
                 if code == RefusalCode::Fork {
                     // Another store of this device made other chunks: this one is a copy, or was restored from one.
                     let sealed = self.cache(store)?.meta.sealed;
-                    self.tell(Event::StoreRestored {
-                        held: sealed,
-                        sealed,
-                    });
+                    self.tell(Event::StoreRestored { held: sealed, sealed });
                     self.disconnect(super::effect::Disconnect::StoreRestored);
                     return Ok(());
                 }
             }
             ChunkOutcome::InReview => {
                 self.remove_chunk(link, store)?;
-                let refused = RefusedRow {
-                    code: None,
-                    is_op: false,
-                };
-                save(
-                    store,
-                    REFUSED,
-                    document.as_bytes(),
-                    link.as_bytes(),
-                    &refused,
-                )?;
+                let refused = RefusedRow { code: None, is_op: false };
+                save(store, REFUSED, document.as_bytes(), link.as_bytes(), &refused)?;
                 self.tell(Event::ChunkInReview { link, document });
             }
         }
@@ -243,45 +164,23 @@ impl DeviceMachine {
     }
 
     /// Notes that the relay holds a chunk, and takes it out of the outbox.
-    pub(super) fn acknowledge(
-        &mut self,
-        link: Link,
-        row: LinkRow,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    pub(super) fn acknowledge(&mut self, link: Link, row: LinkRow, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         if row.at_relay {
             return Ok(());
         }
         let document = row.document;
-        save(
-            store,
-            LINKS,
-            document.as_bytes(),
-            link.as_bytes(),
-            &LinkRow {
-                at_relay: true,
-                ..row
-            },
-        )?;
+        save(store, LINKS, document.as_bytes(), link.as_bytes(), &LinkRow { at_relay: true, ..row })?;
         self.remove_chunk(link, store)?;
         self.tell(Event::Acknowledged { link, document });
         Ok(())
     }
 
     /// Takes an operation that stands in its chain out of the outbox, however that became known.
-    pub(super) fn take_standing(
-        &mut self,
-        id: OpId,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
-        let found = self
-            .cache(store)?
-            .queue
-            .iter()
-            .find_map(|(place, queued)| match queued {
-                Queued::Op { op, .. } if *op == id => Some((*place, None)),
-                _ => None,
-            });
+    pub(super) fn take_standing(&mut self, id: OpId, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let found = self.cache(store)?.queue.iter().find_map(|(place, queued)| match queued {
+            Queued::Op { op, .. } if *op == id => Some((*place, None)),
+            _ => None,
+        });
         let found = match found {
             None => self.find_intent(&id, store)?,
             found => found,
@@ -292,20 +191,13 @@ impl DeviceMachine {
         self.landed(place);
         self.remove(place, store)?;
         match intent {
-            Some(id_of_intent) => self.tell(Event::IntentDone {
-                id: id_of_intent,
-                op: id,
-            }),
+            Some(id_of_intent) => self.tell(Event::IntentDone { id: id_of_intent, op: id }),
             None => self.tell(Event::OpDone { op: id }),
         }
         Ok(())
     }
 
-    fn find_intent(
-        &mut self,
-        id: &OpId,
-        store: &dyn DeviceStore,
-    ) -> Result<Option<(u64, Option<IntentId>)>, Halt> {
+    fn find_intent(&mut self, id: &OpId, store: &dyn DeviceStore) -> Result<Option<(u64, Option<IntentId>)>, Halt> {
         let intents: Vec<(u64, IntentId)> = self
             .cache(store)?
             .queue
@@ -316,9 +208,7 @@ impl DeviceMachine {
             })
             .collect();
         for (place, intent) in intents {
-            if let Some(OutboxItem::Intent {
-                signed: Some(op), ..
-            }) = load(store, OUTBOX, &place.to_be_bytes())?
+            if let Some(OutboxItem::Intent { signed: Some(op), .. }) = load(store, OUTBOX, &place.to_be_bytes())?
                 && op_id_of_bytes(op.bytes()) == *id
             {
                 return Ok(Some((place, Some(intent))));
@@ -345,12 +235,7 @@ impl DeviceMachine {
     }
 
     /// Sends one item; tells whether what follows may go on.
-    fn send_item(
-        &mut self,
-        place: u64,
-        queued: Queued,
-        store: &mut dyn DeviceStore,
-    ) -> Result<bool, Halt> {
+    fn send_item(&mut self, place: u64, queued: Queued, store: &mut dyn DeviceStore) -> Result<bool, Halt> {
         match queued {
             Queued::Chunk { link } => {
                 let chunk = match load::<LinkRow>(store, LINKS, link.as_bytes())? {
@@ -364,9 +249,7 @@ impl DeviceMachine {
                 Ok(true)
             }
             Queued::Op { .. } => {
-                if let Some(OutboxItem::Op { op, wraps }) =
-                    load(store, OUTBOX, &place.to_be_bytes())?
-                {
+                if let Some(OutboxItem::Op { op, wraps }) = load(store, OUTBOX, &place.to_be_bytes())? {
                     self.send_op(place, op, wraps)?;
                 }
                 Ok(true)
@@ -376,13 +259,7 @@ impl DeviceMachine {
                     return Ok(false);
                 }
                 let item = load::<OutboxItem>(store, OUTBOX, &place.to_be_bytes())?;
-                let Some(OutboxItem::Intent {
-                    body,
-                    wraps,
-                    signed,
-                    ..
-                }) = item
-                else {
+                let Some(OutboxItem::Intent { body, wraps, signed, .. }) = item else {
                     return Ok(true);
                 };
                 match self.sign_intent(&chain, &body, signed, store)? {
@@ -399,13 +276,7 @@ impl DeviceMachine {
                     }
                     Signing::Ready(op) => {
                         let signed = Some((*op).clone());
-                        let item = OutboxItem::Intent {
-                            id,
-                            chain,
-                            body,
-                            wraps: wraps.clone(),
-                            signed,
-                        };
+                        let item = OutboxItem::Intent { id, chain, body, wraps: wraps.clone(), signed };
                         save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &item)?;
                         self.send_op(place, *op, wraps)?;
                         Ok(false)
@@ -442,23 +313,18 @@ impl DeviceMachine {
                 return Ok(Signing::Ready(Box::new(op)));
             }
         }
-        let time = session
-            .relay_time(self.now.monotonic)
-            .unwrap_or(self.now.wall);
-        let drafted =
-            Draft::new(&view, self.device, None).sign_append(&self.config.key, chain, body.clone());
+        let time = session.relay_time(self.now.monotonic).unwrap_or(self.now.wall);
+        let drafted = Draft::new(&view, self.device, None).sign_append(&self.config.key, chain, body.clone());
         let signing = match drafted {
             Err(DraftError::UnknownChain { .. }) => Signing::Failed(IntentFailure::UnknownChain),
             Err(_) => Signing::Failed(IntentFailure::NotAllowed),
-            Ok(op) => match authorize(
-                &view,
-                &op,
-                &AppendContext::relay(vereda_policy::receipt_time(Some(&state), time)),
-            ) {
-                Ok(op) => Signing::Ready(Box::new(op.signed().clone())),
-                Err(OpRefusal::Waiting { .. }) => Signing::NotYet,
-                Err(_) => Signing::Failed(IntentFailure::NotAllowed),
-            },
+            Ok(op) => {
+                match authorize(&view, &op, &AppendContext::relay(vereda_policy::receipt_time(Some(&state), time))) {
+                    Ok(op) => Signing::Ready(Box::new(op.signed().clone())),
+                    Err(OpRefusal::Waiting { .. }) => Signing::NotYet,
+                    Err(_) => Signing::Failed(IntentFailure::NotAllowed),
+                }
+            }
         };
         view.finish()?;
         Ok(signing)
@@ -470,12 +336,7 @@ impl DeviceMachine {
         Ok(())
     }
 
-    fn send_op(
-        &mut self,
-        place: u64,
-        op: Signed<Op>,
-        wraps: Vec<vereda_policy::Wrap>,
-    ) -> Result<(), Halt> {
+    fn send_op(&mut self, place: u64, op: Signed<Op>, wraps: Vec<vereda_policy::Wrap>) -> Result<(), Halt> {
         let Some(session) = self.session() else {
             return Ok(());
         };
@@ -509,10 +370,7 @@ impl DeviceMachine {
 
     fn remove_chunk(&mut self, link: Link, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
         let queue = &self.cache(store)?.queue;
-        let found = queue
-            .iter()
-            .find(|(_, queued)| **queued == Queued::Chunk { link })
-            .map(|(place, _)| *place);
+        let found = queue.iter().find(|(_, queued)| **queued == Queued::Chunk { link }).map(|(place, _)| *place);
         found.map_or(Ok(()), |place| self.remove(place, store))
     }
 
@@ -525,10 +383,7 @@ impl DeviceMachine {
     ) -> Result<(), Halt> {
         let id = op_id_of_bytes(op.bytes());
         self.remove(place, store)?;
-        let refused = RefusedRow {
-            code: Some(code),
-            is_op: true,
-        };
+        let refused = RefusedRow { code: Some(code), is_op: true };
         save(store, REFUSED, &id.0, &id.0, &refused)?;
         self.tell(Event::OpRefused { op: id, code });
         Ok(())

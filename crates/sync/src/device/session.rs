@@ -8,8 +8,8 @@ use vereda_base::{DeviceId, Monotonic, Timestamp};
 use vereda_crypto::{Signature, context, verify};
 use vereda_policy::{ChainKind, Chains};
 use vereda_protocol::{
-    Auth, Credential, Down, Opening, Packer, Unpacker, Up, VERSIONS, WelcomeFields, auth_message,
-    decode_down, encode_up, invite_auth_message, negotiate, welcome_message,
+    Auth, Credential, Down, Opening, Packer, Unpacker, Up, VERSIONS, WelcomeFields, auth_message, decode_down,
+    encode_up, invite_auth_message, negotiate, welcome_message,
 };
 
 use super::{
@@ -61,10 +61,7 @@ impl Session {
         match self.probed {
             _ if !self.welcomed => (self.welcome_by, WakeReason::AnswerOverdue),
             Some(at) => (at.saturating_add(limits.answer), WakeReason::AnswerOverdue),
-            None => (
-                self.last_heard.saturating_add(limits.keepalive),
-                WakeReason::Keepalive,
-            ),
+            None => (self.last_heard.saturating_add(limits.keepalive), WakeReason::Keepalive),
         }
     }
 
@@ -111,9 +108,7 @@ impl DeviceMachine {
     /// The websocket is open: waits for the challenge.
     pub(super) fn greet(&mut self) -> Result<(), Halt> {
         if matches!(self.phase, Phase::Connecting { .. }) {
-            self.phase = Phase::Greeting {
-                deadline: self.answer_by(),
-            };
+            self.phase = Phase::Greeting { deadline: self.answer_by() };
         }
         Ok(())
     }
@@ -166,17 +161,8 @@ impl DeviceMachine {
             Phase::Greeting { .. } => {
                 let mut unpacker = Unpacker::new();
                 match decode_down(bytes, &mut unpacker).map_err(|_| Halt::Violation)? {
-                    Down::Challenge {
-                        versions,
-                        relay,
-                        relay_epoch,
-                        challenge,
-                    } => {
-                        let opening = Opening {
-                            relay,
-                            relay_epoch,
-                            challenge: *challenge,
-                        };
+                    Down::Challenge { versions, relay, relay_epoch, challenge } => {
+                        let opening = Opening { relay, relay_epoch, challenge: *challenge };
                         self.take_challenge(&versions, opening, unpacker, store, rng)
                     }
                     Down::Goodbye(why) => {
@@ -187,8 +173,7 @@ impl DeviceMachine {
                 }
             }
             Phase::Session(session) => {
-                let message =
-                    decode_down(bytes, &mut session.unpacker).map_err(|_| Halt::Violation)?;
+                let message = decode_down(bytes, &mut session.unpacker).map_err(|_| Halt::Violation)?;
                 if session.welcomed {
                     self.take_message(message, store)?;
                 } else {
@@ -201,9 +186,7 @@ impl DeviceMachine {
 
     fn connect(&mut self, rng: &mut dyn CryptoRng) {
         self.jitter = rng.next_u64();
-        self.phase = Phase::Connecting {
-            deadline: self.answer_by(),
-        };
+        self.phase = Phase::Connecting { deadline: self.answer_by() };
         self.push(Effect::Connect);
     }
 
@@ -211,9 +194,7 @@ impl DeviceMachine {
     /// not come back together.
     fn backoff(&self) -> Duration {
         let limits = &self.config.limits;
-        let doubled = limits
-            .backoff_floor
-            .saturating_mul(1u32.checked_shl(self.attempts).unwrap_or(u32::MAX));
+        let doubled = limits.backoff_floor.saturating_mul(1u32.checked_shl(self.attempts).unwrap_or(u32::MAX));
         let whole = doubled.min(limits.backoff_ceiling);
         let half = whole / 2;
         let chance = self.jitter as f64 / u64::MAX as f64;
@@ -241,10 +222,7 @@ impl DeviceMachine {
             return Ok(());
         }
         let meta = self.cache(store)?.meta.clone();
-        if meta
-            .relay_epoch
-            .is_some_and(|known| known != opening.relay_epoch)
-        {
+        if meta.relay_epoch.is_some_and(|known| known != opening.relay_epoch) {
             self.disconnect(Disconnect::RelayRestored);
             return Ok(());
         }
@@ -270,10 +248,7 @@ impl DeviceMachine {
             backfilling: None,
         }));
         self.send(&Up::Auth(auth))?;
-        self.send(&Up::Pull {
-            policy: meta.policy,
-            content: meta.content,
-        })?;
+        self.send(&Up::Pull { policy: meta.policy, content: meta.content })?;
         self.pump(store)
     }
 
@@ -293,19 +268,12 @@ impl DeviceMachine {
             credential: self.credential(opening, store)?,
             signature: Signature([0; 64]),
         };
-        auth.signature = self
-            .config
-            .key
-            .sign(context::AUTH_SIGNATURE, &auth_message(opening, &auth));
+        auth.signature = self.config.key.sign(context::AUTH_SIGNATURE, &auth_message(opening, &auth));
         Ok(auth)
     }
 
     /// Chooses why the relay should listen: what was configured as long as it is needed, then membership.
-    fn credential(
-        &self,
-        opening: &Opening,
-        store: &dyn DeviceStore,
-    ) -> Result<Credential, StoreError> {
+    fn credential(&self, opening: &Opening, store: &dyn DeviceStore) -> Result<Credential, StoreError> {
         let view = self.shelf.view(store);
         let credential = match &self.config.credential {
             DeviceCredential::Member => Credential::Member,
@@ -314,30 +282,17 @@ impl DeviceMachine {
                     .iter()
                     .filter_map(|agency| view.chain(agency))
                     .all(|agency| agency.op(0).is_none_or(|op| op.time.is_none()));
-                if is_founding {
-                    Credential::Founding((*secret.expose()).into())
-                } else {
-                    Credential::Member
-                }
+                if is_founding { Credential::Founding((*secret.expose()).into()) } else { Credential::Member }
             }
             DeviceCredential::Invite { chain, invite, key } => {
                 let user = self.config.user;
-                let joined = |member: &vereda_policy::Membership| {
-                    member.subject == user && member.until_seq.is_none()
-                };
-                if view
-                    .chain(chain)
-                    .is_some_and(|state| state.members().iter().any(joined))
-                {
+                let joined = |member: &vereda_policy::Membership| member.subject == user && member.until_seq.is_none();
+                if view.chain(chain).is_some_and(|state| state.members().iter().any(joined)) {
                     Credential::Member
                 } else {
                     let message = invite_auth_message(opening, &self.device, chain, invite);
                     let proof = key.sign(context::INVITE_AUTH_SIGNATURE, &message);
-                    Credential::Invite {
-                        chain: *chain,
-                        invite: *invite,
-                        proof,
-                    }
+                    Credential::Invite { chain: *chain, invite: *invite, proof }
                 }
             }
         };
@@ -345,30 +300,15 @@ impl DeviceMachine {
         Ok(credential)
     }
 
-    fn take_first_message(
-        &mut self,
-        message: Down,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    fn take_first_message(&mut self, message: Down, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         match message {
-            Down::Welcome {
-                version,
-                time,
-                held,
-                signature,
-            } => {
+            Down::Welcome { version, time, held, signature } => {
                 let device: DeviceId = self.device;
                 let now = self.now.monotonic;
                 let Some(session) = self.session() else {
                     return Ok(());
                 };
-                let fields = WelcomeFields {
-                    device,
-                    nonce: session.nonce,
-                    version,
-                    time,
-                    held,
-                };
+                let fields = WelcomeFields { device, nonce: session.nonce, version, time, held };
                 let message = welcome_message(&session.opening, &fields);
                 let relay = session.opening.relay;
                 if verify(context::WELCOME_SIGNATURE, &relay, &message, &signature).is_err() {
@@ -391,12 +331,7 @@ impl DeviceMachine {
         }
     }
 
-    fn welcome(
-        &mut self,
-        relay_epoch: u64,
-        held: u64,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    fn welcome(&mut self, relay_epoch: u64, held: u64, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         let meta = &mut self.cache(store)?.meta;
         let sealed = meta.sealed;
         if held > sealed {

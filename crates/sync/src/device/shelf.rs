@@ -27,11 +27,7 @@ pub(crate) struct ChainShelf {
 impl ChainShelf {
     /// Looks at the chains through a store.
     pub(crate) const fn view<'a>(&'a self, store: &'a dyn DeviceStore) -> ChainView<'a> {
-        ChainView {
-            store,
-            shelf: self,
-            failure: RefCell::new(None),
-        }
+        ChainView { store, shelf: self, failure: RefCell::new(None) }
     }
 
     /// Loads all users, teams and agencies.
@@ -45,11 +41,7 @@ impl ChainShelf {
     }
 
     /// Finds a chain.
-    pub(crate) fn find(
-        &self,
-        store: &dyn DeviceStore,
-        id: &ChainId,
-    ) -> Result<Option<Arc<ChainState>>, StoreError> {
+    pub(crate) fn find(&self, store: &dyn DeviceStore, id: &ChainId) -> Result<Option<Arc<ChainState>>, StoreError> {
         if let Some(state) = self.states.borrow().get(id) {
             return Ok(Some(state.clone()));
         }
@@ -61,9 +53,7 @@ impl ChainShelf {
         let mut ops = Vec::with_capacity(rows.len());
         for (_, row) in rows {
             let op: Op = tables::read(OPS, row.op.bytes())?;
-            let receipt = row
-                .receipt
-                .map(|receipt| tables::read::<vereda_policy::Receipt>(OPS, receipt.bytes()));
+            let receipt = row.receipt.map(|receipt| tables::read::<vereda_policy::Receipt>(OPS, receipt.bytes()));
             ops.push((op, receipt.transpose()?.map(|receipt| receipt.time)));
         }
         let state = Arc::new(ChainState::replay(ops).map_err(|_| damaged())?);

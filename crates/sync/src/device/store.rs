@@ -30,13 +30,7 @@ pub trait DeviceStore {
     ///
     /// # Errors
     /// [`StoreError`] by cause; the transaction is then to be rolled back.
-    fn put(
-        &mut self,
-        table: Table,
-        group: &[u8],
-        key: &[u8],
-        value: &[u8],
-    ) -> Result<(), StoreError>;
+    fn put(&mut self, table: Table, group: &[u8], key: &[u8], value: &[u8]) -> Result<(), StoreError>;
 
     /// Removes a row; nothing happens where there is none.
     ///
@@ -48,12 +42,7 @@ pub trait DeviceStore {
     ///
     /// # Errors
     /// [`StoreError`] by cause; rows seen before it are good.
-    fn scan(
-        &self,
-        table: Table,
-        group: Option<&[u8]>,
-        each: &mut EachRow<'_>,
-    ) -> Result<(), StoreError>;
+    fn scan(&self, table: Table, group: Option<&[u8]>, each: &mut EachRow<'_>) -> Result<(), StoreError>;
 
     /// Makes everything since the last commit durable, or nothing of it.
     ///
@@ -69,9 +58,7 @@ pub trait DeviceStore {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// No room on the disk.
-    #[error(
-        "the disk is full: free some space; nothing was half-written, and what is stored can still be read"
-    )]
+    #[error("the disk is full: free some space; nothing was half-written, and what is stored can still be read")]
     Full,
     /// The store may be read only.
     #[error("the store can only be read at present: free some space on the disk and unlock again")]

@@ -282,18 +282,11 @@ pub(crate) struct RefusedRow {
 }
 
 /// Reads a row.
-pub(crate) fn load<T>(
-    store: &dyn DeviceStore,
-    table: Table,
-    key: &[u8],
-) -> Result<Option<T>, StoreError>
+pub(crate) fn load<T>(store: &dyn DeviceStore, table: Table, key: &[u8]) -> Result<Option<T>, StoreError>
 where
     T: Encode<()> + for<'b> Decode<'b, ()>,
 {
-    store
-        .get(table, key)?
-        .map(|bytes| read(table, &bytes))
-        .transpose()
+    store.get(table, key)?.map(|bytes| read(table, &bytes)).transpose()
 }
 
 /// Writes a row.
@@ -324,11 +317,7 @@ where
             (Ok(_), Err(error)) => rows = Err(error),
             (Err(_), _) => {}
         }
-        if rows.is_ok() {
-            std::ops::ControlFlow::Continue(())
-        } else {
-            std::ops::ControlFlow::Break(())
-        }
+        if rows.is_ok() { std::ops::ControlFlow::Continue(()) } else { std::ops::ControlFlow::Break(()) }
     })?;
     rows
 }
@@ -344,20 +333,13 @@ where
 /// Key of a place in a chain or document.
 pub(crate) fn place_key(chain: &ChainId, seq: u64) -> [u8; 40] {
     let mut key = [0; 40];
-    key.iter_mut()
-        .zip(chain.0.into_iter().chain(seq.to_be_bytes()))
-        .for_each(|(to, from)| *to = from);
+    key.iter_mut().zip(chain.0.into_iter().chain(seq.to_be_bytes())).for_each(|(to, from)| *to = from);
     key
 }
 
 /// Key of a wrap.
 pub(crate) fn wrap_key(op: &OpId, wrap: &Wrap) -> Vec<u8> {
-    [
-        op.0.as_slice(),
-        wrap.recipient.as_bytes(),
-        &wrap.recipient_epoch.to_be_bytes(),
-    ]
-    .concat()
+    [op.0.as_slice(), wrap.recipient.as_bytes(), &wrap.recipient_epoch.to_be_bytes()].concat()
 }
 
 /// A chunk id out of a key.

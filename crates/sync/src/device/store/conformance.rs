@@ -21,11 +21,7 @@ macro_rules! device_store_conformance {
             const A: Table = Table("conformance_a");
             const B: Table = Table("conformance_b");
 
-            fn rows(
-                store: &impl DeviceStore,
-                table: Table,
-                group: Option<&[u8]>,
-            ) -> Vec<(Vec<u8>, Vec<u8>)> {
+            fn rows(store: &impl DeviceStore, table: Table, group: Option<&[u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
                 let mut rows = Vec::new();
                 store
                     .scan(table, group, &mut |key, value| {
@@ -58,10 +54,7 @@ macro_rules! device_store_conformance {
                 store.put(A, b"h", b"l", b"three").unwrap();
                 assert_eq!(store.get(B, b"k").unwrap(), Some(b"two".to_vec()));
                 assert_eq!(rows(&store, A, Some(b"h")), [row(b"l", b"three")]);
-                assert_eq!(
-                    rows(&store, A, None),
-                    [row(b"k", b"one"), row(b"l", b"three")]
-                );
+                assert_eq!(rows(&store, A, None), [row(b"k", b"one"), row(b"l", b"three")]);
                 assert_eq!(rows(&store, A, Some(b"none")), []);
             }
 
@@ -73,15 +66,9 @@ macro_rules! device_store_conformance {
                 }
                 store.commit().unwrap();
                 store.put(A, b"h", b"c", b"new").unwrap();
-                assert_eq!(
-                    rows(&store, A, None),
-                    [row(b"c", b"new"), row(b"a", b"old"), row(b"b", b"old")]
-                );
+                assert_eq!(rows(&store, A, None), [row(b"c", b"new"), row(b"a", b"old"), row(b"b", b"old")]);
                 assert_eq!(rows(&store, A, Some(b"h")), [row(b"c", b"new")]);
-                assert_eq!(
-                    rows(&store, A, Some(b"g")),
-                    [row(b"a", b"old"), row(b"b", b"old")]
-                );
+                assert_eq!(rows(&store, A, Some(b"g")), [row(b"a", b"old"), row(b"b", b"old")]);
             }
 
             #[test]
@@ -105,10 +92,7 @@ macro_rules! device_store_conformance {
                 assert_eq!(rows(&store, A, None), [row(b"k", b"kept")]);
                 store.put(A, b"g", b"m", b"after").unwrap();
                 store.commit().unwrap();
-                assert_eq!(
-                    rows(&store, A, None),
-                    [row(b"k", b"kept"), row(b"m", b"after")]
-                );
+                assert_eq!(rows(&store, A, None), [row(b"k", b"kept"), row(b"m", b"after")]);
             }
 
             #[test]
@@ -135,11 +119,7 @@ macro_rules! device_store_conformance {
                 store
                     .scan(A, None, &mut |_, _| {
                         seen += 1;
-                        if seen == 2 {
-                            ControlFlow::Break(())
-                        } else {
-                            ControlFlow::Continue(())
-                        }
+                        if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                     })
                     .unwrap();
                 assert_eq!(seen, 2);
@@ -150,9 +130,7 @@ macro_rules! device_store_conformance {
                 let mut store = $open;
                 let large = vec![7; 1 << 20];
                 store.put(A, b"", b"", b"").unwrap();
-                store
-                    .put(A, &large[..4_096], &large[..4_096], &large)
-                    .unwrap();
+                store.put(A, &large[..4_096], &large[..4_096], &large).unwrap();
                 store.commit().unwrap();
                 assert_eq!(store.get(A, b"").unwrap(), Some(Vec::new()));
                 assert_eq!(store.get(A, &large[..4_096]).unwrap(), Some(large));

@@ -41,10 +41,7 @@ impl MemoryStore {
 
     /// Counts the committed rows of a table.
     pub fn committed_rows(&self, table: Table) -> usize {
-        self.committed
-            .rows
-            .range((table, 0)..=(table, u64::MAX))
-            .count()
+        self.committed.rows.range((table, 0)..=(table, u64::MAX)).count()
     }
 
     fn present(&self) -> &Tables {
@@ -60,18 +57,10 @@ impl DeviceStore for MemoryStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let tables = self.present();
         let place = tables.by_key.get(&(table, key.to_vec()));
-        Ok(place
-            .and_then(|place| tables.rows.get(&(table, *place)))
-            .map(|row| row.value.clone()))
+        Ok(place.and_then(|place| tables.rows.get(&(table, *place))).map(|row| row.value.clone()))
     }
 
-    fn put(
-        &mut self,
-        table: Table,
-        group: &[u8],
-        key: &[u8],
-        value: &[u8],
-    ) -> Result<(), StoreError> {
+    fn put(&mut self, table: Table, group: &[u8], key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let tables = self.writable();
         let place = match tables.by_key.entry((table, key.to_vec())) {
             Entry::Occupied(place) => *place.get(),
@@ -80,11 +69,7 @@ impl DeviceStore for MemoryStore {
                 *place.insert(tables.next)
             }
         };
-        let row = Row {
-            group: group.to_vec(),
-            key: key.to_vec(),
-            value: value.to_vec(),
-        };
+        let row = Row { group: group.to_vec(), key: key.to_vec(), value: value.to_vec() };
         tables.rows.insert((table, place), row);
         Ok(())
     }
@@ -97,12 +82,7 @@ impl DeviceStore for MemoryStore {
         Ok(())
     }
 
-    fn scan(
-        &self,
-        table: Table,
-        group: Option<&[u8]>,
-        each: &mut EachRow<'_>,
-    ) -> Result<(), StoreError> {
+    fn scan(&self, table: Table, group: Option<&[u8]>, each: &mut EachRow<'_>) -> Result<(), StoreError> {
         let rows = self.present().rows.range((table, 0)..=(table, u64::MAX));
         for (_, row) in rows.filter(|(_, row)| group.is_none_or(|group| group == row.group)) {
             if let ControlFlow::Break(()) = each(&row.key, &row.value) {

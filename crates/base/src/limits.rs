@@ -12,8 +12,8 @@ pub const MAX_CIPHERTEXT_BYTES: usize = 768 << 10;
 pub const MAX_INFLATED_BYTES: usize = 8 << 20;
 /// Automerge changes in one chunk.
 pub const MAX_CHANGES_PER_CHUNK: usize = 4_096;
-/// Operations in one Automerge change.
-pub const MAX_OPS_PER_CHANGE: usize = 65_536;
+/// Operations in one Automerge change: replacing a long text of 50,000 characters by another takes twice as many.
+pub const MAX_OPS_PER_CHANGE: usize = 131_072;
 /// `deps` of one chunk.
 pub const MAX_DEPS: usize = 64;
 /// `cites` of one operation or chunk.

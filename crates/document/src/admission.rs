@@ -14,14 +14,15 @@ pub(crate) use standing::Standing;
 
 use crate::{
     anatomy::{Action, Anatomy, ChangeFault, Key, OpRef},
-    frame::{self, FrameError, check_operations},
+    frame::{self, Context, FrameError, check_operations},
     shape,
 };
 
 /// What a chunk's signed header announces, and what its author had seen.
 pub struct Expect<'a> {
-    /// The actor that device, incarnation and document give.
-    pub actor: ActorBytes,
+    /// What both sides know before the chunk, its author's actor among it: that which device, incarnation and document
+    /// give. From [`crate::Replica::context`], so that whatever the chunk builds on is applied first.
+    pub context: Context,
     /// Seq of the first change; Automerge counts from 1.
     pub first_seq: u64,
     /// How many changes.
@@ -160,7 +161,7 @@ impl ParsedChunk {
     /// See [`Refusal`]; the variants of this step are those up to [`Refusal::OutsideClosure`], and
     /// [`Refusal::Detached`] and [`Refusal::Roots`].
     pub fn parse(body: &[u8], expect: &Expect<'_>) -> Result<Self, Refusal> {
-        let raw = frame::decode(body)?;
+        let raw = frame::decode(body, &expect.context)?;
         if u32::try_from(raw.len()) != Ok(expect.count) {
             return Err(Refusal::Count { announced: expect.count, found: raw.len() });
         }
@@ -198,7 +199,7 @@ fn anatomy_hash(raw: &[u8], index: usize) -> Result<[u8; 32], Refusal> {
 }
 
 fn check_author(anatomy: &Anatomy, index: usize, expect: &Expect<'_>) -> Result<(), Refusal> {
-    if anatomy.actor != expect.actor {
+    if anatomy.actor != expect.context.author {
         return Err(Refusal::ForeignActor { index });
     }
     let expected = expect.first_seq.saturating_add(index as u64);

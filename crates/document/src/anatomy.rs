@@ -8,7 +8,7 @@ mod columns;
 mod operation;
 
 use sha2::{Digest as _, Sha256};
-use vereda_base::{ActorBytes, limits::MAX_DEPS};
+use vereda_base::ActorBytes;
 
 pub(crate) use operation::{Action, Key, MAX_KEY_BYTES, MAX_VALUE_BYTES, OpRef, Operation};
 
@@ -16,6 +16,9 @@ use crate::varint::{ReadError, Reader, write_length, write_prefixed, write_signe
 
 /// Largest operation counter that is admitted: Automerge holds counters in 32 bits and panics beyond.
 pub const MAX_COUNTER: u64 = i32::MAX as u64;
+
+/// Dependencies of one change: every head at the time of an edit, as many as there are devices that were apart.
+pub(crate) const MAX_CHANGE_DEPS: usize = 1_024;
 
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 const KIND_CHANGE: u8 = 1;
@@ -268,7 +271,7 @@ fn hash_content(content: &[u8]) -> [u8; 32] {
 
 fn read_dependencies(reader: &mut Reader<'_>) -> Result<Vec<[u8; 32]>, ChangeFault> {
     let found = reader.length()?;
-    if found > MAX_DEPS {
+    if found > MAX_CHANGE_DEPS {
         return Err(ChangeFault::Dependencies { found });
     }
     let deps = (0..found).map(|_| reader.array::<32>()).collect::<Result<Vec<_>, _>>()?;

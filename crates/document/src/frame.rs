@@ -13,7 +13,10 @@
 mod columnar;
 mod compression;
 
-use vereda_base::limits::{MAX_CHANGES_PER_CHUNK, MAX_INFLATED_BYTES};
+use vereda_base::{
+    ActorBytes,
+    limits::{MAX_CHANGES_PER_CHUNK, MAX_INFLATED_BYTES},
+};
 
 pub use compression::Compression;
 
@@ -75,13 +78,28 @@ pub enum FrameError {
     },
 }
 
+/// What both sides know before a chunk: it is not written again. Made by [`crate::Replica::context`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Context {
+    /// The actor of the chunk's author.
+    pub author: ActorBytes,
+    /// The actor of the document's creator, to whose root maps every change refers.
+    pub creator: ActorBytes,
+    /// The author's last change before this chunk.
+    pub previous: Option<[u8; 32]>,
+}
+
 /// Writes the body of a chunk from the raw bytes of its changes, in dependency order.
 ///
 /// # Errors
 /// [`FrameError::Count`], [`FrameError::TooLarge`] or [`FrameError::TooManyOperations`] where one chunk cannot hold
 /// them (see [`split`]); [`FrameError::Change`] where one is no change.
-pub fn encode<B: AsRef<[u8]>>(changes: &[B], compression: Compression) -> Result<Vec<u8>, FrameError> {
-    let frame = encode_frame(changes)?;
+pub fn encode<B: AsRef<[u8]>>(
+    changes: &[B],
+    context: &Context,
+    compression: Compression,
+) -> Result<Vec<u8>, FrameError> {
+    let frame = encode_frame(changes, context)?;
     if frame.len() > MAX_INFLATED_BYTES {
         return Err(FrameError::TooLarge { found: frame.len() });
     }
@@ -93,15 +111,15 @@ pub fn encode<B: AsRef<[u8]>>(changes: &[B], compression: Compression) -> Result
 ///
 /// # Errors
 /// See [`FrameError`]; whatever is not exactly what [`encode`] writes is refused, except that both forms are read.
-pub fn decode(body: &[u8]) -> Result<Vec<Vec<u8>>, FrameError> {
+pub fn decode(body: &[u8], context: &Context) -> Result<Vec<Vec<u8>>, FrameError> {
     let frame = compression::inflate(body)?;
     let mut reader = Reader::new(&frame);
     let changes = match reader.byte()? {
         LAYOUT_PLAIN => decode_plain(reader)?,
-        LAYOUT_COLUMNAR => columnar::decode(reader)?,
+        LAYOUT_COLUMNAR => columnar::decode(reader, context)?,
         found => return Err(FrameError::Unknown { found }),
     };
-    if encode_frame(&changes)? == frame { Ok(changes) } else { Err(FrameError::NotCanonical) }
+    if encode_frame(&changes, context)? == frame { Ok(changes) } else { Err(FrameError::NotCanonical) }
 }
 
 /// Splits changes in dependency order into runs that one chunk each can hold. `sizes` are their raw lengths in bytes
@@ -127,11 +145,11 @@ pub fn split(sizes: &[(usize, usize)], max_bytes: usize) -> Vec<usize> {
     runs
 }
 
-fn encode_frame<B: AsRef<[u8]>>(changes: &[B]) -> Result<Vec<u8>, FrameError> {
+fn encode_frame<B: AsRef<[u8]>>(changes: &[B], context: &Context) -> Result<Vec<u8>, FrameError> {
     if changes.is_empty() || changes.len() > MAX_CHANGES_PER_CHUNK {
         return Err(FrameError::Count { found: changes.len() });
     }
-    if let Some(mut columns) = columnar::encode(changes)? {
+    if let Some(mut columns) = columnar::encode(changes, context)? {
         columns.insert(0, LAYOUT_COLUMNAR);
         return Ok(columns);
     }

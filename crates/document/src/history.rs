@@ -107,7 +107,7 @@ impl HistoryReader<'_> {
                 edited.insert((actor.0, object.counter), path.clone());
                 continue;
             }
-            let Some((place, value)) = self.put(operation, actor, object.counter) else { continue };
+            let Some((place, value)) = self.put(operation, actor, object.counter, change.hash()) else { continue };
             match (value, place) {
                 (Some(value), place) => self.add(change, &anatomy, place, value, wanted),
                 (None, Place::Answer(path)) => {
@@ -127,7 +127,13 @@ impl HistoryReader<'_> {
     }
 
     /// Reads an operation on a root map: the place, and the value unless it makes a text.
-    fn put(&self, operation: &Operation, actor: ActorBytes, counter: u64) -> Option<(Place, Option<Value>)> {
+    fn put(
+        &self,
+        operation: &Operation,
+        actor: ActorBytes,
+        counter: u64,
+        change: ChangeHash,
+    ) -> Option<(Place, Option<Value>)> {
         let id = ObjId::Id(counter, actor_id(actor), 0);
         let root = ROOTS.into_iter().find(|root| same_operation(self.roots.id(*root), &id))?;
         let Key::Map(key) = &operation.key else { return None };
@@ -140,7 +146,12 @@ impl HistoryReader<'_> {
                 let marks_only = root == Root::Fields && value != Value::Deleted && value.is_blank();
                 (!marks_only || matches!(value, Value::Text(_))).then_some((place, Some(value)))
             }
-            Action::Delete | Action::MakeMap => None,
+            // A conflict settled in favour of what was shown.
+            Action::Delete => {
+                let (value, _) = self.replica.document.get_at(self.roots.id(root), &**key, &[change]).ok()??;
+                Some((place.clone(), Some(readable(root, &place, &value.into_scalar().ok()?)?)))
+            }
+            Action::MakeMap => None,
         }
     }
 

@@ -7,6 +7,7 @@ use vereda_records::{FieldPath, Value};
 use crate::{
     Edit, Replica,
     anatomy::{Action, Anatomy, Key, OpRef, Operation, enclose},
+    frame::{Compression, Context},
     shape::{ROOTS, Root},
     varint::{write_length, write_prefixed, write_signed, write_unsigned},
 };
@@ -80,6 +81,8 @@ pub const ATTACKS: [Attack; 19] = [
 /// What an attacker sends.
 #[derive(Debug, Clone)]
 pub struct Hostile {
+    /// What both sides know before it.
+    pub context: Context,
     /// Seq of the first change, as his header would announce it.
     pub first_seq: u64,
     /// Raw bytes of the changes.
@@ -89,7 +92,7 @@ pub struct Hostile {
 impl Hostile {
     /// Makes a chunk body of the changes, without any check of ours.
     pub fn body(&self) -> Vec<u8> {
-        let checked = crate::frame::encode(&self.changes, crate::frame::Compression::Smallest);
+        let checked = crate::frame::encode(&self.changes, &self.context, Compression::Smallest);
         checked.unwrap_or_else(|_| {
             let mut frame = vec![0];
             write_length(&mut frame, self.changes.len());
@@ -155,7 +158,7 @@ pub fn attack(kind: Attack, victim: &Replica, attacker: ActorBytes) -> Option<Ho
             later.operations.clone_from(&honest.operations);
             changes = vec![honest.write().0, later.write().0];
         }
-        Attack::RootsAgain => anatomy.operations = ROOTS.map(|root| make(root)).into(),
+        Attack::RootsAgain => anatomy.operations = ROOTS.map(make).into(),
         Attack::TextOverText => *operation(&mut anatomy)? = text_over_text(victim, &honest)?,
         Attack::UnseenOverwritten => {
             // As an author who had seen only the creating change.
@@ -182,7 +185,7 @@ pub fn attack(kind: Attack, victim: &Replica, attacker: ActorBytes) -> Option<Ho
     if changes.is_empty() {
         changes.push(anatomy.write().0);
     }
-    Some(Hostile { first_seq: 1, changes })
+    Some(Hostile { context: victim.context(attacker, 1), first_seq: 1, changes })
 }
 
 fn operation(anatomy: &mut Anatomy) -> Option<&mut Operation> {

@@ -7,6 +7,7 @@ use vereda_base::{ActorBytes, Timestamp};
 
 use crate::{
     admission::{ParsedChunk, Refusal, Standing},
+    frame::Context,
     saved::{self, SavedFault},
     shape::{Roots, actor_id},
 };
@@ -131,6 +132,21 @@ impl Replica {
     /// Returns the raw bytes of a change.
     pub fn change_bytes(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
         Some(self.document.get_change_by_hash(&automerge::ChangeHash(*hash))?.raw_bytes().to_vec())
+    }
+
+    /// Returns what both sides know before a chunk of an author that begins with a seq: for [`crate::frame::encode`]
+    /// and for [`crate::Expect`]. Complete once the author's earlier chunks are applied.
+    pub fn context(&self, author: ActorBytes, first_seq: u64) -> Context {
+        let creator = match self.roots.as_ref().map(|roots| &roots.meta) {
+            Some(automerge::ObjId::Id(_, actor, _)) => actor.to_bytes().try_into().map(ActorBytes).ok(),
+            _ => None,
+        };
+        let previous = first_seq.checked_sub(1).filter(|seq| *seq > 0).and_then(|seq| {
+            let metas = self.document.get_changes_meta(&[]);
+            let previous = metas.iter().find(|meta| meta.seq == seq && meta.actor.to_bytes() == author.0)?;
+            Some(previous.hash.0)
+        });
+        Context { author, creator: creator.unwrap_or(author), previous }
     }
 
     /// Returns the changes that this replica's actor made, from a seq on, in order.

@@ -1,13 +1,21 @@
 //! Hostile content: each attack is shown to harm a plain Automerge document, and to be refused here while the replica
 //! goes on working.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::{ActorId, AutoCommit, Automerge, Change, ROOT, ReadDoc, transaction::Transactable};
 use vereda_base::{ActorBytes, Timestamp};
 use vereda_document::{
     ChangeFault, Edit, Expect, LoadError, ParsedChunk, Refusal, Replica, SavedFault,
-    frame::FrameError,
+    frame::{Compression, Context, FrameError, encode},
     hostile_examples::{ATTACKS, Attack, Hostile, attack, prepare},
 };
 use vereda_records::{FieldPath, RecordType, Value};
@@ -35,7 +43,7 @@ fn hostile(kind: Attack) -> (Replica, Hostile) {
 fn admit(victim: &mut Replica, hostile: &Hostile) -> Result<usize, Refusal> {
     let known = victim.clone();
     let expect = Expect {
-        actor: ATTACKER,
+        context: hostile.context,
         first_seq: hostile.first_seq,
         count: u32::try_from(hostile.changes.len()).unwrap(),
         closure: &|hash| known.has_change(hash) || *hash == [0xab; 32],
@@ -77,7 +85,7 @@ fn an_honest_change_of_the_same_author_is_admitted() {
     let mut colleague = Replica::load(&victim.save(), ATTACKER).unwrap();
     let edit = Edit::Set { path: FieldPath::field("name"), value: Value::text("Aminah") };
     let change = colleague.edit(&[edit], Timestamp(0)).unwrap().unwrap();
-    let honest = Hostile { first_seq: 1, changes: vec![change.bytes] };
+    let honest = Hostile { context: victim.context(ATTACKER, 1), first_seq: 1, changes: vec![change.bytes] };
     assert_eq!(admit(&mut victim, &honest), Ok(1));
     assert_eq!(admit(&mut victim, &honest), Ok(0));
     assert_eq!(victim.hydrate(), colleague.hydrate());
@@ -120,7 +128,7 @@ fn another_change_at_a_seq_that_stands_is_refused() {
         let mut own = Replica::load(&from.save(), ATTACKER).unwrap();
         let edit = Edit::Set { path: FieldPath::field("name"), value: Value::text(value) };
         let change = own.edit(&[edit], Timestamp(0)).unwrap().unwrap();
-        Hostile { first_seq: 1, changes: vec![change.bytes] }
+        Hostile { context: from.context(ATTACKER, 1), first_seq: 1, changes: vec![change.bytes] }
     };
     let (one, other) = (send("one", &victim), send("other", &victim));
     assert_eq!(admit(&mut victim, &one), Ok(1));
@@ -141,7 +149,8 @@ fn a_missing_dependency_would_be_parked_in_silence_and_saved() {
     // The same where the dependency is not among what the chunk says it builds on.
     let (victim, hostile) = self::hostile(Attack::MissingDependency);
     let known = |hash: &[u8; 32]| victim.has_change(hash);
-    let expect = Expect { actor: ATTACKER, first_seq: 1, count: 1, closure: &known };
+    let context = hostile.context;
+    let expect = Expect { context, first_seq: 1, count: 1, closure: &known };
     let refusal = ParsedChunk::parse(&hostile.body(), &expect).err();
     assert_eq!(refusal, Some(Refusal::OutsideClosure { index: 0 }));
 }
@@ -204,7 +213,7 @@ fn a_wrong_checksum_is_not_noticed_by_automerge() {
     let (_, hostile) = hostile(Attack::WrongChecksum);
     assert!(Change::from_bytes(hostile.changes[0].clone()).is_ok());
     // A body holds no checksum to be wrong; a change that brings one is compared.
-    let encoded = vereda_document::frame::encode(&hostile.changes, vereda_document::frame::Compression::Smallest);
+    let encoded = encode(&hostile.changes, &hostile.context, Compression::Smallest);
     assert_eq!(encoded, Err(FrameError::Change { index: 0, fault: ChangeFault::Checksum }));
 }
 
@@ -218,7 +227,7 @@ fn a_deflated_change_would_inflate_a_thousandfold() {
     assert!(bomb.len() < 24 << 10);
     assert!(Change::from_bytes(bomb.clone()).unwrap().raw_bytes().len() > 20 << 20);
     // A body cannot say that a change is deflated; neither can a saved document.
-    let hostile = Hostile { first_seq: 1, changes: vec![bomb.clone()] };
+    let hostile = Hostile { context: victim().context(ATTACKER, 1), first_seq: 1, changes: vec![bomb.clone()] };
     let mut victim = victim();
     let before = victim.clone();
     assert!(admit(&mut victim, &hostile).is_err());
@@ -230,8 +239,9 @@ fn a_deflated_change_would_inflate_a_thousandfold() {
 
 #[test]
 fn a_body_that_declares_or_inflates_too_much_is_refused_before_it_is_expanded() {
+    let context = victim().context(ATTACKER, 1);
     let check = |body: &[u8], expected: fn(FrameError) -> bool| {
-        let expect = Expect { actor: ATTACKER, first_seq: 1, count: 1, closure: &|_| true };
+        let expect = Expect { context, first_seq: 1, count: 1, closure: &|_| true };
         let refusal = ParsedChunk::parse(body, &expect).unwrap_err();
         assert!(matches!(refusal, Refusal::Frame(error) if expected(error)), "{refusal:?}");
     };
@@ -314,6 +324,7 @@ fn mutated_documents_never_panic_the_program() {
 fn mutated_bodies_never_panic_and_what_is_admitted_leaves_a_working_replica() {
     let victim = victim();
     let mut colleague = Replica::load(&victim.save(), ATTACKER).unwrap();
+    let context = victim.context(ATTACKER, 1);
     let mut raw = Vec::new();
     for number in 0..6 {
         let path = FieldPath::field("notes");
@@ -323,8 +334,8 @@ fn mutated_bodies_never_panic_and_what_is_admitted_leaves_a_working_replica() {
         ];
         raw.push(colleague.edit(&edits, Timestamp(0)).unwrap().unwrap().bytes);
     }
-    let body = vereda_document::frame::encode(&raw, vereda_document::frame::Compression::Stored).unwrap();
-    let expect = Expect { actor: ATTACKER, first_seq: 1, count: 6, closure: &|_| true };
+    let body = encode(&raw, &context, Compression::Stored).unwrap();
+    let expect = Expect { context, first_seq: 1, count: 6, closure: &|_| true };
     assert!(ParsedChunk::parse(&body, &expect).is_ok());
     let (mut parsed, mut admitted) = (0, 0);
     for mutated in mutations(&body, 3_000) {
@@ -343,4 +354,24 @@ fn mutated_bodies_never_panic_and_what_is_admitted_leaves_a_working_replica() {
     }
     // Without the sealed header's hashes, a changed letter of a value is as good as the one before.
     assert!(admitted > 0 && admitted <= parsed, "{admitted} of {parsed}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_bytes_are_refused_without_a_panic(
+        mut body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+        layout in 0u8..2,
+    ) {
+        let context = Context { author: ATTACKER, creator: OWNER, previous: None };
+        let expect = Expect { context, first_seq: 1, count: 1, closure: &|_| true };
+        let _ = ParsedChunk::parse(&body, &expect);
+        let _ = Replica::load(&body, OWNER);
+        // As a stored body whose declared length is right, so that the frame's own reader sees the bytes.
+        body.truncate(120);
+        let frame = [&[layout][..], &body].concat();
+        let stored = [&[0, u8::try_from(frame.len()).unwrap()][..], &frame].concat();
+        let _ = ParsedChunk::parse(&stored, &expect);
+    }
 }

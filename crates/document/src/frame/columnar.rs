@@ -15,7 +15,7 @@ pub(super) use encoder::encode;
 
 use crate::anatomy::{Action, Key};
 
-/// A reference to an operation, with the actor as an index into the frame's table; 0 is the author.
+/// A reference to an operation, with the actor as an index into the frame's table; 0 is the author, 1 the creator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct TableRef {
     actor: usize,
@@ -129,9 +129,20 @@ impl Memory {
     }
 }
 
-/// The actors of a frame: the author, then the others in ascending order.
+/// The actors of a frame: the author, the creator, then the others in ascending order.
 #[derive(Debug)]
 struct ActorTable {
-    author: ActorBytes,
+    known: [ActorBytes; 2],
     others: Vec<ActorBytes>,
+}
+
+impl ActorTable {
+    fn index(&self, actor: ActorBytes) -> Option<usize> {
+        let known = self.known.iter().position(|known| *known == actor);
+        known.or_else(|| Some(self.others.binary_search_by_key(&actor.0, |other| other.0).ok()? + self.known.len()))
+    }
+
+    fn actor(&self, index: usize) -> Option<ActorBytes> {
+        self.known.iter().chain(&self.others).nth(index).copied()
+    }
 }

@@ -13,9 +13,9 @@ const FORM_STORED: u8 = 0;
 const FORM_ZSTD: u8 = 1;
 /// Every zstd frame begins with these bytes; they are left out.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// The highest of the levels below which bodies of a few kilobytes shrink no further; each costs well under a
-/// millisecond.
-const LEVEL: i32 = 19;
+/// Twenty one-field edits take 350 bytes at level 3, 347 at this one, 345 at 19, which needs tens of megabytes of memory
+/// for the largest bodies.
+const LEVEL: i32 = 9;
 
 /// Whether to compress a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

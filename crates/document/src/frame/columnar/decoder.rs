@@ -1,10 +1,10 @@
 //! Reading the columns. Strict about bounds only: that there is one spelling is checked by writing again.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use vereda_base::{
     ActorBytes,
-    limits::{MAX_CHANGES_PER_CHUNK, MAX_DEPS, MAX_INFLATED_BYTES, MAX_OPS_PER_CHANGE},
+    limits::{MAX_CHANGES_PER_CHUNK, MAX_INFLATED_BYTES, MAX_OPS_PER_CHANGE},
 };
 
 use super::{
@@ -12,22 +12,21 @@ use super::{
     REPLACED_NONE, TableRef, action,
 };
 use crate::{
-    anatomy::{Action, Anatomy, Key, OpRef, Operation},
-    column::{ColumnError, read_runs},
-    frame::{FrameError, MAX_OPS_PER_CHUNK},
+    anatomy::{Action, Anatomy, Key, MAX_CHANGE_DEPS, OpRef, Operation},
+    frame::{Context, FrameError, MAX_OPS_PER_CHUNK},
     varint::{ReadError, Reader, unzigzag},
 };
 
 /// Reads the columns of a frame into the raw bytes of its changes.
-pub(in crate::frame) fn decode(mut reader: Reader<'_>) -> Result<Vec<Vec<u8>>, FrameError> {
+pub(in crate::frame) fn decode(mut reader: Reader<'_>, context: &Context) -> Result<Vec<Vec<u8>>, FrameError> {
     let found = usize::try_from(reader.unsigned()?).unwrap_or(usize::MAX);
     if found == 0 || found > MAX_CHANGES_PER_CHUNK {
         return Err(FrameError::Count { found });
     }
-    let author = ActorBytes(reader.array()?);
     let others = (0..reader.length()?).map(|_| reader.array().map(ActorBytes)).collect::<Result<_, _>>()?;
-    let mut decoder = Decoder::read(reader, ActorTable { author, others })?;
-    let (mut changes, mut hashes) = (Vec::with_capacity(found), Vec::with_capacity(found));
+    let mut decoder = Decoder::read(reader, ActorTable { known: [context.author, context.creator], others })?;
+    let mut changes = Vec::with_capacity(found);
+    let mut hashes: Vec<[u8; 32]> = context.previous.into_iter().collect();
     let mut total = 0usize;
     for _ in 0..found {
         let (raw, hash) = decoder.change(&hashes)?.write();
@@ -41,22 +40,29 @@ pub(in crate::frame) fn decode(mut reader: Reader<'_>) -> Result<Vec<Vec<u8>>, F
     Ok(changes)
 }
 
-/// One stream, taken row by row.
-struct Rows(std::vec::IntoIter<Option<u64>>);
+/// One stream, taken row by row: a few bytes can stand for any number of rows, so they are never expanded.
+struct Rows<'a> {
+    reader: Reader<'a>,
+    /// Rows left of the run or literal at hand.
+    left: u64,
+    /// The value of the run; none in a literal.
+    run: Option<u64>,
+}
 
-impl Rows {
-    fn read(reader: &mut Reader<'_>) -> Result<Self, FrameError> {
-        // References are written out at most three times per operation: object, element, overwritten.
-        let max = 3 * MAX_OPS_PER_CHUNK;
-        let rows = read_runs(reader.prefixed()?, max).map_err(|error| match error {
-            ColumnError::Read(error) => FrameError::Read(error),
-            ColumnError::TooManyRows { .. } | ColumnError::Rows => FrameError::TooManyOperations,
-        })?;
-        Ok(Self(rows.into_iter()))
+impl<'a> Rows<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, FrameError> {
+        Ok(Self { reader: Reader::new(reader.prefixed()?), left: 0, run: None })
     }
 
     fn next(&mut self) -> Result<u64, FrameError> {
-        self.0.next().flatten().ok_or(FrameError::Read(ReadError::Truncated))
+        if self.left == 0 {
+            let run = self.reader.signed()?;
+            self.left = run.unsigned_abs();
+            self.run = if run > 0 { Some(self.reader.unsigned()?) } else { None };
+        }
+        // A run of nulls has no rows for us.
+        self.left = self.left.checked_sub(1).ok_or(ReadError::Integer)?;
+        Ok(self.run.map_or_else(|| self.reader.unsigned(), Ok)?)
     }
 
     fn index(&mut self) -> Result<usize, FrameError> {
@@ -70,17 +76,17 @@ struct Decoder<'a> {
     seq: u64,
     next_op: u64,
     time: i64,
-    sizes: Rows,
-    starts: Rows,
-    times: Rows,
-    deps: Rows,
-    forms: Rows,
-    objects: Rows,
-    keys: Rows,
-    replaced: Rows,
-    actors: Rows,
-    distances: Rows,
-    metas: Rows,
+    sizes: Rows<'a>,
+    starts: Rows<'a>,
+    times: Rows<'a>,
+    deps: Rows<'a>,
+    forms: Rows<'a>,
+    objects: Rows<'a>,
+    keys: Rows<'a>,
+    replaced: Rows<'a>,
+    actors: Rows<'a>,
+    distances: Rows<'a>,
+    metas: Rows<'a>,
     hashes: Reader<'a>,
     values: Reader<'a>,
     memory: Memory,
@@ -135,7 +141,8 @@ impl<'a> Decoder<'a> {
             operations.push(self.operation(start_op.wrapping_add(offset as u64))?);
         }
         let others = self.localize(&mut operations)?;
-        let anatomy = Anatomy { deps, actor: self.table.author, seq: self.seq, start_op, time, others, operations };
+        let [actor, _] = self.table.known;
+        let anatomy = Anatomy { deps, actor, seq: self.seq, start_op, time, others, operations };
         self.seq = self.seq.wrapping_add(1);
         (self.next_op, self.time) = (anatomy.max_op().saturating_add(1), time);
         Ok(anatomy)
@@ -145,7 +152,7 @@ impl<'a> Decoder<'a> {
         let Some(count) = self.deps.index()?.checked_sub(1) else {
             return Ok(vec![*before.last().ok_or(ReadError::Truncated)?]);
         };
-        if count > MAX_DEPS {
+        if count > MAX_CHANGE_DEPS {
             return Err(FrameError::TooLarge { found: count });
         }
         let mut deps = Vec::with_capacity(count);
@@ -226,18 +233,23 @@ impl<'a> Decoder<'a> {
 
     /// Replaces indices into the frame's table by those into the change's own list of actors, which it returns.
     fn localize(&self, operations: &mut [Operation]) -> Result<Vec<ActorBytes>, FrameError> {
-        let mut used = BTreeSet::new();
-        each_reference(operations, |reference| {
-            used.insert(reference.actor);
+        let mut used = BTreeMap::new();
+        let mut known = true;
+        each_reference(operations, |reference| match self.table.actor(reference.actor) {
+            Some(actor) if self.table.known.first() != Some(&actor) => {
+                used.insert(actor.0, reference.actor);
+            }
+            Some(_) => {}
+            None => known = false,
         });
-        used.remove(&0);
-        let others: Option<Vec<ActorBytes>> =
-            used.iter().map(|index| self.table.others.get(index - 1).copied()).collect();
-        let order: Vec<usize> = used.into_iter().collect();
+        if !known {
+            return Err(FrameError::Read(ReadError::Truncated));
+        }
+        let local: BTreeMap<usize, usize> = used.values().zip(1..).map(|(global, local)| (*global, local)).collect();
         each_reference(operations, |reference| {
-            reference.actor = order.binary_search(&reference.actor).map_or(0, |index| index + 1);
+            reference.actor = local.get(&reference.actor).copied().unwrap_or(0);
         });
-        Ok(others.ok_or(ReadError::Truncated)?)
+        Ok(used.into_keys().map(ActorBytes).collect())
     }
 }
 

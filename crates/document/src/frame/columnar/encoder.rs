@@ -11,29 +11,34 @@ use super::{
 use crate::{
     anatomy::{Action, Anatomy, Key, OpRef, Operation},
     column::write_runs,
-    frame::{FrameError, check_operations},
+    frame::{Context, FrameError, check_operations},
     varint::{write_length, write_prefixed, write_unsigned, zigzag},
 };
 
 /// Writes changes as columns; none where the changes are not of one author in a row, or not as Automerge writes them
 /// today: then only the plain layout gives them back to the byte.
-pub(in crate::frame) fn encode<B: AsRef<[u8]>>(changes: &[B]) -> Result<Option<Vec<u8>>, FrameError> {
+pub(in crate::frame) fn encode<B: AsRef<[u8]>>(
+    changes: &[B],
+    context: &Context,
+) -> Result<Option<Vec<u8>>, FrameError> {
     let mut anatomies: Vec<Anatomy> = Vec::with_capacity(changes.len());
-    let mut hashes: Vec<[u8; 32]> = Vec::with_capacity(changes.len());
+    let mut hashes: Vec<[u8; 32]> = context.previous.into_iter().collect();
     for change in changes {
         let Ok(anatomy) = Anatomy::read(change.as_ref()) else { return Ok(None) };
         let (raw, hash) = anatomy.write();
-        let follows = anatomies
-            .last()
-            .is_none_or(|last| last.actor == anatomy.actor && last.seq.checked_add(1) == Some(anatomy.seq));
-        if raw != change.as_ref() || !follows || anatomy.others != referenced(&anatomy) {
+        let follows = anatomies.last().is_none_or(|last| last.seq.checked_add(1) == Some(anatomy.seq));
+        if raw != change.as_ref()
+            || anatomy.actor != context.author
+            || !follows
+            || anatomy.others != referenced(&anatomy)
+        {
             return Ok(None);
         }
         anatomies.push(anatomy);
         hashes.push(hash);
     }
     check_operations(anatomies.iter().map(|anatomy| anatomy.operations.len()).sum())?;
-    Ok(Encoder::new(&anatomies).map(|encoder| encoder.run(&anatomies, &hashes)))
+    Ok(Encoder::new(&anatomies, context).map(|encoder| encoder.run(&anatomies, &hashes)))
 }
 
 /// Lists the other actors that operations refer to, ascending: what Automerge lists.
@@ -62,12 +67,17 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn new(anatomies: &[Anatomy]) -> Option<Self> {
+    fn new(anatomies: &[Anatomy], context: &Context) -> Option<Self> {
         let first = anatomies.first()?;
-        let others: BTreeSet<[u8; 16]> =
-            anatomies.iter().flat_map(|anatomy| anatomy.others.iter().map(|actor| actor.0)).collect();
+        let known = [context.author, context.creator];
+        let others: BTreeSet<[u8; 16]> = anatomies
+            .iter()
+            .flat_map(|anatomy| &anatomy.others)
+            .filter(|actor| !known.contains(actor))
+            .map(|actor| actor.0)
+            .collect();
         Some(Self {
-            table: ActorTable { author: first.actor, others: others.into_iter().map(ActorBytes).collect() },
+            table: ActorTable { known, others: others.into_iter().map(ActorBytes).collect() },
             first_seq: first.seq,
             streams: Streams::default(),
             memory: Memory::default(),
@@ -80,12 +90,14 @@ impl Encoder {
 
     fn run(mut self, anatomies: &[Anatomy], hashes: &[[u8; 32]]) -> Vec<u8> {
         let (mut next_op, mut time) = (0u64, 0i64);
+        // One more where the change before the chunk is known.
+        let known = hashes.len().saturating_sub(anatomies.len());
         for (index, anatomy) in anatomies.iter().enumerate() {
             self.streams.sizes.push(anatomy.operations.len() as u64);
             self.streams.starts.push(zigzag(anatomy.start_op.wrapping_sub(next_op).cast_signed()));
             self.streams.times.push(zigzag(anatomy.time.wrapping_sub(time)));
             (next_op, time) = (anatomy.max_op().saturating_add(1), anatomy.time);
-            self.dependencies(anatomy, hashes.get(..index).unwrap_or_default());
+            self.dependencies(anatomy, hashes.get(..index + known).unwrap_or_default());
             for (operation, counter) in anatomy.operations.iter().zip(anatomy.start_op..) {
                 self.operation(anatomy, operation, counter);
             }
@@ -124,11 +136,7 @@ impl Encoder {
     }
 
     fn lookup(&self, anatomy: &Anatomy, reference: OpRef) -> TableRef {
-        let actor = match anatomy.actor_at(reference.actor) {
-            Some(actor) if actor == self.table.author => Some(0),
-            Some(actor) => self.table.others.binary_search_by_key(&actor.0, |other| other.0).ok().map(|at| at + 1),
-            None => None,
-        };
+        let actor = anatomy.actor_at(reference.actor).and_then(|actor| self.table.index(actor));
         // An index beyond the table is refused by every reader; `Anatomy::read` lets none pass.
         TableRef { actor: actor.unwrap_or(usize::MAX), counter: reference.counter }
     }
@@ -206,7 +214,6 @@ impl Encoder {
     fn finish(self, count: usize) -> Vec<u8> {
         let mut out = Vec::new();
         write_length(&mut out, count);
-        out.extend_from_slice(&self.table.author.0);
         write_length(&mut out, self.table.others.len());
         for other in &self.table.others {
             out.extend_from_slice(&other.0);

@@ -1,0 +1,98 @@
+//! Who may have a session.
+
+use vereda_base::{DeviceId, Digest, Timestamp};
+use vereda_crypto::{context, hash};
+use vereda_policy::InviteEnd;
+use vereda_protocol::{Auth, Credential, Goodbye, Opening, auth_message, invite_auth_message, negotiate};
+
+use super::{
+    chains::ChainCache,
+    reach::Reach,
+    session::{Admission, Open},
+    store::{Founding, RelayStore, StoreError},
+};
+
+/// Hashes a founding secret, as the store keeps it.
+pub fn founding_hash(secret: &[u8; 32]) -> Digest {
+    Digest(hash(context::FOUNDING_SECRET, &[secret]))
+}
+
+/// Checks a device's proof of identity and why the relay should listen to it: the version and the session, or why not.
+pub(super) fn authenticate(
+    chains: &mut ChainCache,
+    store: &dyn RelayStore,
+    opening: &Opening,
+    auth: &Auth,
+    now: Timestamp,
+) -> Result<Result<(u16, Open), Goodbye>, StoreError> {
+    let Ok(version) = negotiate(&auth.versions) else { return Ok(Err(Goodbye::NoCommonVersion)) };
+    let message = auth_message(opening, auth);
+    if vereda_crypto::verify(context::AUTH_SIGNATURE, &auth.device, &message, &auth.signature).is_err() {
+        return Ok(Err(Goodbye::BadAuth));
+    }
+    let view = chains.view(store);
+    let reach = Reach::find(&view, &auth.device, now)?;
+    let reach = view.finish(reach)?;
+    let admission = match admit(chains, store, opening, auth, &reach, now)? {
+        Ok(admission) => admission,
+        Err(goodbye) => return Ok(Err(goodbye)),
+    };
+    let mut open = Open::new(auth.device, auth.incarnation, admission);
+    open.agencies = match admission {
+        Admission::Invited { agency } => [agency].into(),
+        _ => reach.agencies,
+    };
+    open.reach = reach.groups;
+    Ok(Ok((version, open)))
+}
+
+/// Tells what a device may do. One that belongs to a team or agency is a member whatever it says: an answer to its
+/// founding or its acceptance may have been lost.
+fn admit(
+    chains: &mut ChainCache,
+    store: &dyn RelayStore,
+    opening: &Opening,
+    auth: &Auth,
+    reach: &Reach,
+    now: Timestamp,
+) -> Result<Result<Admission, Goodbye>, StoreError> {
+    if !reach.agencies.is_empty() {
+        return Ok(Ok(Admission::Member));
+    }
+    match &auth.credential {
+        Credential::Member => pending(store, &auth.device, reach),
+        Credential::Founding(secret) => {
+            let secret = founding_hash(secret);
+            Ok(match store.founding(&secret)? {
+                Some(Founding::Open | Founding::Claimed(_)) => Ok(Admission::Founder { secret }),
+                Some(Founding::Spent(_)) | None => Err(Goodbye::FoundingSpent),
+            })
+        }
+        Credential::Invite { chain, invite, proof } => {
+            let message = invite_auth_message(opening, &auth.device, chain, invite);
+            let Some(known) = chains.load(store, chain)? else { return Ok(Err(Goodbye::InviteSpent)) };
+            let Some(state) = known.state.invite(invite) else { return Ok(Err(Goodbye::InviteSpent)) };
+            let verified = vereda_crypto::verify(context::INVITE_AUTH_SIGNATURE, &state.key, &message, proof).is_ok();
+            let open = match state.end {
+                None => state.expires > now,
+                Some(InviteEnd::Accepted { .. } | InviteEnd::Cancelled { .. }) => false,
+            };
+            Ok(match known.agency {
+                _ if !verified => Err(Goodbye::BadAuth),
+                Some(agency) if open => Ok(Admission::Invited { agency }),
+                _ => Err(Goodbye::InviteSpent),
+            })
+        }
+    }
+}
+
+/// A device whose user chain stands, and nothing above it: it was cut off between its first two operations.
+fn pending(store: &dyn RelayStore, device: &DeviceId, reach: &Reach) -> Result<Result<Admission, Goodbye>, StoreError> {
+    if reach.groups.is_empty() {
+        return Ok(Err(Goodbye::UnknownDevice));
+    }
+    Ok(Ok(match store.founding_of(device)? {
+        Some(secret) => Admission::Founder { secret },
+        None => Admission::Pending,
+    }))
+}

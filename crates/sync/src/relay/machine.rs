@@ -1,0 +1,485 @@
+//! The relay's machine: sessions, inputs, effects.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use rand_core::CryptoRng;
+use vereda_base::{DeviceId, Monotonic, Now};
+use vereda_crypto::{DeviceKey, context};
+use vereda_protocol::{
+    Auth, Chunk, ChunkOutcome, Down, Goodbye, OpOutcome, Opening, Position, UP_WINDOW_BYTES, Up, VERSIONS,
+    WelcomeFields, decode_up, encode_down, welcome_message,
+};
+
+use super::{
+    admit::{self, Admittance},
+    append::{self, Signer, Verdict},
+    audience::Audience,
+    authenticate::authenticate,
+    chains::ChainCache,
+    session::{Backfill, Session, SessionId, Stage},
+    store::{NewEntry, RelayStore, StoreError},
+};
+
+/// Bounds of a relay's machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RelayConfig {
+    /// How long a device may take to prove itself.
+    pub auth_timeout: Duration,
+    /// Bytes given to the driver for one session and not yet written, beyond which the session is served from the log
+    /// again later.
+    pub max_unwritten_bytes: usize,
+    /// Policy chains kept in memory.
+    pub max_chains: usize,
+    /// Backfills that a session may have waiting.
+    pub max_backfills: usize,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self {
+            auth_timeout: Duration::from_secs(20),
+            max_unwritten_bytes: 256 << 10,
+            max_chains: 8_192,
+            max_backfills: 16_384,
+        }
+    }
+}
+
+/// What the driver tells the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A websocket was opened.
+    Opened(SessionId),
+    /// A binary frame arrived.
+    Frame(SessionId, Vec<u8>),
+    /// So many bytes of frames were written to the network.
+    Written(SessionId, usize),
+    /// The websocket ended.
+    Closed(SessionId),
+    /// The time named by [`RelayMachine::poll_timeout`] came.
+    Timeout,
+    /// The relay stops: every session gets its goodbye.
+    Stop,
+}
+
+/// What the driver is to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Write a binary frame; report it with [`Input::Written`].
+    Send(SessionId, Vec<u8>),
+    /// Close the websocket once what was sent is written. No [`Input::Closed`] is needed.
+    Close(SessionId),
+}
+
+/// What a commit released.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// To be done, in this order.
+    pub effects: Vec<Effect>,
+    /// Why nothing was stored, if so: the effects then say goodbye to every session.
+    pub failure: Option<StoreError>,
+}
+
+/// Why the machine wants to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WakeReason {
+    /// A device has not proved itself in time.
+    AuthOverdue(SessionId),
+}
+
+/// The relay's machine. See the module's page for how it is driven.
+#[derive(Debug)]
+pub struct RelayMachine {
+    pub(super) config: RelayConfig,
+    pub(super) signer: Signer,
+    pub(super) sessions: BTreeMap<SessionId, Session>,
+    pub(super) audience: Audience,
+    pub(super) chains: ChainCache,
+    pub(super) effects: Vec<Effect>,
+    /// Sessions that lag and can be served.
+    pub(super) lagging: BTreeSet<SessionId>,
+    /// Sessions with something to go out at the commit.
+    pub(super) dirty: BTreeSet<SessionId>,
+    /// The log's end; `None` until it was read.
+    end: Option<Position>,
+    deadlines: BTreeSet<(Monotonic, SessionId)>,
+    failure: Option<StoreError>,
+}
+
+impl RelayMachine {
+    /// Takes a store up. A new store gets its relay epoch, committed before this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn open(
+        key: DeviceKey,
+        config: RelayConfig,
+        store: &mut dyn RelayStore,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self, StoreError> {
+        let relay_epoch = match store.relay_epoch()? {
+            Some(epoch) => epoch,
+            None => {
+                let epoch = rng.next_u64();
+                store.set_relay_epoch(epoch)?;
+                store.commit()?;
+                epoch
+            }
+        };
+        Ok(Self {
+            config,
+            signer: Signer { key, relay_epoch },
+            sessions: BTreeMap::new(),
+            audience: Audience::default(),
+            chains: ChainCache::new(config.max_chains),
+            effects: Vec::new(),
+            lagging: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            end: None,
+            deadlines: BTreeSet::new(),
+            failure: None,
+        })
+    }
+
+    /// Names the relay: its public key.
+    pub fn relay(&self) -> DeviceId {
+        self.signer.key.device_id()
+    }
+
+    /// Tells the relay's epoch.
+    pub const fn relay_epoch(&self) -> u64 {
+        self.signer.relay_epoch
+    }
+
+    /// Counts the sessions, those not yet authenticated included.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Takes an input in. Where the store fails, every input until the commit is dropped.
+    pub fn handle_input(&mut self, now: Now, input: Input, store: &mut dyn RelayStore, rng: &mut dyn CryptoRng) {
+        if self.failure.is_some() {
+            return;
+        }
+        let done = match input {
+            Input::Opened(id) => {
+                self.challenge(now, id, rng);
+                Ok(())
+            }
+            Input::Frame(id, frame) => self.take_frame(now, id, &frame, store),
+            Input::Written(id, bytes) => {
+                self.note_written(id, bytes);
+                Ok(())
+            }
+            Input::Closed(id) => {
+                self.forget(id);
+                Ok(())
+            }
+            Input::Timeout => {
+                self.end_overdue(now);
+                Ok(())
+            }
+            Input::Stop => {
+                self.end_all(Goodbye::ShuttingDown);
+                Ok(())
+            }
+        };
+        self.failure = done.err();
+    }
+
+    /// Makes what was written durable and releases the effects.
+    pub fn commit(&mut self, store: &mut dyn RelayStore) -> Committed {
+        if self.failure.is_none() {
+            while let Some(id) = self.dirty.pop_first() {
+                self.flush(id);
+            }
+            self.failure = store.commit().err();
+        }
+        let failure = self.failure.take();
+        if failure.is_some() {
+            store.rollback();
+            self.effects.clear();
+            self.chains.clear();
+            self.end = None;
+            self.end_all(Goodbye::StorageFailure);
+        }
+        Committed { effects: std::mem::take(&mut self.effects), failure }
+    }
+
+    /// Tells when to hand in [`Input::Timeout`], and why.
+    pub fn poll_timeout(&self) -> Option<(Monotonic, WakeReason)> {
+        self.deadlines.first().map(|(at, id)| (*at, WakeReason::AuthOverdue(*id)))
+    }
+
+    /// The log's end, the open transaction included.
+    pub(super) fn end(&mut self, store: &dyn RelayStore) -> Result<Position, StoreError> {
+        match self.end {
+            Some(end) => Ok(end),
+            None => Ok(*self.end.insert(store.end()?)),
+        }
+    }
+
+    /// Notes a failure of the store: nothing goes out, nothing is stored.
+    pub(super) fn fail(&mut self, error: StoreError) {
+        self.failure = Some(error);
+    }
+
+    /// Says whether the store failed since the last commit.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Queues a message. Gives the length of its frame.
+    pub(super) fn send(&mut self, id: SessionId, message: &Down) -> usize {
+        let Some(session) = self.sessions.get_mut(&id) else { return 0 };
+        // Everything sent is built within the bound of a frame.
+        let Ok(frame) = encode_down(message, &mut session.packer) else {
+            self.drop_session(id);
+            return 0;
+        };
+        let bytes = frame.len();
+        session.unwritten = session.unwritten.saturating_add(bytes);
+        self.effects.push(Effect::Send(id, frame));
+        bytes
+    }
+
+    /// Ends a session with the reason.
+    pub(super) fn end_session(&mut self, id: SessionId, why: Goodbye) {
+        if self.sessions.contains_key(&id) {
+            self.send(id, &Down::Goodbye(why));
+            self.drop_session(id);
+        }
+    }
+
+    fn drop_session(&mut self, id: SessionId) {
+        self.forget(id);
+        self.effects.push(Effect::Close(id));
+    }
+
+    fn end_all(&mut self, why: Goodbye) {
+        let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.end_session(id, why));
+        self.audience.clear();
+    }
+
+    fn end_overdue(&mut self, now: Now) {
+        while let Some((at, id)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now.monotonic) {
+            self.deadlines.remove(&(at, id));
+            self.end_session(id, Goodbye::BadAuth);
+        }
+    }
+
+    fn forget(&mut self, id: SessionId) {
+        self.lagging.remove(&id);
+        self.dirty.remove(&id);
+        let Some(session) = self.sessions.remove(&id) else { return };
+        match session.stage {
+            Stage::Challenged { deadline, .. } => {
+                self.deadlines.remove(&(deadline, id));
+            }
+            Stage::Open(open) => self.audience.remove(id, &open),
+        }
+    }
+
+    fn challenge(&mut self, now: Now, id: SessionId, rng: &mut dyn CryptoRng) {
+        let mut challenge = [0; 32];
+        rng.fill_bytes(&mut challenge);
+        let deadline = now.monotonic.saturating_add(self.config.auth_timeout);
+        self.deadlines.insert((deadline, id));
+        self.sessions.insert(id, Session::new(challenge, deadline));
+        let (relay, relay_epoch) = (self.relay(), self.relay_epoch());
+        let versions = VERSIONS.to_vec();
+        self.send(id, &Down::Challenge { versions, relay, relay_epoch, challenge: challenge.into() });
+    }
+
+    fn note_written(&mut self, id: SessionId, bytes: usize) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.unwritten = session.unwritten.saturating_sub(bytes);
+            self.consider(id);
+        }
+    }
+
+    fn take_frame(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        frame: &[u8],
+        store: &mut dyn RelayStore,
+    ) -> Result<(), StoreError> {
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        let Ok(message) = decode_up(frame, &mut session.unpacker) else {
+            self.end_session(id, Goodbye::Violation);
+            return Ok(());
+        };
+        match (&mut session.stage, message) {
+            (Stage::Challenged { challenge, .. }, Up::Auth(auth)) => {
+                let challenge = *challenge;
+                self.authenticate(now, id, challenge, &auth, store)
+            }
+            (Stage::Challenged { .. }, _) | (Stage::Open(_), Up::Auth(_)) => {
+                self.end_session(id, Goodbye::Violation);
+                Ok(())
+            }
+            (Stage::Open(_), message) => self.take_message(now, id, message, frame.len(), store),
+        }
+    }
+
+    fn authenticate(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        challenge: [u8; 32],
+        auth: &Auth,
+        store: &dyn RelayStore,
+    ) -> Result<(), StoreError> {
+        let opening = Opening { relay: self.relay(), relay_epoch: self.relay_epoch(), challenge };
+        let (version, open) = match authenticate(&mut self.chains, store, &opening, auth, now.wall)? {
+            Ok(admitted) => admitted,
+            Err(goodbye) => {
+                self.end_session(id, goodbye);
+                return Ok(());
+            }
+        };
+        if let Some(older) = self.audience.of_device(&open.device) {
+            self.end_session(older, Goodbye::Superseded);
+        }
+        let held = store.held(&open.device, open.incarnation)?;
+        let fields = WelcomeFields { device: open.device, nonce: *auth.nonce, version, time: now.wall, held };
+        let signature = self.signer.key.sign(context::WELCOME_SIGNATURE, &welcome_message(&opening, &fields));
+        self.audience.add(id, &open);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            if let Stage::Challenged { deadline, .. } = session.stage {
+                self.deadlines.remove(&(deadline, id));
+            }
+            session.stage = Stage::Open(Box::new(open));
+        }
+        self.send(id, &Down::Welcome { version, time: now.wall, held, signature });
+        Ok(())
+    }
+
+    fn take_message(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        message: Up,
+        bytes: usize,
+        store: &mut dyn RelayStore,
+    ) -> Result<(), StoreError> {
+        let end = self.end(store)?;
+        let max_backfills = self.config.max_backfills;
+        let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(()) };
+        match message {
+            Up::Auth(_) => self.end_session(id, Goodbye::Violation),
+            Up::Pull { policy, content } => {
+                open.stream.pulled = true;
+                open.stream.given = (policy, content);
+                open.stream.restart(policy, content, end);
+                self.consider(id);
+            }
+            Up::Backfill { document, after, upto } => {
+                if open.stream.backfills.len() >= max_backfills {
+                    self.end_session(id, Goodbye::Violation);
+                    return Ok(());
+                }
+                open.stream.backfills.push_back(Backfill { chain: document, after, upto: upto.min(end) });
+                self.consider(id);
+            }
+            Up::Credit(credit) => {
+                open.down_credit = open.down_credit.saturating_add_unsigned(credit);
+                self.consider(id);
+            }
+            Up::PutOp { request, op, wraps } => {
+                if self.spend(id, bytes) {
+                    return self.put_op(now, id, request, op, &wraps, store);
+                }
+            }
+            Up::PutChunk(chunk) => {
+                if self.spend(id, bytes) {
+                    return self.put_chunk(now, id, chunk, store);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes credit for a frame; without it the session ends.
+    fn spend(&mut self, id: SessionId, bytes: usize) -> bool {
+        let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return false };
+        let Some(rest) = open.up_credit.checked_sub(bytes as u64) else {
+            self.end_session(id, Goodbye::Violation);
+            return false;
+        };
+        open.up_credit = rest;
+        open.taken = open.taken.saturating_add(bytes as u64);
+        if open.taken >= UP_WINDOW_BYTES / 2 {
+            self.dirty.insert(id);
+        }
+        true
+    }
+
+    fn put_op(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        request: u64,
+        op: vereda_crypto::Signed<vereda_policy::Op>,
+        wraps: &[vereda_policy::Wrap],
+        store: &mut dyn RelayStore,
+    ) -> Result<(), StoreError> {
+        let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(()) };
+        let verdict = append::check_op(&mut self.chains, store, open, &self.signer, op, wraps, now.wall)?;
+        let passed = match verdict {
+            Verdict::Append(passed) => passed,
+            Verdict::Answer(outcome) => {
+                self.send(id, &Down::OpResult { request, outcome });
+                return Ok(());
+            }
+        };
+        let appended = append::append_op(&mut self.chains, store, open, &passed, wraps)?;
+        self.end = Some(store.end()?);
+        let outcome = OpOutcome::Appended(appended.receipt.clone());
+        self.send(id, &Down::OpResult { request, outcome });
+        self.deliver_op(id, &appended, wraps, now.wall, store)
+    }
+
+    fn put_chunk(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        chunk: Chunk,
+        store: &mut dyn RelayStore,
+    ) -> Result<(), StoreError> {
+        let Some(device) = self.sessions.get(&id).and_then(Session::open).map(|open| open.device) else {
+            return Ok(());
+        };
+        let header = match admit::verify_header(&chunk) {
+            Ok(header) => header,
+            Err(Some((link, code))) => {
+                self.send(id, &Down::ChunkResult { link, outcome: ChunkOutcome::Refused(code) });
+                return Ok(());
+            }
+            Err(None) => {
+                self.end_session(id, Goodbye::Violation);
+                return Ok(());
+            }
+        };
+        let link = header.value().link();
+        let found = admit::check_chunk(&mut self.chains, store, &device, &header, chunk, now.wall)?;
+        let outcome = match found {
+            Admittance::Known => ChunkOutcome::Durable,
+            Admittance::Refused(code) => ChunkOutcome::Refused(code),
+            Admittance::New(accepted) => {
+                let position = store.append(&NewEntry::Chunk(&accepted))?;
+                admit::note_cites(&mut self.chains, store, &device, &accepted.header().cites)?;
+                self.end = Some(position);
+                self.deliver_chunk(*accepted, position, now.wall, store)?;
+                ChunkOutcome::Durable
+            }
+        };
+        self.send(id, &Down::ChunkResult { link, outcome });
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! Where a device belongs, since when, and what that makes visible.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
+use vereda_policy::{ChainKind, authority::may_be_member};
+use vereda_protocol::{PolicyEntry, Position};
+
+use super::{
+    chains::{Known, View},
+    session::Open,
+    store::{Naming, StoreError},
+};
+
+/// Where a device belongs.
+#[derive(Debug, Default)]
+pub(super) struct Reach {
+    /// Users, teams and agencies.
+    pub(super) groups: BTreeSet<ChainId>,
+    /// The agencies of the teams and agencies among them.
+    pub(super) agencies: BTreeSet<ChainId>,
+}
+
+impl Reach {
+    /// Finds out where a device belongs now.
+    pub(super) fn find(view: &View<'_>, device: &DeviceId, now: Timestamp) -> Result<Self, StoreError> {
+        let mut reach = Self::default();
+        let mut open = vec![Digest(device.0)];
+        while let Some(subject) = open.pop() {
+            for chain in view.store().naming(&subject, Naming::Group)? {
+                let Some(known) = view.known(&chain) else { continue };
+                if reach.groups.contains(&chain) || since_subject(&known, &subject, now).is_none() {
+                    continue;
+                }
+                if known.state.kind() != ChainKind::User {
+                    reach.agencies.extend(known.agency);
+                }
+                reach.groups.insert(chain);
+                open.push(Digest(chain.0));
+            }
+        }
+        Ok(reach)
+    }
+}
+
+/// Finds since which entry of the log chains are readable for a device; keeps what it found.
+pub(super) struct Since<'a, 'v> {
+    view: &'a View<'v>,
+    device: DeviceId,
+    now: Timestamp,
+    found: BTreeMap<ChainId, Option<Position>>,
+}
+
+impl<'a, 'v> Since<'a, 'v> {
+    pub(super) const fn new(view: &'a View<'v>, device: DeviceId, now: Timestamp) -> Self {
+        Self { view, device, now, found: BTreeMap::new() }
+    }
+
+    /// Since which entry the device is a member of the chain: over all ways, the first that was complete.
+    pub(super) fn member(&mut self, chain: &ChainId) -> Option<Position> {
+        if let Some(found) = self.found.get(chain) {
+            return *found;
+        }
+        let known = self.view.known(chain)?;
+        let found = if known.state.kind() == ChainKind::User {
+            since_subject(&known, &Digest(self.device.0), self.now)
+        } else {
+            self.by_members(&known)
+        };
+        // Documents are many and nothing's members.
+        if known.state.kind() != ChainKind::Document {
+            self.found.insert(*chain, found);
+        }
+        found
+    }
+
+    fn by_members(&mut self, known: &Known) -> Option<Position> {
+        let (head, now) = (known.state.head_seq(), self.now);
+        let mut earliest = None;
+        for member in known.state.members().iter().filter(|member| member.stands_at(head, Some(now))) {
+            let Some(subject) = self.view.known(&member.subject) else { continue };
+            if !may_be_member(subject.state.kind(), known.state.kind()) {
+                continue;
+            }
+            let since = self.member(&member.subject).zip(known.position(member.from_seq)).map(|(a, b)| a.max(b));
+            earliest = match (earliest, since) {
+                (Some(a), Some(b)) => Some(Position::min(a, b)),
+                (a, b) => a.or(b),
+            };
+        }
+        earliest
+    }
+}
+
+/// Lists what the operation at `position` made visible for a device, of what was there before: `Visible` entries.
+pub(super) fn newly_visible(
+    view: &View<'_>,
+    open: &Open,
+    known: &Known,
+    position: Position,
+    now: Timestamp,
+) -> Result<Vec<PolicyEntry>, StoreError> {
+    let upto = open.stream.unserved(position);
+    let Some(seq) = known.seq_at(position).filter(|seq| *seq > 0) else { return Ok(Vec::new()) };
+    let named_members = known.state.members().iter().filter(|member| member.from_seq == seq);
+    let names = named_members.into_iter().any(|member| open.reach.contains(&member.subject))
+        || known.state.devices().iter().any(|device| device.from_seq == seq && device.device == open.device);
+    let mut since = Since::new(view, open.device, now);
+    if upto == Position(0) || !names || since.member(&known.state.id()) != Some(position) {
+        return Ok(Vec::new());
+    }
+    let mut visible = BTreeSet::new();
+    if known.state.kind() == ChainKind::Document {
+        visible.insert(known.state.id());
+    } else {
+        behind_groups(view, &mut since, known.state.id(), position, &mut visible)?;
+    }
+    let existed = |chain: &ChainId| view.known(chain).is_some_and(|known| known.first() <= upto);
+    let entries = visible.into_iter().filter(existed).map(|document| PolicyEntry::Visible { document, upto });
+    Ok(entries.collect())
+}
+
+/// Collects the chains behind a group that the device came to belong to at `position`, and behind every group that it
+/// came to belong to by that.
+fn behind_groups(
+    view: &View<'_>,
+    since: &mut Since<'_, '_>,
+    group: ChainId,
+    position: Position,
+    visible: &mut BTreeSet<ChainId>,
+) -> Result<(), StoreError> {
+    let (mut open, mut seen) = (vec![group], BTreeSet::from([group]));
+    while let Some(group) = open.pop() {
+        for chain in view.store().naming(&Digest(group.0), Naming::Group)? {
+            // Wraps in its chain for this group are new to the device even if it belonged to it by another way.
+            if since.member(&chain).is_some() {
+                visible.insert(chain);
+            }
+            if since.member(&chain) == Some(position) && seen.insert(chain) {
+                open.push(chain);
+            }
+        }
+        for document in view.store().naming(&Digest(group.0), Naming::Document)? {
+            if since.member(&document) == Some(position) {
+                visible.insert(document);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Since which entry a chain names a device or a member that stands in it now.
+fn since_subject(known: &Known, subject: &Digest, now: Timestamp) -> Option<Position> {
+    let head = known.state.head_seq();
+    let devices = known.state.devices().iter();
+    let as_device = devices.filter(|device| device.device.0 == subject.0 && device.stands_at(head));
+    let members = known.state.members().iter();
+    let as_member = members.filter(|member| member.subject.0 == subject.0 && member.stands_at(head, Some(now)));
+    let seqs = as_device.map(|device| device.from_seq).chain(as_member.map(|member| member.from_seq));
+    seqs.min().and_then(|seq| known.position(seq))
+}

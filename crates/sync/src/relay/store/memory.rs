@@ -1,0 +1,252 @@
+//! A store in memory, with the crash behaviour of a real one.
+
+use std::collections::BTreeMap;
+
+use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link};
+use vereda_protocol::{Position, encode_chunk};
+
+use super::{About, Entry, Founding, Head, Naming, NewEntry, RelayStore, Scope, StoreError, StoredChain, StoredOp};
+
+/// Keeps everything in memory. [`Self::crash`] loses what was not committed; [`Self::fail_next_commit`] makes a commit
+/// fail.
+#[derive(Default)]
+pub struct MemoryStore {
+    tables: Tables,
+    undo: Vec<Undo>,
+    failing: Option<StoreError>,
+}
+
+type Undo = Box<dyn FnOnce(&mut Tables) + Send>;
+
+#[derive(Default)]
+struct Tables {
+    relay_epoch: Option<u64>,
+    log: Vec<(Head, Entry)>,
+    chains: BTreeMap<ChainId, (Option<ChainId>, Vec<Position>)>,
+    members: BTreeMap<(Digest, Naming, ChainId), ()>,
+    links: BTreeMap<(ChainId, Link), Position>,
+    versions: BTreeMap<(DeviceId, Incarnation, ChainId), (u64, Link)>,
+    cited: BTreeMap<(DeviceId, ChainId), u64>,
+    foundings: BTreeMap<Digest, Founding>,
+}
+
+impl MemoryStore {
+    /// Makes an empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Loses everything since the last commit, as a power cut would.
+    pub fn crash(&mut self) {
+        self.rollback();
+    }
+
+    /// Makes the next commit fail.
+    pub fn fail_next_commit(&mut self, error: StoreError) {
+        self.failing = Some(error);
+    }
+
+    /// Writes a row of a table, and how to take it back.
+    fn put<K: Ord + Clone + Send + 'static, V: Send + 'static>(
+        &mut self,
+        table: fn(&mut Tables) -> &mut BTreeMap<K, V>,
+        key: K,
+        value: V,
+    ) {
+        let before = table(&mut self.tables).insert(key.clone(), value);
+        self.undo.push(Box::new(move |tables| {
+            match before {
+                Some(before) => table(tables).insert(key, before),
+                None => table(tables).remove(&key),
+            };
+        }));
+    }
+
+    fn push(&mut self, about: About, bytes: usize, entry: Entry) -> Position {
+        let position = Position(self.tables.log.len() as u64 + 1);
+        self.tables.log.push((Head { position, bytes, about }, entry));
+        self.undo.push(Box::new(|tables| {
+            tables.log.pop();
+        }));
+        position
+    }
+
+    fn note_op(&mut self, chain: ChainId, position: Position) {
+        let mut row = self.tables.chains.get(&chain).cloned().unwrap_or_default();
+        row.1.push(position);
+        self.put(|tables| &mut tables.chains, chain, row);
+    }
+
+    fn at(&self, position: Position) -> Option<&(Head, Entry)> {
+        let index = usize::try_from(position.0.checked_sub(1)?).ok()?;
+        self.tables.log.get(index)
+    }
+}
+
+impl RelayStore for MemoryStore {
+    fn relay_epoch(&self) -> Result<Option<u64>, StoreError> {
+        Ok(self.tables.relay_epoch)
+    }
+
+    fn set_relay_epoch(&mut self, epoch: u64) -> Result<(), StoreError> {
+        let before = self.tables.relay_epoch.replace(epoch);
+        self.undo.push(Box::new(move |tables| tables.relay_epoch = before));
+        Ok(())
+    }
+
+    fn end(&self) -> Result<Position, StoreError> {
+        Ok(Position(self.tables.log.len() as u64))
+    }
+
+    fn append(&mut self, entry: &NewEntry<'_>) -> Result<Position, StoreError> {
+        match entry {
+            NewEntry::Op { op, receipt } => {
+                let (op, receipt, chain) = (op.signed().clone(), receipt.signed().clone(), op.chain());
+                let bytes = op.bytes().len() + receipt.bytes().len() + 128;
+                let position = self.push(About::Op { chain }, bytes, Entry::Op { op, receipt });
+                self.note_op(chain, position);
+                Ok(position)
+            }
+            NewEntry::Wrap { chain, op, wrap, proof } => {
+                let bytes = vereda_base::encode(*wrap).len() + vereda_base::encode(*proof).len() + 64;
+                let about = About::Wrap { chain: **chain, recipient: wrap.recipient };
+                let entry = Entry::Wrap { chain: **chain, op: **op, wrap: (*wrap).clone(), proof: (*proof).clone() };
+                Ok(self.push(about, bytes, entry))
+            }
+            NewEntry::Chunk(accepted) => {
+                let header = accepted.header();
+                let (document, device, incarnation) = (header.document, header.device, header.incarnation);
+                let bytes = encode_chunk(accepted.chunk()).len();
+                let about = About::Chunk { document, device, incarnation };
+                let position = self.push(about, bytes, Entry::Chunk(accepted.chunk().clone()));
+                self.put(|tables| &mut tables.links, (document, accepted.link()), position);
+                let version = (header.seq, accepted.link());
+                self.put(|tables| &mut tables.versions, (device, incarnation, document), version);
+                Ok(position)
+            }
+        }
+    }
+
+    fn heads(&self, scope: Scope, after: Position, upto: Position, limit: usize) -> Result<Vec<Head>, StoreError> {
+        let wanted = |head: &Head| match (scope, head.about) {
+            (Scope::Policy, about) => !matches!(about, About::Chunk { .. }),
+            (Scope::Content, about) => matches!(about, About::Chunk { .. }),
+            (Scope::Chain(of), About::Op { chain } | About::Wrap { chain, .. }) => chain == of,
+            (Scope::Chain(of), About::Chunk { document, .. }) => document == of,
+        };
+        let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
+        let beyond = self.tables.log.iter().skip(skip).map(|(head, _)| *head);
+        Ok(beyond.take_while(|head| head.position <= upto).filter(wanted).take(limit).collect())
+    }
+
+    fn entry(&self, position: Position) -> Result<Option<Entry>, StoreError> {
+        Ok(self.at(position).map(|(_, entry)| entry.clone()))
+    }
+
+    fn chain(&self, chain: &ChainId) -> Result<Option<StoredChain>, StoreError> {
+        let Some((agency, positions)) = self.tables.chains.get(chain) else { return Ok(None) };
+        let stored = |position: &Position| match self.at(*position) {
+            Some((_, Entry::Op { op, receipt })) => {
+                Some(StoredOp { position: *position, op: op.clone(), receipt: receipt.clone() })
+            }
+            _ => None,
+        };
+        Ok(Some(StoredChain { agency: *agency, ops: positions.iter().filter_map(stored).collect() }))
+    }
+
+    fn set_agency(&mut self, chain: &ChainId, agency: &ChainId) -> Result<(), StoreError> {
+        if let Some((_, positions)) = self.tables.chains.get(chain).cloned() {
+            self.put(|tables| &mut tables.chains, *chain, (Some(*agency), positions));
+        }
+        Ok(())
+    }
+
+    fn note_member(&mut self, subject: &Digest, of: Naming, chain: &ChainId) -> Result<(), StoreError> {
+        self.put(|tables| &mut tables.members, (*subject, of, *chain), ());
+        Ok(())
+    }
+
+    fn naming(&self, subject: &Digest, of: Naming) -> Result<Vec<ChainId>, StoreError> {
+        let from = (*subject, of, ChainId([0; 32]));
+        let of_subject = |key: &&(Digest, Naming, ChainId)| key.0 == *subject && key.1 == of;
+        let keys = self.tables.members.range(from..).map(|(key, ())| key);
+        Ok(keys.take_while(of_subject).map(|key| key.2).collect())
+    }
+
+    fn chunk_at(&self, document: &ChainId, link: &Link) -> Result<Option<Position>, StoreError> {
+        Ok(self.tables.links.get(&(*document, *link)).copied())
+    }
+
+    fn version(
+        &self,
+        device: &DeviceId,
+        incarnation: Incarnation,
+        document: &ChainId,
+    ) -> Result<Option<(u64, Link)>, StoreError> {
+        Ok(self.tables.versions.get(&(*device, incarnation, *document)).copied())
+    }
+
+    fn held(&self, device: &DeviceId, incarnation: Incarnation) -> Result<u64, StoreError> {
+        let from = (*device, incarnation, ChainId([0; 32]));
+        let rows = self.tables.versions.range(from..);
+        let own = rows.take_while(|(key, _)| key.0 == *device && key.1 == incarnation);
+        Ok(own.map(|(_, (seq, _))| seq.saturating_add(1)).sum())
+    }
+
+    fn cited(&self, device: &DeviceId, chain: &ChainId) -> Result<Option<u64>, StoreError> {
+        Ok(self.tables.cited.get(&(*device, *chain)).copied())
+    }
+
+    fn set_cited(&mut self, device: &DeviceId, chain: &ChainId, seq: u64) -> Result<(), StoreError> {
+        self.put(|tables| &mut tables.cited, (*device, *chain), seq);
+        Ok(())
+    }
+
+    fn founding(&self, secret: &Digest) -> Result<Option<Founding>, StoreError> {
+        Ok(self.tables.foundings.get(secret).copied())
+    }
+
+    fn set_founding(&mut self, secret: &Digest, founding: &Founding) -> Result<(), StoreError> {
+        self.put(|tables| &mut tables.foundings, *secret, *founding);
+        Ok(())
+    }
+
+    fn founding_of(&self, device: &DeviceId) -> Result<Option<Digest>, StoreError> {
+        let claimed = |(_, founding): &(&Digest, &Founding)| **founding == Founding::Claimed(*device);
+        Ok(self.tables.foundings.iter().find(claimed).map(|(secret, _)| *secret))
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if let Some(error) = self.failing.take() {
+            self.rollback();
+            return Err(error);
+        }
+        self.undo.clear();
+        Ok(())
+    }
+
+    fn rollback(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            undo(&mut self.tables);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::relay_store_conformance!(MemoryStore::new(), |mut store: MemoryStore| {
+        store.crash();
+        store
+    });
+
+    #[test]
+    fn a_failed_commit_leaves_nothing_behind() {
+        let mut store = MemoryStore::new();
+        store.set_relay_epoch(1).unwrap();
+        store.fail_next_commit(StoreError::Full);
+        assert_eq!(store.commit(), Err(StoreError::Full));
+        assert_eq!(store.relay_epoch(), Ok(None));
+    }
+}

@@ -1,0 +1,139 @@
+//! Who gets a session, and how everyone else is told.
+
+use std::time::Duration;
+
+use vereda_policy::Role;
+use vereda_protocol::{Credential, Down, Goodbye, Position, Up};
+use vereda_sync::relay::{
+    Input, SessionId, WakeReason,
+    store::conformance::people::{NOW, Person},
+};
+
+use super::room::{FOUNDING, Room, assert_appended};
+
+fn end_of(room: &mut Room, person: &Person, credential: Credential) -> Option<Goodbye> {
+    let id = room.connect(person, |_| credential);
+    room.goodbye(id)
+}
+
+#[test]
+fn an_unknown_device_and_a_wrong_founding_secret_get_a_plain_goodbye() {
+    let mut room = Room::new();
+    let person = Person::new(9);
+    assert_eq!(end_of(&mut room, &person, Credential::Member), Some(Goodbye::UnknownDevice));
+    assert_eq!(end_of(&mut room, &person, Credential::Founding([1; 32].into())), Some(Goodbye::FoundingSpent));
+    assert_eq!(room.machine.session_count(), 0);
+}
+
+#[test]
+fn a_proof_over_another_challenge_or_by_another_key_is_refused() {
+    let (mut room, manager, _, _) = Room::founded();
+    let (_, other) = room.open();
+    let (id, opening) = room.open();
+    room.up(id, Up::Auth(manager.auth(&other, Credential::Member)));
+    assert_eq!(room.goodbye(id), Some(Goodbye::BadAuth), "replayed from another connection");
+    let (id, _) = room.open();
+    let mut auth = manager.auth(&opening, Credential::Member);
+    auth.device = Person::new(9).device();
+    room.up(id, Up::Auth(auth));
+    assert_eq!(room.goodbye(id), Some(Goodbye::BadAuth));
+}
+
+#[test]
+fn a_device_without_a_common_version_is_told_to_update() {
+    let (mut room, manager, _, _) = Room::founded();
+    let (id, opening) = room.open();
+    let mut auth = manager.auth(&opening, Credential::Member);
+    auth.versions = vec![99];
+    room.up(id, Up::Auth(auth));
+    assert_eq!(room.goodbye(id), Some(Goodbye::NoCommonVersion));
+}
+
+#[test]
+fn whatever_comes_before_the_proof_or_is_no_frame_is_a_violation() {
+    let mut room = Room::new();
+    let (id, _) = room.open();
+    room.up(id, Up::Pull { policy: Position(0), content: Position(0) });
+    assert_eq!(room.goodbye(id), Some(Goodbye::Violation));
+    let (id, _) = room.open();
+    room.input(Input::Frame(id, vec![250, 1, 2, 3]));
+    assert_eq!(room.goodbye(id), Some(Goodbye::Violation));
+    room.input(Input::Frame(id, vec![250, 1, 2, 3]));
+    room.input(Input::Frame(SessionId(77), vec![1]));
+}
+
+#[test]
+fn a_device_that_proves_nothing_in_time_is_let_go() {
+    let mut room = Room::new();
+    let (id, _) = room.open();
+    let (at, reason) = room.machine.poll_timeout().unwrap();
+    assert_eq!(reason, WakeReason::AuthOverdue(id));
+    room.input(Input::Timeout);
+    assert_eq!(room.goodbye(id), None, "too early");
+    room.now.monotonic = at;
+    room.input(Input::Timeout);
+    assert_eq!(room.goodbye(id), Some(Goodbye::BadAuth));
+    assert_eq!(room.machine.poll_timeout(), None);
+}
+
+#[test]
+fn a_newer_session_of_a_device_takes_over() {
+    let (mut room, manager, old, _) = Room::founded();
+    let new = room.connect_member(&manager);
+    assert_eq!(room.goodbye(old), Some(Goodbye::Superseded));
+    assert!(matches!(room.take(new).first(), Some(Down::Welcome { .. })));
+}
+
+#[test]
+fn a_founding_secret_founds_one_agency_and_lets_its_founder_back_in() {
+    let (mut room, manager, _, _) = Room::founded();
+    let other = Person::new(9);
+    let founding = || Credential::Founding(FOUNDING.into());
+    assert_eq!(end_of(&mut room, &other, founding()), Some(Goodbye::FoundingSpent));
+    let id = room.connect(&manager, |_| founding());
+    assert!(matches!(room.take(id).first(), Some(Down::Welcome { .. })), "its last answer may have been lost");
+}
+
+#[test]
+fn a_founder_cut_off_between_user_and_agency_goes_on_as_it_pleases() {
+    let mut room = Room::new();
+    let mut manager = Person::new(1);
+    let id = room.connect(&manager, |_| Credential::Founding(FOUNDING.into()));
+    let user = manager.create_user();
+    assert_appended(&room.put(id, &user));
+    let id = room.connect_member(&manager);
+    let agency = manager.create_agency();
+    assert_appended(&room.put(id, &agency));
+}
+
+#[test]
+fn an_invite_lets_one_person_in_until_it_is_taken_or_its_time_is_over() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let expires = NOW.saturating_add(Duration::from_secs(60));
+    let invite = manager.invite(agency, Role::Reader, 5, expires);
+    assert_appended(&room.put(id, &invite));
+    let person = Person::new(6);
+    let attempt = |room: &mut Room, seed| {
+        let id = room.connect(&person, |opening| person.credential(opening, agency, invite.id(), seed));
+        room.goodbye(id)
+    };
+    assert_eq!(attempt(&mut room, 4), Some(Goodbye::BadAuth), "another secret");
+    assert_eq!(attempt(&mut room, 5), None);
+    room.now.wall = expires;
+    assert_eq!(attempt(&mut room, 5), Some(Goodbye::InviteSpent), "expired");
+    room.now.wall = NOW;
+    let (_, _) = room.join((&mut manager, id), agency, Role::Reader, 7);
+    let spent = manager.chains.iter().find(|state| state.id() == agency).unwrap().invites()[1].op;
+    let late = room.connect(&person, |opening| person.credential(opening, agency, spent, 7));
+    assert_eq!(room.goodbye(late), Some(Goodbye::InviteSpent), "taken");
+}
+
+#[test]
+fn everyone_is_told_when_the_relay_stops() {
+    let (mut room, _, id, _) = Room::founded();
+    let (unproven, _) = room.open();
+    room.input(Input::Stop);
+    assert_eq!(room.goodbye(id), Some(Goodbye::ShuttingDown));
+    assert_eq!(room.goodbye(unproven), Some(Goodbye::ShuttingDown));
+    assert_eq!(room.machine.session_count(), 0);
+}

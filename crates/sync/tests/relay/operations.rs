@@ -1,0 +1,195 @@
+//! What may be appended, and what is refused.
+
+use std::time::Duration;
+
+use vereda_base::{Digest, Timestamp};
+use vereda_crypto::{Signed, Verified};
+use vereda_policy::{Body, Grant, Role};
+use vereda_protocol::Credential;
+use vereda_protocol::{OpOutcome, RefusalCode, Up};
+use vereda_sync::relay::{
+    RelayStore, founding_hash,
+    store::{
+        Founding,
+        conformance::people::{NOW, Person, Put},
+    },
+};
+
+use super::room::{Room, assert_appended, learn};
+
+fn code(outcome: &OpOutcome) -> Option<RefusalCode> {
+    match outcome {
+        OpOutcome::Refused(code) => Some(*code),
+        _ => None,
+    }
+}
+
+fn receipt_time(outcome: &OpOutcome) -> Timestamp {
+    let OpOutcome::Appended(receipt) = outcome else { panic!("{outcome:?}") };
+    receipt.clone().verify().unwrap().value().time
+}
+
+#[test]
+fn a_retry_gets_the_receipt_it_was_given_before() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+    let first = room.put(id, &team);
+    assert_appended(&first);
+    room.now.wall = NOW.saturating_add(Duration::from_secs(9));
+    assert_eq!(room.put(id, &team), first);
+}
+
+#[test]
+fn receipts_of_a_chain_never_go_back_in_time() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    room.now.wall = NOW.saturating_add(Duration::from_secs(100));
+    let invite = manager.invite(agency, Role::Reader, 5, Timestamp(i64::MAX));
+    let first = receipt_time(&room.put(id, &invite));
+    room.now.wall = NOW;
+    let invite = manager.invite(agency, Role::Reader, 6, Timestamp(i64::MAX));
+    assert_eq!(receipt_time(&room.put(id, &invite)), first);
+}
+
+#[test]
+fn the_second_of_two_at_once_is_told_the_new_head() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let mut other = manager.clone();
+    let first = manager.invite(agency, Role::Reader, 5, Timestamp(i64::MAX));
+    assert_appended(&room.put(id, &first));
+    let second = other.invite(agency, Role::Reader, 6, Timestamp(i64::MAX));
+    assert_eq!(room.put(id, &second), OpOutcome::HeadMoved(first.id()));
+}
+
+#[test]
+fn wraps_must_be_exactly_those_of_the_list() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+    let check = |room: &mut Room, change: &dyn Fn(&mut Put)| {
+        let mut put = team.clone();
+        change(&mut put);
+        code(&room.put(id, &put))
+    };
+    assert_eq!(check(&mut room, &|put| put.wraps.clear()), Some(RefusalCode::Malformed));
+    assert_eq!(check(&mut room, &|put| put.wraps[0].recipient = Digest([1; 32])), Some(RefusalCode::Malformed));
+    assert_eq!(check(&mut room, &|put| put.wraps.push(put.wraps[0].clone())), Some(RefusalCode::Malformed));
+    let invite = manager.invite(agency, Role::Reader, 5, Timestamp(i64::MAX));
+    let with_wraps = Put { wraps: team.wraps.clone(), ..invite };
+    assert_eq!(code(&room.put(id, &with_wraps)), Some(RefusalCode::Malformed));
+    assert_eq!(check(&mut room, &|_| ()), None);
+}
+
+#[test]
+fn forged_foreign_and_unknown_operations_are_refused_by_name() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let invite = manager.invite(agency, Role::Reader, 5, Timestamp(i64::MAX));
+    let mut put_signed = |op: Signed<vereda_policy::Op>| {
+        room.take(id);
+        room.up(id, Up::PutOp { request: 9, op, wraps: Vec::new() });
+        let down = room.take(id);
+        let Some(vereda_protocol::Down::OpResult { outcome, .. }) = down.first() else { panic!("{down:?}") };
+        code(outcome)
+    };
+    let bytes = invite.op.bytes().to_vec();
+    let forged = Signed::from_parts(bytes.clone(), vereda_crypto::Signature([3; 64]));
+    assert_eq!(put_signed(forged), Some(RefusalCode::BadSignature));
+    let mut other_suite = bytes.clone();
+    other_suite[1] = 9;
+    let other_suite = Signed::from_parts(other_suite, *invite.op.signature());
+    assert_eq!(put_signed(other_suite), Some(RefusalCode::Unsupported));
+    let malformed = Signed::from_parts(bytes[..bytes.len() - 1].to_vec(), *invite.op.signature());
+    assert_eq!(put_signed(malformed), Some(RefusalCode::Malformed));
+    let foreign = Person::new(8).create_user();
+    assert_eq!(code(&room.put(id, &foreign)), Some(RefusalCode::NotAuthorized), "another device's");
+}
+
+#[test]
+fn a_reader_grants_nothing_and_nobody_founds_without_a_secret() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let (mut reader, reader_id) = room.join((&mut manager, id), agency, Role::Reader, 7);
+    learn_all(&mut room, reader_id, &mut reader);
+    let state = reader.chains.iter().find(|state| state.id() == agency).unwrap().clone();
+    let body = Body::Grant(Grant { subject: reader.user(), role: Role::Manager, expires: None, sealed_purpose: None });
+    let cites = vereda_policy::cite_path(
+        &reader.chains,
+        &reader.device(),
+        &agency,
+        vereda_policy::Need::Member(Role::Reader),
+        None,
+    );
+    let op = vereda_policy::Op {
+        suite: 1,
+        chain: Some(agency),
+        seq: state.head_seq() + 1,
+        prev: Some(state.head()),
+        device: reader.device(),
+        cites: cites.unwrap(),
+        body,
+    };
+    let op = Verified::sign(&reader.key, op).unwrap();
+    let put = Put { op, wraps: Vec::new() };
+    assert_eq!(code(&room.put(reader_id, &put)), Some(RefusalCode::NotAuthorized));
+    let second_agency = reader.create_agency();
+    assert_eq!(code(&room.put(reader_id, &second_agency)), Some(RefusalCode::NotAuthorized));
+    let second_user = reader.create_user();
+    assert_eq!(code(&room.put(reader_id, &second_user)), Some(RefusalCode::NotAuthorized));
+}
+
+#[test]
+fn an_invite_that_expired_or_was_taken_is_spent_for_whoever_is_connected_already() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let expires = NOW.saturating_add(Duration::from_secs(60));
+    let invite = manager.invite(agency, Role::Reader, 5, expires);
+    assert_appended(&room.put(id, &invite));
+    let mut late = Person::new(6);
+    let late_id = room.connect(&late.clone(), |opening| Person::new(6).credential(opening, agency, invite.id(), 5));
+    let downs = room.pull(late_id, 0, 0);
+    learn(&mut late, &downs);
+    let user = late.create_user();
+    assert_appended(&room.put(late_id, &user));
+    let accept = late.accept(agency, invite.id(), 5);
+    room.now.wall = expires;
+    assert_eq!(code(&room.put(late_id, &accept)), Some(RefusalCode::InviteSpent));
+    room.now.wall = NOW;
+    assert_appended(&room.put(late_id, &accept));
+}
+
+#[test]
+fn agencies_of_one_relay_do_not_meet() {
+    let (mut room, mut first, first_id, agency) = Room::founded();
+    let secret = [43; 32];
+    room.store.set_founding(&founding_hash(&secret), &Founding::Open).unwrap();
+    room.store.commit().unwrap();
+    let mut second = Person::new(2);
+    let second_id = room.connect(&second.clone(), |_| Credential::Founding(secret.into()));
+    let downs = room.pull(second_id, 0, 0);
+    assert!(super::room::ops(&downs).is_empty());
+    let user = second.create_user();
+    assert_appended(&room.put(second_id, &user));
+    assert_appended(&{
+        let agency = second.create_agency();
+        room.put(second_id, &agency)
+    });
+    let id = room.connect_member(&second);
+    let downs = room.pull(id, 0, 0);
+    assert_eq!(super::room::ops(&downs).len(), 2, "its own user and agency");
+    first.learn(&user.op);
+    let grant = first.grant(agency, second.user(), Role::Reader);
+    assert_eq!(code(&room.put(first_id, &grant)), Some(RefusalCode::NotAuthorized));
+}
+
+#[test]
+fn cites_older_than_those_used_before_are_refused() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let mut behind = manager.clone();
+    let invite = manager.invite(agency, Role::Reader, 5, Timestamp(i64::MAX));
+    assert_appended(&room.put(id, &invite));
+    let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+    assert_appended(&room.put(id, &team));
+    let older = behind.create_team(agency, &[(behind.user(), Role::Editor)]);
+    assert_eq!(code(&room.put(id, &older)), Some(RefusalCode::CiteRegressed));
+}
+
+fn learn_all(room: &mut Room, id: vereda_sync::relay::SessionId, person: &mut Person) {
+    let downs = room.take(id);
+    learn(person, &downs);
+}

@@ -88,6 +88,50 @@ fn no_key_of_the_real_configuration_is_dropped_in_silence() {
     assert_eq!(named, planted);
 }
 
+#[test]
+fn a_change_of_any_value_changes_what_is_taken_or_what_is_listed() {
+    let Some(file) = shared_data("primero/configuration_2.15.json") else { return };
+    let mut json: Json = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let data = json["data"].as_object_mut().unwrap();
+    let wanted = ["services", "services_section"];
+    data["FormSection"].as_array_mut().unwrap().retain(|form| wanted.contains(&form["unique_id"].as_str().unwrap()));
+    for key in ["Lookup", "Role", "UserGroup", "Report"] {
+        data[key].as_array_mut().unwrap().truncate(1);
+    }
+    let before = import(&serde_json::to_vec(&json).unwrap()).unwrap();
+    let mut pointers = Vec::new();
+    leaves(&json["data"], "/data".into(), &mut pointers);
+    assert!(pointers.len() > 700, "{}", pointers.len());
+    // Order decides only among neighbours; the rest says how Primero's own screens and rows work.
+    let without_meaning = ["order", "form_group_keyed", "link_to_path_external"];
+    for pointer in pointers {
+        let key = pointer.rsplit('/').next().unwrap();
+        if without_meaning.contains(&key) {
+            continue;
+        }
+        let mut changed = json.clone();
+        let leaf = changed.pointer_mut(&pointer).unwrap();
+        *leaf = match leaf {
+            Json::Bool(flag) => Json::from(!*flag),
+            Json::Number(number) => Json::from(number.as_i64().unwrap() + 1),
+            Json::String(text) => Json::from(format!("{text}x")),
+            _ => continue,
+        };
+        let same = import(&serde_json::to_vec(&changed).unwrap()).as_ref() == Ok(&before);
+        assert!(!same, "{pointer}");
+    }
+}
+
+fn leaves(json: &Json, pointer: String, found: &mut Vec<String>) {
+    match json {
+        Json::Object(map) => map.iter().for_each(|(key, json)| leaves(json, format!("{pointer}/{key}"), found)),
+        Json::Array(list) => {
+            list.iter().enumerate().for_each(|(index, json)| leaves(json, format!("{pointer}/{index}"), found));
+        }
+        _ => found.push(pointer),
+    }
+}
+
 fn plant(json: &mut Json, key: &str, planted: &mut usize) {
     match json {
         Json::Object(map) => {

@@ -14,8 +14,8 @@ use super::{
 };
 
 impl Importer {
-    /// Reads a field; nothing, and a loss, where the product cannot have it.
-    pub(super) fn field(&mut self, mut source: Object<'_>) -> Result<Option<Field>, ImportError> {
+    /// Reads a field and its place in the form; nothing, and a loss, where the product cannot have it.
+    pub(super) fn field(&mut self, mut source: Object<'_>) -> Result<Option<(i64, Field)>, ImportError> {
         let name = source.required_text("name")?;
         let kind = source.required_text("type")?;
         let several = source.flag("multi_select", false)?;
@@ -23,6 +23,9 @@ impl Importer {
             self.lose(source.at("type"), "no field type of this version; the field is not taken");
             return Ok(None);
         };
+        if several && field_type != FieldType::SelectMany {
+            self.lose(source.at("multi_select"), "a field of this type has one answer; the switch is not taken");
+        }
         if !is_name(&name) {
             self.lose(source.at("name"), "not letters, digits, _ or -; the field is not taken");
             return Ok(None);
@@ -39,10 +42,10 @@ impl Importer {
         self.default(&mut source, &mut field)?;
         field.collapse = source.text("collapse")?;
         field.tags = source.texts("field_tags")?;
-        source.integer("order")?;
+        let place = source.integer("order")?.unwrap_or(0);
         source.finish(&mut self.report.losses);
         self.report.fields += 1;
-        Ok(Some(field))
+        Ok(Some((place, field)))
     }
 
     fn texts(&mut self, source: &mut Object<'_>, field: &mut Field) -> Result<(), ImportError> {
@@ -221,6 +224,7 @@ impl Importer {
     fn links(&mut self, source: &mut Object<'_>, field: &mut Field) -> Result<(), ImportError> {
         let outside = source.text("link_to_path")?;
         let form = source.text("link_to_form")?;
+        // Whether the link opens a window of its own: the product decides that by where it leads.
         source.flag("link_to_path_external", true)?;
         if outside.is_some() && form.is_some() {
             self.lose(source.at("link_to_path"), "the field leads to a form already; the path is not taken");

@@ -36,17 +36,20 @@ impl Importer {
         self.attributes(&mut source, &mut form)?;
         form.entries = self.entry_rules(&mut source, nested)?;
         let mut titles = Vec::new();
+        let mut fields = Vec::new();
         for mut field in source.objects("fields_attributes", "name")? {
             let collapsed = field.text("collapsed_field_for_subform_unique_id")?;
             let path = field.at("collapsed_field_for_subform_unique_id");
-            let Some(field) = self.field(field)? else { continue };
+            let Some((place, field)) = self.field(field)? else { continue };
             match collapsed {
                 Some(of) if of == form.id => titles.push(field.name.clone()),
                 Some(of) => self.lose(path, format!("stands for an entry of {of}, another form; not taken")),
                 None => {}
             }
-            form.fields.push(field);
+            fields.push((place, field));
         }
+        fields.sort_by_key(|(place, _)| *place);
+        form.fields = fields.into_iter().map(|(_, field)| field).collect();
         self.titles(&source, &mut form, titles);
         self.options_that_exist(&source, &mut form, configuration);
         source.finish(&mut self.report.losses);

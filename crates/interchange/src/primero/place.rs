@@ -69,7 +69,9 @@ impl Importer {
             options.finish(&mut self.report.losses);
         }
         if let Some(mut map) = source.object("field_map")? {
-            map.text("map_to")?;
+            if map.text("map_to")?.is_some_and(|to| to != module.id) {
+                self.lose(map.at("map_to"), "incidents of another module; they are made in the same one");
+            }
             for mut pair in map.objects("fields", "target")? {
                 let mapping = FieldMapping { source: pair.texts("source")?, target: pair.required_text("target")? };
                 pair.finish(&mut self.report.losses);

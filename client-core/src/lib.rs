@@ -1,7 +1,22 @@
-//! The library an app holds: vault, cases, outbox, projections, sync.
+//! The library an app holds: vault, device, cases, configuration, people, sync.
+//!
+//! An app unlocks a [`vault::Vault`], opens a [`device::Device`] over it and calls its use cases, each in a file of its
+//! own with its own error: [`identity`], [`cases`], [`configuration`], [`directory`], [`mod@sync`]. On native targets
+//! [`native::driver::SharedDevice`] keeps it connected.
 
+pub mod cases;
+pub mod configuration;
+pub mod device;
+pub mod directory;
+mod document;
+mod facts;
+pub mod identity;
+mod keyring;
 pub mod link;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
 pub mod store;
+pub mod sync;
+mod tables;
 pub mod vault;
+pub mod words;

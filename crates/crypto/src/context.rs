@@ -76,6 +76,9 @@ contexts! {
     COMMITMENT = "commitment";
     /// Automerge actor of a device in a document.
     ACTOR = "actor";
+    /// Name of an epoch in what its keys are bound to, from the commitment to its key: a chain's id is the hash of its
+    /// first operation, which already holds what is bound.
+    EPOCH_SCOPE = "epoch scope";
     /// HPKE `info` of a wrapped secret.
     WRAP_INFO = "wrap info";
     /// Wrapping key pair of a group's epoch, from its secret.
@@ -118,6 +121,8 @@ contexts! {
     DEVICE_ROW = "device row";
     /// Subkey at rest that holds document keys, re-made on revocation.
     DOCUMENT_KEYS_SUBKEY = "document keys subkey";
+    /// Digest of replicas, to compare devices.
+    REPLICA_DIGEST = "replica digest";
     /// Code that two screens show while a device is linked.
     LINKING_CODE = "linking code";
 }

@@ -1,0 +1,148 @@
+//! The command line: what can be asked for, one file a subject.
+
+mod agency;
+mod case;
+mod config;
+mod import;
+mod invite;
+mod join;
+mod sync;
+mod vault;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{fault::Outcome, passphrase::PassphraseSource, session};
+
+/// Case management that works without a network and through relays that cannot read.
+///
+/// A first look, beside a relay that printed its founding link:
+///
+///   vereda vault new amina
+///   vereda agency create --founding 'vereda://found?…' --name 'Child Aid' --person 'Amina'
+///   vereda team create North
+///   vereda invite North --role editor
+///   vereda config apply --starter
+///   vereda case create --set name=Samir --set age=9
+///   vereda case list
+///
+/// Exit codes: 0 done; 1 failed; 2 wrong command line; 3 the vault stays locked; 4 no such thing; 5 stored, but the relay
+/// was not reached; 6 a file or value cannot be used.
+#[derive(Debug, Parser)]
+#[command(name = "vereda", version, verbatim_doc_comment, max_term_width = 100)]
+pub(crate) struct Vereda {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The vault to open; may be left out where there is only one
+    #[arg(long, global = true, value_name = "NAME", env = "VEREDA_VAULT")]
+    pub(crate) vault: Option<String>,
+    /// The folder of the vaults [default: vereda in the user's data folder]
+    #[arg(long, global = true, value_name = "FOLDER", env = "VEREDA_HOME")]
+    pub(crate) home: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseSource,
+    /// Trusts these certificate authorities (PEM) besides the public ones
+    #[arg(long, global = true, value_name = "FILE", env = "VEREDA_CA")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Prints JSON for scripts
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Logs to standard error: ids and sizes only
+    #[arg(long, global = true, value_enum, default_value_t = Level::Warn, value_name = "LEVEL")]
+    log: Level,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Level {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes and lists vaults, and tries a passphrase
+    #[command(subcommand)]
+    Vault(vault::Vault),
+    /// Tries the passphrase of a vault and shows whose it is
+    Unlock(vault::Unlock),
+    /// Founds an agency
+    #[command(subcommand)]
+    Agency(agency::Agency),
+    /// Makes and lists teams
+    #[command(subcommand)]
+    Team(agency::Team),
+    /// Shows the people of the agency
+    People(agency::People),
+    /// Invites somebody into a team or the agency
+    Invite(invite::Invite),
+    /// Lists the invites made on this device, with their links
+    Invites(invite::Invites),
+    /// Joins a team or agency by an invite link
+    Join(join::Join),
+    /// Takes over what another program exported
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Applies and shows the agency's configuration
+    #[command(subcommand)]
+    Config(config::Config),
+    /// Works with cases
+    #[command(subcommand)]
+    Case(case::Case),
+    /// Exchanges what is new with the relay
+    Sync(sync::Sync),
+    /// Shows this device: who, where, what is not yet sent
+    Status(sync::Status),
+    /// Prints a digest of all replicas, equal on devices that hold the same
+    Digest(sync::Digest),
+    /// Serves commands as lines of JSON and stays connected
+    Session(session::Session),
+}
+
+impl Vereda {
+    /// The filter of the log.
+    pub(crate) const fn log_filter(&self) -> &'static str {
+        match self.common.log {
+            Level::Off => "off",
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
+
+    /// Does what was asked for.
+    pub(crate) fn run(self) -> Outcome {
+        let common = &self.common;
+        match self.command {
+            Command::Vault(vault) => vault.run(common),
+            Command::Unlock(unlock) => unlock.run(common),
+            Command::Agency(agency) => agency.run(common),
+            Command::Team(team) => team.run(common),
+            Command::People(people) => people.run(common),
+            Command::Invite(invite) => invite.run(common),
+            Command::Invites(invites) => invites.run(common),
+            Command::Join(join) => join.run(common),
+            Command::Import(import) => import.run(common),
+            Command::Config(config) => config.run(common),
+            Command::Case(case) => case.run(common),
+            Command::Sync(sync) => sync.run(common),
+            Command::Status(status) => status.run(common),
+            Command::Digest(digest) => digest.run(common),
+            Command::Session(session) => session.run(common),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Cases: every use a file, every use its own error. All of it works offline.
+
+mod conflicts;
+mod create;
+mod edit;
+mod history;
+mod list;
+pub mod plain;
+mod resolve;
+mod show;
+
+pub use conflicts::{ConflictView, ConflictingValue};
+pub use create::{CreateCase, CreateCaseError};
+pub use edit::{EditCaseError, EditedCase};
+pub use history::{HistoryError, HistoryView};
+pub use list::CaseLine;
+pub use resolve::ResolveError;
+pub use show::{CaseView, ShowCaseError};

@@ -1,0 +1,230 @@
+//! What a device keeps at hand of its documents: the configuration, the names, the lines of lists. All of it can be
+//! rebuilt from the documents.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vereda_base::{ChainId, Timestamp};
+use vereda_policy::{ChainKind, DocumentKind};
+use vereda_records::{Configuration, Summary, Translated, summarize};
+use vereda_sync::device::{DeviceStore, StoreError};
+
+use super::{Device, DeviceError};
+use crate::{configuration, directory, tables::{FACTS, PROJECTIONS}};
+
+const CASES: &[u8] = b"case";
+const OTHERS: &[u8] = b"other";
+
+/// What is kept at hand.
+#[derive(Debug)]
+pub(crate) struct Books {
+    /// The configuration in force.
+    pub(crate) configuration: Configuration,
+    /// The document that holds it.
+    pub(crate) configuration_document: Option<ChainId>,
+    /// The document that holds names.
+    pub(crate) directory_document: Option<ChainId>,
+    /// Names of people, teams and the agency.
+    pub(crate) names: BTreeMap<ChainId, String>,
+}
+
+impl Default for Books {
+    fn default() -> Self {
+        Self {
+            configuration: Configuration::new(Translated::default(), vec!["en".into()]),
+            configuration_document: None,
+            directory_document: None,
+            names: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a list shows of a record, and how far it was read for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Line {
+    /// Chunk rows of the document that it shows.
+    pub(crate) taken: u64,
+    /// Fields of the list; none for documents that no list shows.
+    pub(crate) summary: Option<Summary>,
+    /// Places in conflict.
+    pub(crate) conflicts: usize,
+    /// When the newest change was made, by its author's clock.
+    pub(crate) changed: Timestamp,
+}
+
+impl<S: DeviceStore> Device<S> {
+    /// Lists the lines of all cases, in the order in which they came to this device.
+    pub(crate) fn lines(&self) -> Result<Vec<(ChainId, Line)>, StoreError> {
+        self.scan_lines(Some(CASES))
+    }
+
+    /// Drops all lines and writes them anew as the documents stand; in steps, by [`Self::work`].
+    ///
+    /// # Errors
+    /// [`DeviceError`] by cause.
+    pub fn rebuild_lists(&mut self) -> Result<(), DeviceError> {
+        for (document, _) in self.scan_lines(None)? {
+            self.store.delete(PROJECTIONS, document.as_bytes())?;
+        }
+        self.commit()?;
+        Ok(self.find_stale()?)
+    }
+
+    fn scan_lines(&self, group: Option<&[u8]>) -> Result<Vec<(ChainId, Line)>, StoreError> {
+        let mut lines = Vec::new();
+        self.store.scan(PROJECTIONS, group, &mut |key, row| {
+            // A line that does not read is one to be rebuilt.
+            if let (Ok(id), Ok(line)) = (key.try_into(), serde_json::from_slice(row)) {
+                lines.push((ChainId(id), line));
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok(lines)
+    }
+
+    /// Finds the documents whose lines do not show all that is stored.
+    pub(super) fn find_stale(&mut self) -> Result<(), StoreError> {
+        let lines: BTreeMap<ChainId, u64> =
+            self.scan_lines(None)?.into_iter().map(|(document, line)| (document, line.taken)).collect();
+        for document in self.list_chains(ChainKind::Document)? {
+            let count = self.chunk_count(&document)?;
+            let has_edits = self.unsealed.contains(&document);
+            let is_shown = lines.get(&document).is_some_and(|taken| *taken >= count);
+            if !is_shown && (count > 0 || has_edits) && !self.locked.contains(&document) {
+                self.stale.insert(document);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what arrived of a document and writes its line; the caller commits. Says whether its key is here.
+    pub(super) fn bring_up(&mut self, id: &ChainId) -> Result<bool, DeviceError> {
+        if self.keyring.key(id, 0).is_none() {
+            return Ok(false);
+        }
+        let kind = self.chain(id).and_then(|state| state.document_kind());
+        if !self.document(id)?.replica.is_created() {
+            return Ok(true);
+        }
+        match kind {
+            Some(DocumentKind::Configuration) => self.read_configuration(id)?,
+            Some(DocumentKind::Directory) => self.read_names(id)?,
+            _ => {}
+        }
+        self.write_line(id)?;
+        Ok(true)
+    }
+
+    /// Writes the line of a document that is open; the caller commits.
+    pub(crate) fn write_line(&mut self, id: &ChainId) -> Result<(), DeviceError> {
+        let is_case = self.chain(id).and_then(|state| state.document_kind()) == Some(DocumentKind::Case);
+        let document = self.document(id)?;
+        let (taken, changed) = (document.taken, document.changed);
+        let record = if is_case { document.replica.hydrate().ok() } else { None };
+        let conflicts = if is_case { document.replica.conflicts().len() } else { 0 };
+        let summary = record.map(|record| summarize(&self.books.configuration, &record));
+        let line = Line { taken, summary, conflicts, changed };
+        let group = if is_case { CASES } else { OTHERS };
+        // Maps have text keys and nothing is a float: writing into memory cannot fail.
+        let row = serde_json::to_vec(&line).unwrap_or_default();
+        Ok(self.store.put(PROJECTIONS, group, id.as_bytes(), &row)?)
+    }
+
+    /// Reads the configuration from its document.
+    pub(crate) fn read_configuration(&mut self, id: &ChainId) -> Result<(), DeviceError> {
+        if self.books.configuration_document != Some(*id) {
+            return Ok(());
+        }
+        let record = self.document(id)?.replica.hydrate();
+        let Some(read) = record.ok().and_then(|record| configuration::content::read(&record)) else { return Ok(()) };
+        match read {
+            Ok(found) => {
+                let lists_differ = found.lists != self.books.configuration.lists;
+                self.books.configuration = found;
+                if lists_differ {
+                    let shown = self.lines()?;
+                    self.stale.extend(shown.into_iter().map(|(case, _)| case));
+                }
+            }
+            // Made by a newer program, or damaged: the one in force stays.
+            Err(error) => tracing::warn!(document = %id, %error, "configuration not taken"),
+        }
+        Ok(())
+    }
+
+    /// Reads the names from the directory, those that their bearers or those responsible wrote.
+    pub(crate) fn read_names(&mut self, id: &ChainId) -> Result<(), DeviceError> {
+        if self.books.directory_document != Some(*id) {
+            return Ok(());
+        }
+        let document = self.document(id)?;
+        let written = directory::written(document);
+        self.books.names = self.view(|view, _| directory::accept(view, written));
+        Ok(())
+    }
+
+    /// Finds the agency's configuration and directory among the documents, and reads them.
+    pub(super) fn note_books(&mut self) -> Result<(), DeviceError> {
+        let Some((_, agency)) = self.home() else { return Ok(()) };
+        for (kind, fact) in [(DocumentKind::Configuration, &b"configuration"[..]), (DocumentKind::Directory, b"directory")]
+        {
+            if self.book(kind).is_some() {
+                continue;
+            }
+            let stored = self.store.get(FACTS, fact)?.and_then(|bytes| bytes.try_into().ok().map(ChainId));
+            let found = match stored {
+                Some(stored) => Some(stored),
+                None => self.find_book(kind, &agency)?,
+            };
+            let Some(found) = found else { continue };
+            if stored.is_none() {
+                self.store.put(FACTS, &[], fact, found.as_bytes())?;
+                self.commit()?;
+            }
+            match kind {
+                DocumentKind::Configuration => self.books.configuration_document = Some(found),
+                _ => self.books.directory_document = Some(found),
+            }
+            self.stale.insert(found);
+        }
+        Ok(())
+    }
+
+    /// Reads configuration and directory as they stand here.
+    pub(crate) fn bring_books(&mut self) -> Result<(), DeviceError> {
+        self.note_books()?;
+        for document in [self.books.configuration_document, self.books.directory_document].into_iter().flatten() {
+            self.stale.remove(&document);
+            match self.bring_up(&document) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.locked.insert(document);
+                }
+                Err(DeviceError::Document(error)) => tracing::warn!(%error, "book left aside"),
+                Err(error) => return Err(error),
+            }
+        }
+        self.commit()
+    }
+
+    const fn book(&self, kind: DocumentKind) -> Option<ChainId> {
+        match kind {
+            DocumentKind::Configuration => self.books.configuration_document,
+            _ => self.books.directory_document,
+        }
+    }
+
+    /// Of several documents of the kind, the one that its agency's relay received first; while none was received, any.
+    fn find_book(&self, kind: DocumentKind, agency: &ChainId) -> Result<Option<ChainId>, StoreError> {
+        let documents = self.list_chains(ChainKind::Document)?;
+        let states = documents.iter().filter_map(|document| self.chain(document));
+        let of_agency = states.filter(|state| {
+            state.document_kind() == Some(kind) && state.parents().iter().any(|parent| parent.chain == *agency)
+        });
+        let first = of_agency.min_by_key(|state| {
+            let received = state.op(0).and_then(|op| op.time);
+            (received.is_none(), received, state.id())
+        });
+        Ok(first.map(|state| state.id()))
+    }
+}

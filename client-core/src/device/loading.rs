@@ -1,0 +1,220 @@
+//! Replicas: from the store into memory, kept up with what arrives.
+
+use std::collections::BTreeSet;
+
+use minicbor::{Decode, Encode};
+use vereda_base::{ChainId, decode, encode};
+use vereda_crypto::derive_actor;
+use vereda_document::MAX_SAVED_BYTES;
+use vereda_protocol::{Chunk, Header};
+use vereda_sync::device::{DeviceStore, StoreError};
+
+use super::{Device, DeviceError, DocumentError};
+use crate::{
+    document::{ChunkFault, ChunkKeys, LocalEdit, OpenDocument},
+    tables::{EDITS, OPENING, REFUSED, SNAPSHOTS},
+};
+
+/// Replicas kept in memory at once.
+const MAX_OPEN: usize = 48;
+/// Chunks and edits after which a replica is saved anew.
+const SNAPSHOT_AFTER: u32 = 24;
+
+/// A saved replica.
+#[derive(Encode, Decode)]
+#[cbor(array)]
+struct Snapshot {
+    /// Chunk rows taken in.
+    #[n(0)]
+    taken: u64,
+    /// What the replica saved.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    saved: Vec<u8>,
+}
+
+impl<S: DeviceStore> Device<S> {
+    /// Opens a document and takes in what arrived; commits if that wrote anything, so call it before writing.
+    pub(crate) fn document(&mut self, id: &ChainId) -> Result<&mut OpenDocument, DeviceError> {
+        let document = match self.open.remove(id) {
+            Some(open) => open,
+            None => self.guarded(id)?,
+        };
+        let (document, outcome) = self.keep_up(document);
+        self.recent.retain(|recent| recent != id);
+        self.recent.push(*id);
+        if self.recent.len() > MAX_OPEN {
+            let oldest = self.recent.remove(0);
+            self.open.remove(&oldest);
+        }
+        let document = self.open.entry(*id).or_insert(document);
+        outcome?;
+        Ok(document)
+    }
+
+    /// Opens a document that can be read and edited.
+    pub(crate) fn created_document(&mut self, id: &ChainId) -> Result<&mut OpenDocument, DeviceError> {
+        let is_known = self.chain(id).is_some();
+        let has_key = self.keyring.key(id, 0).is_some();
+        let document = self.document(id)?;
+        if document.replica.is_created() {
+            return Ok(document);
+        }
+        let document = *id;
+        Err(match (is_known, has_key) {
+            (false, _) => DocumentError::Unknown { document },
+            (true, false) => DocumentError::Locked { document },
+            (true, true) => DocumentError::Empty { document },
+        }
+        .into())
+    }
+
+    /// Takes a replica that was just made into memory.
+    pub(crate) fn adopt(&mut self, document: OpenDocument) {
+        self.recent.push(document.document);
+        self.open.insert(document.document, document);
+    }
+
+    /// Drops a replica from memory: it may hold what was not committed.
+    pub(crate) fn close(&mut self, id: &ChainId) {
+        self.open.remove(id);
+        self.recent.retain(|recent| recent != id);
+    }
+
+    /// Loads a replica. Where a panic ends the program, the document is noted first, so that one which kills the program
+    /// is set aside at the next start instead of killing it again.
+    fn guarded(&mut self, id: &ChainId) -> Result<OpenDocument, DeviceError> {
+        if self.set_aside.contains(id) {
+            return Err(DocumentError::SetAside { document: *id }.into());
+        }
+        if cfg!(not(panic = "abort")) {
+            return self.load(id);
+        }
+        self.store.put(OPENING, &[], id.as_bytes(), &[])?;
+        self.commit()?;
+        let loaded = self.load(id).map(|document| self.keep_up(document).0);
+        self.store.delete(OPENING, id.as_bytes())?;
+        self.commit()?;
+        loaded
+    }
+
+    fn load(&mut self, id: &ChainId) -> Result<OpenDocument, DeviceError> {
+        let actor = derive_actor(self.id(), self.incarnation, *id);
+        let snapshot = self.store.get(SNAPSHOTS, id.as_bytes())?;
+        let snapshot = snapshot.and_then(|bytes| decode::<Snapshot>(&bytes, MAX_SAVED_BYTES + 64).ok());
+        let opened = snapshot.and_then(|snapshot| {
+            // A snapshot that does not open is no loss: everything in it is in chunks and edits.
+            let document = OpenDocument::saved(*id, actor, &snapshot.saved).ok()?;
+            Some((document, snapshot.taken))
+        });
+        let (mut document, taken) = opened.unwrap_or_else(|| (OpenDocument::empty(*id, actor), 0));
+        let refused = self.links_refused(id)?;
+        for (position, chunk) in self.chunks(id, 0)? {
+            if position >= taken {
+                break;
+            }
+            let header = read_header(&chunk)?;
+            if !refused.contains(&header.link()) {
+                let author = derive_actor(header.device, header.incarnation, *id);
+                document.note_chunk(&header, author);
+            }
+        }
+        document.taken = taken;
+        document.note_author(actor, self.id());
+        let (document, kept_up) = self.keep_up(document);
+        kept_up?;
+        self.with_edits(document)
+    }
+
+    /// Applies the edits that no chunk holds yet.
+    fn with_edits(&self, mut document: OpenDocument) -> Result<OpenDocument, DeviceError> {
+        for edit in self.stored_edits(&document.document)? {
+            let id = document.document;
+            document.take_edit(edit).map_err(|error| DocumentError::StoredEdit { document: id, error })?;
+        }
+        Ok(document)
+    }
+
+    pub(super) fn stored_edits(&self, id: &ChainId) -> Result<Vec<LocalEdit>, StoreError> {
+        let mut edits = Vec::new();
+        self.store.scan(EDITS, Some(id.as_bytes()), &mut |key, value| {
+            if let Some(seq) = key.last_chunk::<8>() {
+                edits.push(LocalEdit { seq: u64::from_be_bytes(*seq), bytes: value.to_vec() });
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok(edits)
+    }
+
+    /// Takes in the chunks that arrived since.
+    fn keep_up(&mut self, mut document: OpenDocument) -> (OpenDocument, Result<(), DeviceError>) {
+        let outcome = self.take_arrived(&mut document);
+        let outcome = outcome.and_then(|has_written| {
+            let has_saved = document.since_snapshot >= SNAPSHOT_AFTER && document.replica.is_created();
+            if has_saved {
+                self.save_snapshot(&mut document)?;
+            }
+            if has_written || has_saved { self.commit() } else { Ok(()) }
+        });
+        (document, outcome)
+    }
+
+    /// Takes in the chunks that arrived since; says whether any was refused and noted. Stops at a chunk whose key is not
+    /// here yet.
+    fn take_arrived(&mut self, document: &mut OpenDocument) -> Result<bool, DeviceError> {
+        let id = document.document;
+        if self.chunk_count(&id)? <= document.taken {
+            return Ok(false);
+        }
+        let mut refused: Option<BTreeSet<_>> = None;
+        let mut has_written = false;
+        for (position, chunk) in self.chunks(&id, document.taken)? {
+            let header = read_header(&chunk)?;
+            let link = header.link();
+            let known_refused = match &mut refused {
+                Some(refused) => refused,
+                None => refused.insert(self.links_refused(&id)?),
+            };
+            if !document.has_chunk(&link) && !known_refused.contains(&link) {
+                let Some(keys) = self.chunk_keys(&id, header.epoch) else { break };
+                let actor = derive_actor(header.device, header.incarnation, id);
+                if let Err(fault) = document.take_chunk(&chunk, &header, actor, &keys) {
+                    tracing::warn!(document = %id, %link, %fault, "chunk refused");
+                    known_refused.insert(link);
+                    self.note_refused(&header, &fault)?;
+                    has_written = true;
+                }
+            }
+            document.taken = position.saturating_add(1);
+        }
+        Ok(has_written)
+    }
+
+    fn note_refused(&mut self, header: &Header, fault: &ChunkFault) -> Result<(), StoreError> {
+        let (document, link) = (header.document, header.link());
+        self.store.put(REFUSED, document.as_bytes(), link.as_bytes(), fault.to_string().as_bytes())?;
+        // What only builds on a refused chunk is not hostile itself.
+        if !matches!(fault, ChunkFault::Missing { .. }) {
+            self.quarantine(&link)?;
+        }
+        Ok(())
+    }
+
+    fn save_snapshot(&mut self, document: &mut OpenDocument) -> Result<(), StoreError> {
+        let snapshot = Snapshot { taken: document.taken, saved: document.replica.save() };
+        self.store.put(SNAPSHOTS, &[], document.document.as_bytes(), &encode(&snapshot))?;
+        document.since_snapshot = 0;
+        Ok(())
+    }
+
+    /// Finds the keys that open a document's chunks of one epoch.
+    pub(super) fn chunk_keys(&self, document: &ChainId, epoch: u64) -> Option<ChunkKeys> {
+        let epoch = self.keyring.document_key(document, epoch)?;
+        Some(ChunkKeys { epoch, first: self.keyring.document_key(document, 0)? })
+    }
+}
+
+/// Reads the header of a stored chunk: the machine verified it before it kept it.
+pub(super) fn read_header(chunk: &Chunk) -> Result<Header, StoreError> {
+    let header = decode(chunk.header.bytes(), vereda_base::limits::MAX_HEADER_BYTES);
+    header.map_err(|_| StoreError::Unknown { table: "sync_chunks" })
+}

@@ -1,0 +1,133 @@
+//! Wraps for members that lack them: whoever holds a key passes it on to whoever is entitled to it.
+//!
+//! A device sees its own wraps only; of those of others it knows how many each operation committed to. So it counts: a
+//! member that came after an epoch's beginning lacks a wrap until a later repair reaches as far.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use vereda_base::{ChainId, Timestamp};
+use vereda_crypto::{context, hash};
+use vereda_policy::{Body, Chains, Repair, Subject, entitled, wrap_list};
+use vereda_sync::device::{DeviceStore, StoreError};
+
+use super::{Ambient, Device, DeviceError};
+use crate::{keyring::wrap_for, tables::INVITES};
+
+/// Who did not bring the member in leaves it to those who did for a while, and then each a while of its own.
+const PATIENCE: Duration = Duration::from_secs(3);
+const STEPS: u64 = 8;
+
+impl<S: DeviceStore> Device<S> {
+    /// Repairs what this device should, once it is caught up; commits. Says whether it did anything.
+    pub(super) fn repair(&mut self, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
+        let now = ambient.now;
+        let is_due = self.repair_from.is_some_and(|due| due <= now.monotonic);
+        let chains: Vec<ChainId> = self.repairing.iter().copied().collect();
+        let mut did = false;
+        let mut waits = false;
+        for chain in chains {
+            let lacking = self.view(|view, _| lacking(view, &chain, Some(now.wall)));
+            let lacking: Vec<_> =
+                lacking.into_iter().filter(|(subject, _)| !self.repaired.contains(&(chain, *subject))).collect();
+            let holds = self.chain(&chain).is_some_and(|state| self.keyring.holds_newest(&state));
+            if lacking.is_empty() || !holds {
+                self.repairing.remove(&chain);
+                continue;
+            }
+            if !is_due && !self.brought_in(&chain)? {
+                waits = true;
+                continue;
+            }
+            self.repair_chain(ambient, chain, lacking)?;
+            self.repairing.remove(&chain);
+            did = true;
+        }
+        if waits {
+            let turn = Duration::from_millis(500).saturating_mul(u32::try_from(self.turn()).unwrap_or(0));
+            self.repair_from.get_or_insert(now.monotonic.saturating_add(PATIENCE).saturating_add(turn));
+        } else {
+            self.repair_from = None;
+        }
+        if did {
+            self.commit()?;
+        }
+        Ok(did)
+    }
+
+    fn repair_chain(
+        &mut self,
+        ambient: &mut Ambient<'_>,
+        chain: ChainId,
+        lacking: Vec<(Subject, u64)>,
+    ) -> Result<(), DeviceError> {
+        let Some(state) = self.chain(&chain) else { return Ok(()) };
+        let Some(epoch) = state.newest_epoch() else { return Ok(()) };
+        let Some(key) = self.keyring.key(&chain, epoch.number).cloned() else { return Ok(()) };
+        let is_document = epoch.public_key.is_none();
+        let mut wraps = Vec::new();
+        let mut subjects = BTreeSet::new();
+        for member in lacking {
+            let wrap = self.with_keyring(ambient, |keyring, view, rng| {
+                let key = (&epoch.commitment, epoch.number, &key);
+                wrap_for(keyring, view, key, member, Some(&chain), is_document, rng)
+            })?;
+            if let Some(wrap) = wrap {
+                wraps.push(wrap);
+                subjects.insert((chain, member.0));
+            }
+        }
+        if wraps.is_empty() {
+            return Ok(());
+        }
+        let (list, wraps) = wrap_list(wraps);
+        let body = Body::Repair(Repair { epoch: epoch.number, wraps: list });
+        self.intend(chain, body, wraps.into_iter().map(|(wrap, _)| wrap).collect())?;
+        self.repaired.extend(subjects);
+        Ok(())
+    }
+
+    /// Says whether this device began the chain or invited into it: then it is the one to pass the key on.
+    fn brought_in(&self, chain: &ChainId) -> Result<bool, StoreError> {
+        if self.chain(chain).is_some_and(|state| state.creator() == self.id()) {
+            return Ok(true);
+        }
+        let mut invited = false;
+        self.store.scan(INVITES, Some(chain.as_bytes()), &mut |_, _| {
+            invited = true;
+            std::ops::ControlFlow::Break(())
+        })?;
+        Ok(invited)
+    }
+
+    /// A number of this device's own, so that not all devices repair at once.
+    fn turn(&self) -> u64 {
+        let digest = hash(context::WRAP_LIST, &[self.id().as_bytes()]);
+        digest.first().map_or(0, |byte| u64::from(*byte) % STEPS)
+    }
+}
+
+/// Lists who lacks a wrap of a chain's newest epoch, as far as can be told.
+fn lacking(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> Vec<(Subject, u64)> {
+    let Some(state) = view.chain(chain) else { return Vec::new() };
+    let Some(epoch) = state.newest_epoch() else { return Vec::new() };
+    let came_at = |subject: &Subject| match subject {
+        Subject::Device(device) => state.device(device).map(|standing| standing.from_seq),
+        Subject::Chain(member) => {
+            let standing = state.members().iter().filter(|held| held.subject == *member && held.until_seq.is_none());
+            standing.map(|held| held.from_seq).min()
+        }
+    };
+    let mut later: Vec<(u64, (Subject, u64))> = entitled(view, chain, now)
+        .into_iter()
+        .filter_map(|member| Some((came_at(&member.0)?, member)))
+        .filter(|(seq, _)| *seq > epoch.from_seq)
+        .collect();
+    later.sort_unstable();
+    // The first list is the epoch's own; each further one is a repair of those that came before it, oldest first.
+    for repair in epoch.wraps.iter().skip(1) {
+        let Some(seq) = state.seq_of(&repair.op) else { continue };
+        let reached = later.iter().take_while(|(came, _)| *came < seq).count();
+        later.drain(..reached.min(usize::try_from(repair.list.count).unwrap_or(usize::MAX)));
+    }
+    later.into_iter().map(|(_, member)| member).collect()
+}

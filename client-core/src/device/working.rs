@@ -1,0 +1,151 @@
+//! What a device does by itself: opens keys, introduces itself, repairs, seals, and brings lists up to date.
+
+use vereda_base::ChainId;
+use vereda_policy::ChainKind;
+use vereda_sync::device::DeviceStore;
+
+use super::{Ambient, Device, DeviceError, DocumentError};
+use crate::facts::Introduction;
+
+/// Documents brought up to date before others get a turn.
+const DOCUMENTS: usize = 8;
+/// Documents whose edits are sealed in one transaction.
+const SEALS: usize = 64;
+
+/// What one step of work came to.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Documents that others' changes reached.
+    pub changed: Vec<ChainId>,
+    /// There is more to do at once.
+    pub is_more: bool,
+}
+
+impl<S: DeviceStore> Device<S> {
+    /// Does a bounded part of what is to be done; each part is committed.
+    ///
+    /// # Errors
+    /// [`DeviceError`] by cause; what is left is tried again at the next call.
+    pub fn work(&mut self, ambient: &mut Ambient<'_>) -> Result<Step, DeviceError> {
+        let mut is_more = false;
+        if std::mem::take(&mut self.keys_may_open) {
+            self.note_books()?;
+            self.open_wraps()?;
+            self.note_introduced()?;
+            self.unsealable.clear();
+        }
+        if self.contact.is_caught_up {
+            self.check_promised_heads(ambient)?;
+            self.enter_name(ambient)?;
+            is_more |= self.repair(ambient)?;
+        }
+        if self.contact.is_live && self.may_seal() {
+            is_more |= self.seal_all(ambient, SEALS)? == SEALS;
+        }
+        let changed = self.absorb(DOCUMENTS)?;
+        is_more |= !self.stale.is_empty() || self.keys_may_open;
+        Ok(Step { changed, is_more })
+    }
+
+    /// Brings up to `most` documents and their lines in lists up to date; commits.
+    fn absorb(&mut self, most: usize) -> Result<Vec<ChainId>, DeviceError> {
+        let documents: Vec<ChainId> = self.stale.iter().take(most).copied().collect();
+        let mut changed = Vec::new();
+        for document in documents {
+            self.stale.remove(&document);
+            match self.bring_up(&document) {
+                Ok(true) => changed.push(document),
+                Ok(false) => {
+                    self.locked.insert(document);
+                }
+                Err(DeviceError::Document(error)) if !matches!(error, DocumentError::Store(_)) => {
+                    tracing::warn!(%error, "document left aside");
+                }
+                Err(error) => {
+                    self.stale.insert(document);
+                    return Err(error);
+                }
+            }
+        }
+        if !changed.is_empty() {
+            self.commit()?;
+        }
+        Ok(changed)
+    }
+
+    /// Opens every wrap that opens now, until none is left: one key opens the next.
+    fn open_wraps(&mut self) -> Result<(), DeviceError> {
+        let mut opened = false;
+        loop {
+            let mut found = Vec::new();
+            for (chain, wrap) in self.unopened_wraps()? {
+                let key = self.view(|view, _| self.keyring.open(view, &chain, wrap.epoch, &wrap.wrap));
+                found.extend(key.map(|key| (chain, wrap.epoch, key)));
+            }
+            if found.is_empty() {
+                break;
+            }
+            opened = true;
+            for (chain, epoch, key) in found {
+                self.keyless.remove(&chain);
+                self.keyring.keep(&mut self.store, chain, epoch, key)?;
+                self.repairing.insert(chain);
+                if self.locked.remove(&chain) || self.chunk_count(&chain)? > 0 {
+                    self.stale.insert(chain);
+                }
+            }
+        }
+        if opened { self.commit() } else { Ok(()) }
+    }
+
+    /// Goes on as a member once the relay holds what made the device one.
+    fn note_introduced(&mut self) -> Result<(), DeviceError> {
+        let Some(membership) = &self.membership else { return Ok(()) };
+        let (user, agency) = (membership.user, membership.agency);
+        let has_receipt = |chain: &ChainId| self.chain(chain).is_some_and(|state| state.last_time().is_some());
+        let is_known = match &membership.introduction {
+            Introduction::Known => return Ok(()),
+            Introduction::Founding(_) => has_receipt(&user) && has_receipt(&agency),
+            Introduction::Invite { chain, .. } => self.chain(chain).is_some_and(|state| {
+                state.kind() != ChainKind::User && state.members().iter().any(|member| member.subject == user)
+            }),
+        };
+        if !is_known {
+            return Ok(());
+        }
+        if let Some(membership) = &mut self.membership {
+            membership.introduction = Introduction::Known;
+            membership.save(&mut self.store)?;
+            let credential = membership.credential();
+            if let Some(machine) = &mut self.machine {
+                machine.set_credential(credential);
+            }
+        }
+        self.commit()
+    }
+
+    /// Checks what the relay served against the heads that came with the invite: a relay that holds one of them back
+    /// serves another past.
+    fn check_promised_heads(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
+        let Some(membership) = &self.membership else { return Ok(()) };
+        if membership.heads.is_empty() || !matches!(membership.introduction, Introduction::Known) {
+            return Ok(());
+        }
+        let missing = self.view(|view, _| {
+            let known = |cite: &&vereda_policy::Cite| {
+                view.chain(&cite.chain).is_none_or(|state| state.seq_of(&cite.head).is_none())
+            };
+            membership.heads.iter().find(known).copied()
+        });
+        if let Some(cite) = missing {
+            tracing::error!(chain = %cite.chain, head = %cite.head, "the relay serves another past");
+            self.contact.is_deceived = true;
+            return self.go_offline(ambient);
+        }
+        if let Some(membership) = &mut self.membership {
+            membership.heads.clear();
+            membership.save(&mut self.store)?;
+        }
+        self.commit()
+    }
+}

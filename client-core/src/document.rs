@@ -1,0 +1,145 @@
+//! One open replica with what syncing it needs: which chunks it took in, and which edits no chunk holds yet.
+
+mod opening;
+mod sealing;
+
+use std::collections::BTreeMap;
+
+use vereda_base::{ActorBytes, ChainId, DeviceId, Link, Timestamp};
+use vereda_document::{LoadError, LocalChange, Replica};
+use vereda_protocol::Header;
+
+pub(crate) use opening::{ChunkFault, ChunkKeys};
+pub use sealing::SealError;
+pub(crate) use sealing::SealInputs;
+
+/// How many changes of each actor a chunk covers, those that it builds on included.
+pub(crate) type Clock = BTreeMap<ActorBytes, u64>;
+
+/// An edit that no chunk holds yet.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalEdit {
+    /// Seq of its change under this device's actor.
+    pub(crate) seq: u64,
+    /// Raw bytes of its change.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// An open replica.
+#[derive(Debug)]
+pub(crate) struct OpenDocument {
+    /// The document.
+    pub(crate) document: ChainId,
+    /// The replica.
+    pub(crate) replica: Replica,
+    /// Chunk rows taken in, in the store's order.
+    pub(crate) taken: u64,
+    /// What each chunk that was taken in covers.
+    pub(crate) clocks: BTreeMap<Link, Clock>,
+    /// The device of each actor whose chunks were taken in.
+    authors: BTreeMap<ActorBytes, DeviceId>,
+    /// Author and seq of every change in the replica.
+    places: BTreeMap<[u8; 32], (ActorBytes, u64)>,
+    /// By actor, the chunk that begins at each change seq.
+    chunks: BTreeMap<ActorBytes, BTreeMap<u64, (Link, u64)>>,
+    /// Edits that no chunk holds yet, in order.
+    pub(crate) edits: Vec<LocalEdit>,
+    /// Chunks and edits since the last snapshot.
+    pub(crate) since_snapshot: u32,
+    /// When the newest change was made, by its author's clock.
+    pub(crate) changed: Timestamp,
+}
+
+impl OpenDocument {
+    /// Opens an empty replica.
+    pub(crate) fn empty(document: ChainId, actor: ActorBytes) -> Self {
+        Self::with(document, Replica::empty(actor))
+    }
+
+    /// Opens a saved replica.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the saved bytes are not one.
+    pub(crate) fn saved(document: ChainId, actor: ActorBytes, saved: &[u8]) -> Result<Self, LoadError> {
+        Ok(Self::with(document, Replica::load(saved, actor)?))
+    }
+
+    /// Takes a replica that was just made, or loaded.
+    pub(crate) fn with(document: ChainId, replica: Replica) -> Self {
+        let changes = replica.changes();
+        let changed = changes.iter().map(|change| change.time).max().unwrap_or_default();
+        let places = changes.into_iter().map(|change| (change.hash, (change.actor, change.seq))).collect();
+        Self {
+            document,
+            replica,
+            authors: BTreeMap::new(),
+            places,
+            taken: 0,
+            clocks: BTreeMap::new(),
+            chunks: BTreeMap::new(),
+            edits: Vec::new(),
+            since_snapshot: 0,
+            changed,
+        }
+    }
+
+    /// Notes an edit made here.
+    pub(crate) fn note_edit(&mut self, change: &LocalChange) {
+        self.edits.push(LocalEdit { seq: change.seq, bytes: change.bytes.clone() });
+        self.places.insert(change.hash, (self.replica.actor(), change.seq));
+        self.since_snapshot = self.since_snapshot.saturating_add(1);
+        self.changed = self.changed.max(change.time);
+    }
+
+    /// Computes what a chunk covers; what it builds on and was not taken in covers nothing.
+    pub(crate) fn clock_of(&self, header: &Header, actor: ActorBytes) -> Clock {
+        let mut clock = self.clock_over(header.deps.iter().chain(&header.prev));
+        let last = header.first_change.saturating_add(u64::from(header.change_count)).saturating_sub(1);
+        let own = clock.entry(actor).or_default();
+        *own = (*own).max(last);
+        clock
+    }
+
+    /// Joins what several chunks cover.
+    fn clock_over<'a>(&self, links: impl Iterator<Item = &'a Link>) -> Clock {
+        let mut joined = Clock::new();
+        for clock in links.filter_map(|link| self.clocks.get(link)) {
+            for (actor, seq) in clock {
+                let known = joined.entry(*actor).or_default();
+                *known = (*known).max(*seq);
+            }
+        }
+        joined
+    }
+
+    /// Notes a chunk that is taken in.
+    pub(crate) fn note_chunk(&mut self, header: &Header, actor: ActorBytes) {
+        let link = header.link();
+        let clock = self.clock_of(header, actor);
+        self.clocks.insert(link, clock);
+        self.authors.insert(actor, header.device);
+        let count = u64::from(header.change_count);
+        self.chunks.entry(actor).or_default().insert(header.first_change, (link, count));
+    }
+
+    /// Finds the device behind an actor.
+    pub(crate) fn author(&self, actor: &ActorBytes) -> Option<DeviceId> {
+        self.authors.get(actor).copied()
+    }
+
+    /// Notes which device an actor is.
+    pub(crate) fn note_author(&mut self, actor: ActorBytes, device: DeviceId) {
+        self.authors.insert(actor, device);
+    }
+
+    /// Says whether a chunk was taken in, or sealed here.
+    pub(crate) fn has_chunk(&self, link: &Link) -> bool {
+        self.clocks.contains_key(link)
+    }
+
+    /// Finds the chunk that holds a change.
+    fn chunk_of(&self, actor: ActorBytes, seq: u64) -> Option<Link> {
+        let (first, (link, count)) = self.chunks.get(&actor)?.range(..=seq).next_back()?;
+        (seq < first.saturating_add(*count)).then_some(*link)
+    }
+}

@@ -1,0 +1,182 @@
+//! What a device knows of itself: its keys, whose it is, which relay it speaks to.
+
+use minicbor::{Decode, Encode, bytes::ByteArray};
+use rand_core::CryptoRng;
+use vereda_base::{ChainId, DeviceId, Incarnation, OpId, Sensitive, decode, encode};
+use vereda_crypto::{DeviceKey, Key32, WrapKeyPair};
+use vereda_sync::device::{DeviceCredential, DeviceStore, StoreError};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::{link::RelayAddress, tables::FACTS};
+
+const SEEDS: &[u8] = b"seeds";
+const MEMBERSHIP: &[u8] = b"membership";
+const INCARNATION: &[u8] = b"incarnation";
+const MAX_BYTES: usize = 8 << 10;
+
+/// The keys of this device. Made here, never reused after removal.
+#[derive(Debug, Clone)]
+pub(crate) struct DeviceKeys {
+    /// Signs.
+    pub(crate) signing: DeviceKey,
+    /// Unwraps.
+    pub(crate) wrapping: WrapKeyPair,
+}
+
+#[derive(Encode, Decode, Zeroize, ZeroizeOnDrop)]
+#[cbor(array)]
+struct Seeds {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    signing: Vec<u8>,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    wrapping: Vec<u8>,
+}
+
+impl DeviceKeys {
+    /// Loads the device's keys, or makes them at first use; the caller commits.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub(crate) fn load_or_make(
+        store: &mut impl DeviceStore,
+        rng: &mut (impl CryptoRng + ?Sized),
+    ) -> Result<Self, StoreError> {
+        let stored = store.get(FACTS, SEEDS)?.map(|bytes| decode::<Seeds>(&bytes, MAX_BYTES));
+        let unknown = || StoreError::Unknown { table: FACTS.0 };
+        let seeds = match stored {
+            Some(seeds) => seeds.map_err(|_| unknown())?,
+            None => {
+                let made = Seeds {
+                    signing: Key32::make(rng).expose().to_vec(),
+                    wrapping: Key32::make(rng).expose().to_vec(),
+                };
+                let mut row = encode(&made);
+                let put = store.put(FACTS, &[], SEEDS, &row);
+                row.zeroize();
+                put?;
+                made
+            }
+        };
+        let signing = Key32::from_slice(&seeds.signing).ok_or_else(unknown)?;
+        let wrapping = Key32::from_slice(&seeds.wrapping).ok_or_else(unknown)?;
+        Ok(Self { signing: DeviceKey::from_seed(signing.expose()), wrapping: WrapKeyPair::from_seed(&wrapping) })
+    }
+}
+
+/// Whose device this is and how it reaches its agency.
+#[derive(Debug, Clone, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct Membership {
+    /// The user.
+    #[n(0)]
+    pub(crate) user: ChainId,
+    /// The agency.
+    #[n(1)]
+    pub(crate) agency: ChainId,
+    /// The relay's address.
+    #[n(2)]
+    pub(crate) relay_url: String,
+    /// The relay's key.
+    #[n(3)]
+    pub(crate) relay_key: DeviceId,
+    /// Why the relay should listen.
+    #[n(4)]
+    pub(crate) introduction: Introduction,
+    /// Heads that came with the invite.
+    #[n(5)]
+    pub(crate) heads: Vec<vereda_policy::Cite>,
+    /// The name of the person, until it stands in the directory.
+    #[n(6)]
+    pub(crate) person: String,
+}
+
+/// Why a relay should listen to a device that it does not know yet.
+#[derive(Clone, Encode, Decode)]
+#[cbor(array)]
+pub(crate) enum Introduction {
+    /// It knows the device.
+    #[n(0)]
+    Known,
+    /// The device founds an agency.
+    #[n(1)]
+    Founding(#[n(0)] ByteArray<32>),
+    /// The device joins by an invite.
+    #[n(2)]
+    Invite {
+        /// Chain of the invite.
+        #[n(0)]
+        chain: ChainId,
+        /// The `Invite` operation.
+        #[n(1)]
+        invite: OpId,
+        /// Seed of its one-time key.
+        #[n(2)]
+        seed: ByteArray<32>,
+    },
+}
+
+impl std::fmt::Debug for Introduction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Known => "Known",
+            Self::Founding(_) => "Founding(…)",
+            Self::Invite { .. } => "Invite(…)",
+        })
+    }
+}
+
+impl Membership {
+    /// Names the relay.
+    pub(crate) fn relay(&self) -> RelayAddress {
+        RelayAddress { url: self.relay_url.clone(), key: self.relay_key }
+    }
+
+    /// Tells the machine why the relay should listen.
+    pub(crate) fn credential(&self) -> DeviceCredential {
+        match &self.introduction {
+            Introduction::Known => DeviceCredential::Member,
+            Introduction::Founding(secret) => DeviceCredential::Founding(Sensitive::new(**secret)),
+            Introduction::Invite { chain, invite, seed } => DeviceCredential::Invite {
+                chain: *chain,
+                invite: *invite,
+                key: DeviceKey::from_seed(seed),
+            },
+        }
+    }
+
+    /// Loads what was kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub(crate) fn load(store: &impl DeviceStore) -> Result<Option<Self>, StoreError> {
+        let bytes = store.get(FACTS, MEMBERSHIP)?;
+        let decoded = bytes.map(|bytes| decode(&bytes, MAX_BYTES)).transpose();
+        decoded.map_err(|_| StoreError::Unknown { table: FACTS.0 })
+    }
+
+    /// Keeps it; the caller commits.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub(crate) fn save(&self, store: &mut impl DeviceStore) -> Result<(), StoreError> {
+        store.put(FACTS, &[], MEMBERSHIP, &encode(self))
+    }
+}
+
+/// Loads the incarnation under which the edits in the store were made.
+///
+/// # Errors
+/// [`StoreError`] by cause.
+pub(crate) fn load_incarnation(store: &impl DeviceStore) -> Result<Option<Incarnation>, StoreError> {
+    let bytes = store.get(FACTS, INCARNATION)?;
+    let decoded = bytes.map(|bytes| decode(&bytes, MAX_BYTES)).transpose();
+    decoded.map_err(|_| StoreError::Unknown { table: FACTS.0 })
+}
+
+/// Keeps the incarnation; the caller commits.
+///
+/// # Errors
+/// [`StoreError`] by cause.
+pub(crate) fn save_incarnation(store: &mut impl DeviceStore, incarnation: Incarnation) -> Result<(), StoreError> {
+    store.put(FACTS, &[], INCARNATION, &encode(&incarnation))
+}

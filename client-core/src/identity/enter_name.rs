@@ -1,0 +1,59 @@
+//! Names into the directory.
+
+use vereda_base::ChainId;
+use vereda_records::Value;
+use vereda_sync::device::DeviceStore;
+
+use crate::{
+    device::{Ambient, Device, DeviceError},
+    directory,
+};
+
+impl<S: DeviceStore> Device<S> {
+    /// Makes sure that the directory is here and open.
+    pub(crate) fn open_directory(&mut self) -> Result<ChainId, DeviceError> {
+        let directory = self.books.directory_document.ok_or(DeviceError::NoDirectory)?;
+        self.created_document(&directory)?;
+        Ok(directory)
+    }
+
+    /// Writes a name; the caller commits.
+    pub(crate) fn write_name(
+        &mut self,
+        ambient: &mut Ambient<'_>,
+        chain: &ChainId,
+        name: &str,
+    ) -> Result<(), DeviceError> {
+        let id = self.open_directory()?;
+        let document = self.created_document(&id)?;
+        let hydrated = document.replica.hydrate();
+        let before = hydrated.map_err(|error| crate::device::DocumentError::Hydrate { document: id, error })?;
+        let after = before.clone().with(directory::field(chain), Value::text(name.trim()));
+        self.write_record(ambient, &id, &before, &after)?;
+        self.write_line(&id)
+    }
+
+    /// Enters the name of this device's person once the directory is here and may be written.
+    pub(crate) fn enter_name(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
+        let Some(membership) = &self.membership else { return Ok(()) };
+        if membership.person.is_empty() {
+            return Ok(());
+        }
+        let (user, person) = (membership.user, membership.person.clone());
+        let Ok(directory) = self.open_directory() else { return Ok(()) };
+        let may_write = match &self.machine {
+            Some(machine) => machine.cites(&self.store, &directory)?.is_some(),
+            None => false,
+        };
+        if !may_write {
+            return Ok(());
+        }
+        self.write_name(ambient, &user, &person)?;
+        if let Some(membership) = &mut self.membership {
+            membership.person.clear();
+            membership.save(&mut self.store)?;
+        }
+        self.commit()?;
+        self.bring_books()
+    }
+}

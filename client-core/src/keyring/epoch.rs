@@ -1,0 +1,104 @@
+//! First epochs: a fresh key, what the chain says of it, and its wraps.
+
+use rand_core::CryptoRng;
+use vereda_base::{ChainId, DeviceId, Digest};
+use vereda_crypto::{
+    DocumentEpochKey, GroupEpochSecret, Key32, WrapError, WrapInfo, WrapPublicKey, context, hash, wrap,
+};
+use vereda_policy::{Chains, Epoch, Wrap, WrappedKey, wrap_list};
+
+use super::{Keyring, wrap_for};
+
+/// An epoch in the making.
+pub(crate) struct NewEpoch {
+    /// What the chain says.
+    pub(crate) epoch: Epoch,
+    /// The wraps beside it, in the list's order.
+    pub(crate) wraps: Vec<Wrap>,
+    /// The key or secret itself.
+    pub(crate) key: Key32,
+}
+
+/// Names an epoch in what its keys are bound to. A chain's id is the hash of its first operation, which holds the epoch's
+/// public key and wraps, so that they cannot be bound to that id; the commitment stands for the epoch instead.
+pub(crate) fn scope(commitment: &Digest) -> ChainId {
+    ChainId(hash(context::EPOCH_SCOPE, &[commitment.as_bytes()]))
+}
+
+/// Makes the first epoch of a user, wrapped to his first device.
+///
+/// # Errors
+/// [`WrapError`] if the library refuses the device's key.
+pub(crate) fn make_user_epoch(
+    device: &DeviceId,
+    key: &WrapPublicKey,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<NewEpoch, WrapError> {
+    let secret = GroupEpochSecret::make(rng);
+    let info =
+        WrapInfo { chain: scope(&secret.commitment()), epoch: 0, recipient: device.0, recipient_epoch: 0 };
+    let wrapped = WrappedKey::Hpke(wrap(key, &info, secret.key(), rng)?);
+    let wraps = vec![Wrap { recipient: Digest(device.0), recipient_epoch: 0, key: wrapped }];
+    Ok(group_epoch(&secret, wraps))
+}
+
+/// Makes the first epoch of a team or agency, wrapped to its first members; those unknown here are left out.
+///
+/// # Errors
+/// [`WrapError`] if the library refuses a member's key.
+pub(crate) fn make_group_epoch(
+    keyring: &Keyring,
+    view: &dyn Chains,
+    members: &[ChainId],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<NewEpoch, WrapError> {
+    let secret = GroupEpochSecret::make(rng);
+    let wraps = wrap_to(keyring, view, members, &secret.commitment(), secret.key(), false, rng)?;
+    Ok(group_epoch(&secret, wraps))
+}
+
+/// Makes the first epoch of a document, sealed to those of its first members whose secret is held, wrapped to the others.
+///
+/// # Errors
+/// [`WrapError`] if the library refuses a member's key.
+pub(crate) fn make_document_epoch(
+    keyring: &Keyring,
+    view: &dyn Chains,
+    members: &[ChainId],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<NewEpoch, WrapError> {
+    let key = DocumentEpochKey::make(rng);
+    let wraps = wrap_to(keyring, view, members, &key.commitment(), key.key(), true, rng)?;
+    let (list, wraps) = wrap_list(wraps);
+    let epoch = Epoch { public_key: None, commitment: key.commitment(), wraps: list, previous: None };
+    Ok(NewEpoch { epoch, wraps: wraps.into_iter().map(|(wrap, _)| wrap).collect(), key: key.key().clone() })
+}
+
+fn wrap_to(
+    keyring: &Keyring,
+    view: &dyn Chains,
+    members: &[ChainId],
+    commitment: &Digest,
+    key: &Key32,
+    is_document: bool,
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Vec<Wrap>, WrapError> {
+    let mut wraps = Vec::new();
+    for member in members {
+        let subject = vereda_policy::Subject::Chain(*member);
+        let Some(epoch) = view.chain(member).and_then(|state| Some(state.newest_epoch()?.number)) else { continue };
+        wraps.extend(wrap_for(keyring, view, (commitment, 0, key), (subject, epoch), None, is_document, rng)?);
+    }
+    Ok(wraps)
+}
+
+fn group_epoch(secret: &GroupEpochSecret, wraps: Vec<Wrap>) -> NewEpoch {
+    let commitment = secret.commitment();
+    let public_key = Some(secret.derive_wrap_key_pair(scope(&commitment), 0).public().clone());
+    let (list, wraps) = wrap_list(wraps);
+    NewEpoch {
+        epoch: Epoch { public_key, commitment, wraps: list, previous: None },
+        wraps: wraps.into_iter().map(|(wrap, _)| wrap).collect(),
+        key: secret.key().clone(),
+    }
+}

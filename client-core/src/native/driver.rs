@@ -1,0 +1,255 @@
+//! A device shared between an application and the network: the application calls, the driver keeps it connected.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use rustls::ClientConfig;
+use tokio::sync::{Notify, broadcast, watch};
+use vereda_sync::device::{DeviceStore, Effect, Event, Input};
+
+use super::{
+    clock::Clock,
+    connection::{Connection, News},
+    entropy::SystemEntropy,
+    socket::ByteCounters,
+};
+use crate::device::{Ambient, Device, DeviceError, IncarnatedStore};
+
+/// Inputs that are handled before one commit.
+const GROUP: usize = 64;
+/// Events kept for a listener that is late.
+const EVENTS: usize = 4_096;
+
+/// What a listener is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// An event of the machine.
+    Event(Event),
+    /// A connection could not be made: why, for people.
+    NotReached(String),
+    /// Documents changed by what others wrote.
+    Changed(Vec<vereda_base::ChainId>),
+    /// The device's own work failed, such as its store.
+    Failed(String),
+}
+
+/// How the device stands, for whoever waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// A session with the relay is open and everything the relay had at its beginning is here and opened, and everything
+    /// of this device is at the relay.
+    pub is_settled: bool,
+    /// Grows with every step of the driver.
+    pub steps: u64,
+}
+
+/// A device that several callers share. Cloning shares it.
+pub struct SharedDevice<S: DeviceStore>(Arc<Inner<S>>);
+
+struct Inner<S: DeviceStore> {
+    device: Mutex<Device<S>>,
+    clock: Clock,
+    wake: Notify,
+    counters: ByteCounters,
+    notices: broadcast::Sender<Notice>,
+    standing: watch::Sender<Standing>,
+}
+
+impl<S: DeviceStore> Clone for SharedDevice<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: DeviceStore> SharedDevice<S> {
+    /// Shares a device.
+    pub fn new(device: Device<S>, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            device: Mutex::new(device),
+            clock,
+            wake: Notify::new(),
+            counters: ByteCounters::default(),
+            notices: broadcast::channel(EVENTS).0,
+            standing: watch::channel(Standing::default()).0,
+        }))
+    }
+
+    /// Calls the device with clock and entropy of this machine; what it wants sent is sent afterwards.
+    pub fn with<T>(&self, call: impl FnOnce(&mut Device<S>, &mut Ambient<'_>) -> T) -> T {
+        let mut entropy = SystemEntropy;
+        let answer = call(&mut self.lock(), &mut Ambient { now: self.0.clock.now(), rng: &mut entropy });
+        self.0.wake.notify_one();
+        answer
+    }
+
+    /// Listens to what happens from now on.
+    pub fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.0.notices.subscribe()
+    }
+
+    /// Watches how the device stands.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.0.standing.subscribe()
+    }
+
+    /// Bytes on the wire since the start.
+    pub fn counters(&self) -> &ByteCounters {
+        &self.0.counters
+    }
+
+    /// Waits until the device is settled: all of its own is at the relay, all of the relay's is here and opened.
+    pub async fn settled(&self) {
+        let mut standing = self.standing();
+        // The sender lives as long as `self`.
+        drop(standing.wait_for(|standing| standing.is_settled).await);
+    }
+
+    /// A panic in a caller leaves the device as its last commit left it: whoever comes next rolls back first.
+    fn lock(&self) -> MutexGuard<'_, Device<S>> {
+        self.0.device.lock().unwrap_or_else(|poisoned: PoisonError<_>| {
+            let mut device = poisoned.into_inner();
+            device.roll_back();
+            self.0.device.clear_poison();
+            device
+        })
+    }
+}
+
+impl<S: IncarnatedStore + Send + 'static> SharedDevice<S> {
+    /// Keeps the device connected as its machine asks; runs until dropped.
+    pub async fn stay_connected(&self, tls: Arc<ClientConfig>) {
+        let mut connection: Option<Connection> = None;
+        loop {
+            self.carry_out(&mut connection, &tls);
+            let news = tokio::select! {
+                () = self.0.wake.notified() => None,
+                () = self.due() => Some(News::Input(Input::Timeout)),
+                news = next(&mut connection) => Some(news),
+            };
+            self.take_in(news, &mut connection);
+        }
+    }
+
+    /// Carries out what the machine asked for, works off what arrived, seals what was edited, until nothing is left.
+    fn carry_out(&self, connection: &mut Option<Connection>, tls: &Arc<ClientConfig>) {
+        loop {
+            let (effects, url, step) = {
+                let mut device = self.lock();
+                let mut entropy = SystemEntropy;
+                let mut ambient = Ambient { now: self.0.clock.now(), rng: &mut entropy };
+                let renewed = device.renew_if_restored(&mut ambient);
+                let step = renewed.and_then(|_| device.work(&mut ambient));
+                (device.take_effects(), device.relay_url().to_owned(), step)
+            };
+            let is_idle = effects.is_empty() && matches!(step, Ok(ref step) if !step.is_more);
+            for effect in effects {
+                self.carry_out_one(effect, connection, &url, tls);
+            }
+            match step {
+                Ok(step) => {
+                    if !step.changed.is_empty() {
+                        self.tell(Notice::Changed(step.changed));
+                    }
+                }
+                Err(error) => {
+                    self.tell(Notice::Failed(error.to_string()));
+                    break;
+                }
+            }
+            if is_idle {
+                break;
+            }
+        }
+        let is_settled = self.lock().is_settled();
+        self.0.standing.send_modify(|standing| {
+            standing.is_settled = is_settled;
+            standing.steps += 1;
+        });
+    }
+
+    fn carry_out_one(
+        &self,
+        effect: Effect,
+        connection: &mut Option<Connection>,
+        url: &str,
+        tls: &Arc<ClientConfig>,
+    ) {
+        match effect {
+            Effect::Connect => {
+                *connection = Some(Connection::begin(url.to_owned(), Arc::clone(tls), self.0.counters.clone()));
+            }
+            Effect::Send(frame) => {
+                if let Some(connection) = connection {
+                    connection.send(frame);
+                }
+            }
+            Effect::Probe => {
+                if let Some(connection) = connection {
+                    connection.probe();
+                }
+            }
+            Effect::Close => *connection = None,
+            Effect::Event(event) => self.tell(Notice::Event(event)),
+        }
+    }
+
+    /// Hands news to the machine: as many as are there already before one commit.
+    fn take_in(&self, first: Option<News>, connection: &mut Option<Connection>) {
+        let Some(first) = first else { return };
+        let mut device = self.lock();
+        let mut entropy = SystemEntropy;
+        let mut ambient = Ambient { now: self.0.clock.now(), rng: &mut entropy };
+        let mut next = Some(first);
+        let mut handled: Result<(), DeviceError> = Ok(());
+        for _ in 0..GROUP {
+            let Some(news) = next.take() else { break };
+            let input = match news {
+                News::Input(input) => input,
+                News::Failed(reason) => {
+                    self.tell(Notice::NotReached(reason));
+                    Input::Closed
+                }
+            };
+            let is_closed = input == Input::Closed;
+            handled = device.handle(&mut ambient, input);
+            if is_closed {
+                *connection = None;
+            }
+            if handled.is_err() {
+                break;
+            }
+            next = connection.as_mut().and_then(Connection::ready);
+        }
+        if let Err(error) = handled.and_then(|()| device.commit()) {
+            self.tell(Notice::Failed(error.to_string()));
+        }
+    }
+
+    async fn due(&self) {
+        let due = {
+            let device = self.lock();
+            device.poll_timeout().into_iter().chain(device.poll_work()).min()
+        };
+        match due {
+            Some(moment) => {
+                let instant: Instant = self.0.clock.instant(moment);
+                tokio::time::sleep_until(instant.into()).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn tell(&self, notice: Notice) {
+        // Nobody may be listening.
+        drop(self.0.notices.send(notice));
+    }
+}
+
+async fn next(connection: &mut Option<Connection>) -> News {
+    match connection {
+        Some(connection) => connection.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,20 @@
+//! The tables of the sealed store that belong to this crate; those of the device machine are its own.
+
+use vereda_sync::device::Table;
+
+/// Keys by chain and epoch.
+pub(crate) const KEYS: Table = Table("client keys");
+/// Facts about this device: who, where, since when. One row each.
+pub(crate) const FACTS: Table = Table("client facts");
+/// Edits that are not sealed into a chunk yet: one raw change a row, grouped by document.
+pub(crate) const EDITS: Table = Table("client edits");
+/// Saved replicas by document.
+pub(crate) const SNAPSHOTS: Table = Table("client snapshots");
+/// What lists show, by document, grouped by kind.
+pub(crate) const PROJECTIONS: Table = Table("client projections");
+/// Chunks whose content was refused, as evidence.
+pub(crate) const REFUSED: Table = Table("client refused");
+/// Invites made on this device, with their secrets.
+pub(crate) const INVITES: Table = Table("client invites");
+/// Documents that were being opened: one found here at start made the program die.
+pub(crate) const OPENING: Table = Table("client opening");

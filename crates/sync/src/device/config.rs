@@ -47,8 +47,6 @@ pub enum DeviceCredential {
 pub struct DeviceLimits {
     /// Outbox bytes sent and not yet answered.
     pub window_bytes: u64,
-    /// Bytes the relay may send beyond what was worked off.
-    pub receive_bytes: u64,
     /// Silence after which the connection is probed.
     pub keepalive: Duration,
     /// Silence after a probe, a connection attempt or a first flight after which the connection counts as lost.
@@ -63,7 +61,6 @@ impl Default for DeviceLimits {
     fn default() -> Self {
         Self {
             window_bytes: 256 << 10,
-            receive_bytes: 2 << 20,
             keepalive: Duration::from_secs(30),
             answer: Duration::from_secs(45),
             backoff_floor: Duration::from_secs(1),

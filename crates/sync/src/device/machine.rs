@@ -275,6 +275,7 @@ impl DeviceMachine {
     /// Notes that a call of the application failed in the store.
     pub(super) fn fail(&mut self, error: &StoreError) {
         self.failure.get_or_insert_with(|| error.clone());
+        self.touched = true;
     }
 
     pub(super) fn touch(&mut self) {

@@ -71,8 +71,11 @@ impl DeviceMachine {
             Down::ChunkResult { link, outcome } => {
                 return self.take_chunk_result(link, outcome, store);
             }
-            // The window of unanswered bytes is the narrower bound.
-            Down::Credit(_) => {}
+            Down::Credit(bytes) => {
+                if let Some(session) = self.session() {
+                    session.allowed = session.allowed.saturating_add(bytes);
+                }
+            }
             Down::Goodbye(why) => {
                 self.disconnect(Disconnect::Goodbye(why));
                 return Ok(());

@@ -1,6 +1,6 @@
 //! The outbox at work: what is sent when, and what the answers do.
 
-use vereda_base::{ChainId, Link, OpId};
+use vereda_base::{ChainId, Link, OpId, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{AppendContext, Chains, Draft, DraftError, Op, OpRefusal, Receipt, authorize, op_id_of_bytes};
 use vereda_protocol::{Chunk, ChunkOutcome, OpOutcome, RefusalCode, Up};
@@ -10,7 +10,7 @@ use super::{
     effect::{Event, IntentFailure},
     machine::{DeviceMachine, Halt},
     outbox::{IntentId, OutboxItem},
-    session::Phase,
+    session::{Phase, Session},
     store::{DeviceStore, StoreError},
     tables::{LINKS, LinkRow, OUTBOX, REFUSED, RefusedRow, load, save},
 };
@@ -64,7 +64,10 @@ impl DeviceMachine {
         let mut after = None;
         loop {
             let window = self.config.limits.window_bytes;
-            if self.session().is_none_or(|session| session.in_flight_bytes >= window) {
+            let full = |session: &mut Session| {
+                session.in_flight_bytes >= window || session.allowed < limits::MAX_FRAME_BYTES as u64
+            };
+            if self.session().is_none_or(full) {
                 return Ok(());
             }
             let from = after.map_or(0, |after: u64| after.saturating_add(1));
@@ -307,7 +310,7 @@ impl DeviceMachine {
             if state.seq_of(&id).is_some() {
                 return Ok(Signing::Done(id));
             }
-            let follows = vereda_base::decode::<Op>(op.bytes(), vereda_base::limits::MAX_OP_BYTES)
+            let follows = vereda_base::decode::<Op>(op.bytes(), limits::MAX_OP_BYTES)
                 .is_ok_and(|op| op.prev == Some(state.head()));
             if follows {
                 return Ok(Signing::Ready(Box::new(op)));

@@ -8,8 +8,8 @@ use vereda_base::{DeviceId, Monotonic, Timestamp};
 use vereda_crypto::{Signature, context, verify};
 use vereda_policy::{ChainKind, Chains};
 use vereda_protocol::{
-    Auth, Credential, Down, Opening, Packer, Unpacker, Up, VERSIONS, WelcomeFields, auth_message, decode_down,
-    encode_up, invite_auth_message, negotiate, welcome_message,
+    Auth, Credential, DOWN_WINDOW_BYTES, Down, Opening, Packer, UP_WINDOW_BYTES, Unpacker, Up, VERSIONS, WelcomeFields,
+    auth_message, decode_down, encode_up, invite_auth_message, negotiate, welcome_message,
 };
 
 use super::{
@@ -49,6 +49,8 @@ pub(super) struct Session {
     clock: Option<(Timestamp, Monotonic)>,
     /// Bytes worked off that the relay was not credited for yet.
     pub(super) worked_off: u64,
+    /// Bytes that the relay allows to be sent.
+    pub(super) allowed: u64,
     pub(super) in_flight: BTreeMap<u64, InFlight>,
     pub(super) in_flight_bytes: u64,
     pub(super) next_request: u64,
@@ -242,6 +244,7 @@ impl DeviceMachine {
             probed: None,
             clock: None,
             worked_off: 0,
+            allowed: UP_WINDOW_BYTES,
             in_flight: BTreeMap::new(),
             in_flight_bytes: 0,
             next_request: 1,
@@ -348,7 +351,7 @@ impl DeviceMachine {
 
     /// Credits the relay for bytes that were worked off, a quarter of the window at a time.
     fn work_off(&mut self, bytes: u64) -> Result<(), Halt> {
-        let quarter = self.config.limits.receive_bytes / 4;
+        let quarter = DOWN_WINDOW_BYTES / 4;
         let Some(session) = self.session() else {
             return Ok(());
         };
@@ -368,6 +371,7 @@ impl DeviceMachine {
         // What is too long for a frame was refused when it was enqueued.
         let frame = encode_up(message, &mut session.packer).map_err(|_| Halt::Violation)?;
         let bytes = frame.len() as u64;
+        session.allowed = session.allowed.saturating_sub(bytes);
         self.push(Effect::Send(frame));
         Ok(bytes)
     }

@@ -3,7 +3,7 @@
 /// Makes a module of tests out of two expressions: `$open` opens an empty store, `$reopen` turns a store into the same
 /// store after a crash of the process.
 ///
-/// ```ignore
+/// ```text
 /// vereda_sync::device_store_conformance!(MemoryStore::new(), |store| reopen(store));
 /// ```
 #[macro_export]

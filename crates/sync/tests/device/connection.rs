@@ -1,0 +1,172 @@
+//! Proof of identity, delays, silence.
+
+use std::time::Duration;
+
+use vereda_base::Monotonic;
+use vereda_crypto::Signature;
+use vereda_protocol::{Credential, Down, Goodbye, Position, Up};
+use vereda_sync::device::{Disconnect, Effect, Event, Input, SyncState, WakeReason};
+
+use crate::{
+    rig::Rig,
+    world::{START, World},
+};
+
+#[test]
+fn the_first_flight_proves_the_device_pulls_and_begins_the_outbox() {
+    let mut rig = Rig::caught_up(World::found());
+    rig.lose();
+    let chunk = rig.write();
+    rig.challenge();
+    let auth = rig.take_auth();
+    assert_eq!(auth.device, rig.world.chipo.device());
+    assert_eq!(auth.credential, Credential::Member);
+    assert_eq!(auth.relay_epoch, Some(rig.relay_epoch));
+    let end = Position(rig.world.entries.len() as u64);
+    assert_eq!(rig.sent.pop_front(), Some(Up::Pull { policy: end, content: end }));
+    assert_eq!(rig.sent.pop_front(), Some(Up::PutChunk(chunk)));
+    assert!(rig.sent.is_empty());
+}
+
+#[test]
+fn a_relay_with_another_key_is_not_spoken_to() {
+    let mut rig = Rig::new(World::found());
+    rig.relay_key = 98;
+    rig.challenge();
+    assert!(rig.sent.is_empty());
+    assert_eq!(rig.disconnects(), [Disconnect::RelayIdentity]);
+    assert_eq!(rig.machine.poll_timeout(), None);
+    assert_eq!(rig.orders, [Effect::Close]);
+}
+
+#[test]
+fn nothing_is_acted_on_before_the_relay_proved_itself() {
+    let mut rig = Rig::new(World::found());
+    rig.challenge();
+    rig.take_auth();
+    rig.catch_up();
+    assert_eq!(rig.disconnects(), [Disconnect::Violation]);
+    assert_eq!(rig.machine.list_chains(&rig.store, vereda_policy::ChainKind::User).unwrap(), []);
+
+    let mut rig = Rig::new(World::found());
+    rig.challenge();
+    rig.take_auth();
+    rig.down(&Down::Welcome { version: 1, time: START, held: 0, signature: Signature([1; 64]) });
+    assert_eq!(rig.disconnects(), [Disconnect::RelayIdentity]);
+}
+
+#[test]
+fn versions_that_do_not_meet_are_said_plainly() {
+    let mut rig = Rig::new(World::found());
+    rig.input(Input::Start);
+    rig.input(Input::Connected);
+    let (relay, challenge) = (rig.world.relay.device_id(), [5; 32].into());
+    rig.down(&Down::Challenge { versions: vec![900], relay, relay_epoch: 1, challenge });
+    assert_eq!(rig.disconnects(), [Disconnect::Version]);
+}
+
+#[test]
+fn a_relay_that_was_restored_from_a_copy_stops_the_device_with_a_plain_state() {
+    let mut rig = Rig::caught_up(World::found());
+    rig.write();
+    rig.lose();
+    rig.relay_epoch += 1;
+    rig.challenge();
+    assert_eq!(rig.disconnects(), [Disconnect::Lost, Disconnect::RelayRestored]);
+    assert_eq!(rig.machine.poll_timeout(), None);
+    let state = rig.machine.explain(&rig.store, &rig.world.case).unwrap();
+    assert!(matches!(state, SyncState::Offline { chunks: 1, reason: Disconnect::RelayRestored, .. }), "{state:?}");
+}
+
+#[test]
+fn a_goodbye_before_the_proof_names_its_cause_but_does_not_end_all_attempts() {
+    let mut rig = Rig::new(World::found());
+    rig.challenge();
+    rig.down(&Down::Goodbye(Goodbye::UnknownDevice));
+    assert_eq!(rig.disconnects(), [Disconnect::Goodbye(Goodbye::UnknownDevice)]);
+    assert_eq!(rig.machine.poll_timeout().unwrap().1, WakeReason::Reconnect);
+}
+
+#[test]
+fn garbage_closes_the_connection_and_loses_nothing() {
+    let check = |frame: Vec<u8>| {
+        let mut rig = Rig::caught_up(World::found());
+        rig.write();
+        rig.input(Input::Frame(frame));
+        assert_eq!(rig.disconnects(), [Disconnect::Violation]);
+        assert_eq!(rig.orders, [Effect::Close]);
+        assert_eq!(rig.machine.outbox(&rig.store).unwrap().len(), 1);
+        rig.sleep();
+        let (policy, _) = rig.connect_again();
+        assert_eq!(policy, Position(rig.world.entries.len() as u64));
+    };
+    check(vec![]);
+    check(vec![0xff; 100]);
+    check(vec![3; 2 << 20]);
+}
+
+#[test]
+fn delays_double_up_to_the_ceiling_and_hold_chance_and_a_welcome_resets_them() {
+    let mut rig = Rig::new(World::found());
+    rig.input(Input::Start);
+    let mut delays = Vec::new();
+    for _ in 0..14 {
+        rig.lose();
+        let (at, reason) = rig.machine.poll_timeout().unwrap();
+        assert_eq!(reason, WakeReason::Reconnect);
+        delays.push(at.0 - rig.now.monotonic.0);
+        rig.sleep();
+        assert_eq!(rig.orders.pop(), Some(Effect::Connect));
+    }
+    for (attempt, delay) in delays.iter().enumerate() {
+        let whole = Duration::from_secs(1 << attempt.min(10)).min(Duration::from_secs(300));
+        assert!(*delay >= whole / 2 && *delay <= whole, "attempt {attempt}: {delay:?}");
+    }
+    assert!(delays.iter().any(|delay| delay.subsec_nanos() != 0));
+    rig.orders.push(Effect::Connect);
+    rig.connect_again();
+    rig.lose();
+    assert!(rig.machine.poll_timeout().unwrap().0.0 - rig.now.monotonic.0 <= Duration::from_secs(1));
+}
+
+#[test]
+fn a_silent_connection_is_probed_and_then_given_up() {
+    let mut rig = Rig::caught_up(World::found());
+    assert_eq!(rig.machine.poll_timeout().unwrap().1, WakeReason::Keepalive);
+    rig.sleep();
+    assert_eq!(rig.orders, [Effect::Probe]);
+    rig.input(Input::Alive);
+    assert_eq!(rig.machine.poll_timeout().unwrap().1, WakeReason::Keepalive);
+    rig.sleep();
+    assert_eq!(rig.machine.poll_timeout().unwrap().1, WakeReason::AnswerOverdue);
+    rig.sleep();
+    assert_eq!(rig.disconnects(), [Disconnect::Silent]);
+}
+
+#[test]
+fn a_relay_that_never_greets_is_given_up() {
+    let mut rig = Rig::new(World::found());
+    rig.input(Input::Start);
+    rig.input(Input::Connected);
+    assert_eq!(rig.machine.poll_timeout().unwrap().1, WakeReason::AnswerOverdue);
+    rig.sleep();
+    assert_eq!(rig.disconnects(), [Disconnect::Silent]);
+}
+
+#[test]
+fn going_offline_when_asked_makes_no_further_attempt() {
+    let mut rig = Rig::caught_up(World::found());
+    rig.input(Input::Stop);
+    assert_eq!(rig.events, [Event::Disconnected { reason: Disconnect::Stopped, retry_at: None }]);
+    assert_eq!(rig.machine.poll_timeout(), None::<(Monotonic, WakeReason)>);
+}
+
+#[test]
+fn bytes_worked_off_are_credited_to_the_relay() {
+    let mut rig = Rig::caught_up(World::found());
+    let mut chunk = rig.world.chunk(&rig.world.bashir, 0, None, &[]);
+    chunk.ciphertext = vec![1; 600 << 10];
+    rig.content(&[&chunk], 100);
+    let Some(Up::Credit(bytes)) = rig.sent.pop_front() else { panic!("no credit") };
+    assert!(bytes > 600 << 10);
+}

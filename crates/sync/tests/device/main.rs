@@ -1,0 +1,12 @@
+//! The device's machine against a relay that says what the test tells it to, with real keys.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod connection;
+mod content;
+mod intents;
+mod outbox;
+mod policy;
+mod rig;
+mod visibility;
+mod world;

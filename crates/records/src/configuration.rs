@@ -9,6 +9,7 @@ use crate::{
     agency::{Agency, Contact, Location, Lookup, Module, Report, Role, UserGroup},
     field::Field,
     form::{Form, FormGroup},
+    path::FieldPath,
     record::RecordType,
     text::Translated,
 };
@@ -206,6 +207,14 @@ impl Configuration {
     pub fn subform_of(&self, record_type: RecordType, field: &str) -> Option<&Form> {
         let (_, field) = self.field(record_type, field)?;
         self.subform(&field.subform.as_ref()?.id)
+    }
+
+    /// Returns the definition of the field at a path: of the record, or of the subform whose entry the path names.
+    pub fn field_at(&self, record_type: RecordType, path: &FieldPath) -> Option<&Field> {
+        match &path.subfield {
+            None => self.field(record_type, &path.field).map(|(_, field)| field),
+            Some(subfield) => self.subform_of(record_type, &path.field)?.field(subfield),
+        }
     }
 
     /// Returns a lookup by id.

@@ -140,6 +140,35 @@ pub fn read_value(field: Option<&Field>, path: FieldPath, json: &Json) -> Result
     plain(expected, json).ok_or(ReadError::OtherKind { path, expected })
 }
 
+/// Reads the answer to a field from a text that a person typed: as it stands for texts, codes, dates and numbers, `true`
+/// or `false`, codes with commas between; JSON for everything else. An empty text takes the answer away.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read_text(field: Option<&Field>, path: FieldPath, text: &str) -> Result<Value, ReadError> {
+    if text.is_empty() {
+        return Ok(Value::Deleted);
+    }
+    let typed = match field.and_then(Field::value_kind) {
+        Some(ValueKind::Boolean) => text.parse().ok().map(Json::Bool),
+        Some(ValueKind::Choices) if !text.trim_start().starts_with(['[', '{']) => {
+            Some(text.split(',').map(|code| Json::from(code.trim())).collect())
+        }
+        Some(
+            ValueKind::Text
+            | ValueKind::LongText
+            | ValueKind::Choice
+            | ValueKind::Location
+            | ValueKind::Integer
+            | ValueKind::Date
+            | ValueKind::DateTime,
+        ) => Some(Json::from(text)),
+        _ => None,
+    };
+    let json = typed.or_else(|| serde_json::from_str(text).ok()).unwrap_or_else(|| Json::from(text));
+    read_value(field, path, &json)
+}
+
 /// Writes the answer to a field; the plain form where it reads back as the same value, else the tagged form.
 pub fn write_value(field: Option<&Field>, value: &Value) -> Json {
     if matches!(value, Value::Deleted) {

@@ -232,6 +232,31 @@ fn the_plain_form_reads_as_scripts_write_it() {
 }
 
 #[test]
+fn what_a_person_types_is_read_by_the_kind_of_the_field() {
+    let check = |path: &str, text: &str, expected: Option<Value>| {
+        let path: FieldPath = path.parse().unwrap();
+        let field = configuration().field_at(RecordType::Case, &path);
+        assert_eq!(json::read_text(field, path, text).ok(), expected, "{text}");
+    };
+    check("name_first", "12", Some(Value::text("12")));
+    check("name_first", "", Some(Value::Deleted));
+    check("date_of_birth", "2015-02-03", Some(Value::Date(date(2015, 2, 3))));
+    check("date_of_birth", "soon", None);
+    check("injuries", "true", Some(Value::Boolean(true)));
+    check("injuries", "perhaps", None);
+    check("nationality", "iraqi, syrian", Some(Value::Choices(["iraqi".into(), "syrian".into()].into())));
+    check("household", r#"{"girls": 2}"#, Some(Value::Tally([("girls".into(), 2)].into())));
+    check(
+        "consent_period",
+        r#"{"from": "2025-01-01"}"#,
+        Some(Value::DateRange(DateRange { from: Some(date(2025, 1, 1)), to: None })),
+    );
+    check(&format!("family_members[{}]/member_age", id(1)), "40", Some(Value::Integer(40)));
+    check("gone_field", "x", None);
+    check("gone_field", r#"{"type": "text", "value": "x"}"#, Some(Value::text("x")));
+}
+
+#[test]
 fn json_of_another_kind_is_refused_with_its_path() {
     let check = |fields: serde_json::Value, expected: &str| {
         let error = json::read(configuration(), &json!({"record_type": "case", "fields": fields})).unwrap_err();

@@ -166,7 +166,8 @@ fn a_row_that_was_altered_moved_or_put_back_in_another_place_is_noticed_with_its
         // The rest of the store still reads.
         assert_eq!(store.get(OTHER, b"c").unwrap(), Some(b"good".to_vec()));
     };
-    check("UPDATE rows SET sealed = substr(sealed, 1, 40) || x'00' || substr(sealed, 42) WHERE id = 1");
+    check("UPDATE rows SET sealed = CAST(substr(sealed, 1, 40) || x'00' || substr(sealed, 42) AS BLOB) WHERE id = 1");
+    check("UPDATE rows SET sealed = zeroblob(length(sealed)) WHERE id = 1");
     check("UPDATE rows SET sealed = x'' WHERE id = 1");
     check("UPDATE rows SET sealed = x'0102' WHERE id = 1");
     check("UPDATE rows SET sealed = (SELECT sealed FROM rows WHERE id = 2) WHERE id = 1");

@@ -1,0 +1,128 @@
+//! Every message and every variant of its parts, each as the first frame of a session.
+
+use anyhow::{Result, bail};
+use minicbor::bytes::ByteArray;
+use vereda_base::{Link, OpId};
+use vereda_crypto::Signature;
+use vereda_protocol::{
+    ChunkOutcome, Credential, Down, Goodbye, OpOutcome, Opening, Packer, Position, RefusalCode, Unpacker, Up,
+    decode_down, decode_up, encode_down, encode_up,
+};
+
+use super::{Format, proofs::auth_of};
+use crate::{vector::Vector, world::World};
+
+pub(super) const FORMAT: Format = Format {
+    name: "frames",
+    about: "Messages without packing, one frame each, with the message in canonical CBOR. Those that carry operations \
+            and chunks are in sessions.json",
+    make,
+    read,
+};
+
+const UP: &str = "sent by a device";
+const DOWN: &str = "sent by a relay";
+
+const REFUSALS: [RefusalCode; 12] = [
+    RefusalCode::Malformed,
+    RefusalCode::BadSignature,
+    RefusalCode::Unsupported,
+    RefusalCode::NotAuthorized,
+    RefusalCode::UnknownPolicy,
+    RefusalCode::NotContiguous,
+    RefusalCode::MissingDeps,
+    RefusalCode::StaleEpoch,
+    RefusalCode::Fork,
+    RefusalCode::CiteRegressed,
+    RefusalCode::InviteSpent,
+    RefusalCode::TooLarge,
+];
+
+const GOODBYES: [Goodbye; 9] = [
+    Goodbye::NoCommonVersion,
+    Goodbye::BadAuth,
+    Goodbye::UnknownDevice,
+    Goodbye::InviteSpent,
+    Goodbye::FoundingSpent,
+    Goodbye::Violation,
+    Goodbye::ShuttingDown,
+    Goodbye::StorageFailure,
+    Goodbye::Superseded,
+];
+
+fn make() -> Result<Vec<Vector>> {
+    let mut vectors = Vec::new();
+    for (name, message) in ups()? {
+        vectors.push(up(&name, &message)?);
+    }
+    for (name, message) in downs() {
+        vectors.push(down(&name, &message)?);
+    }
+    Ok(vectors)
+}
+
+fn read(vectors: &[Vector]) -> Result<()> {
+    for vector in vectors {
+        let (frame, mut unpacker) = (vector.bytes("bytes")?, Unpacker::new());
+        let now = match vector.about.as_str() {
+            UP => up(&vector.name, &decode_up(frame, &mut unpacker)?)?,
+            DOWN => down(&vector.name, &decode_down(frame, &mut unpacker)?)?,
+            other => bail!("unknown direction {other:?}"),
+        };
+        if let Some(difference) = vector.difference(&now) {
+            bail!("{difference}");
+        }
+    }
+    Ok(())
+}
+
+fn up(name: &str, message: &Up) -> Result<Vector> {
+    let frame = encode_up(message, &mut Packer::new())?;
+    Ok(Vector::new(name, UP).with("message", vereda_base::encode(message)).with("bytes", frame))
+}
+
+fn down(name: &str, message: &Down) -> Result<Vector> {
+    let frame = encode_down(message, &mut Packer::new())?;
+    Ok(Vector::new(name, DOWN).with("message", vereda_base::encode(message)).with("bytes", frame))
+}
+
+fn ups() -> Result<Vec<(String, Up)>> {
+    let world = World::new()?;
+    let opening = Opening { relay: world.relay.device_id(), relay_epoch: 7, challenge: [0xd1; 32] };
+    let proof = Signature([0xd3; 64]);
+    let auth = |credential| Up::Auth(auth_of(&world, &opening, credential));
+    let mut first_contact = auth_of(&world, &opening, Credential::Member);
+    first_contact.relay_epoch = None;
+    let named = [
+        ("auth of a member", auth(Credential::Member)),
+        ("auth at first contact", Up::Auth(first_contact)),
+        ("auth of a founder", auth(Credential::Founding(ByteArray::from([0xd4; 32])))),
+        ("auth by invite", auth(Credential::Invite { chain: world.team, invite: world.invite, proof })),
+        ("pull from nothing", Up::Pull { policy: Position(0), content: Position(0) }),
+        ("pull", Up::Pull { policy: Position(127), content: Position(u64::MAX) }),
+        ("backfill", Up::Backfill { document: world.case, after: Position(0), upto: Position(128) }),
+        ("credit", Up::Credit(300)),
+    ];
+    Ok(named.into_iter().map(|(name, message)| (name.to_owned(), message)).collect())
+}
+
+fn downs() -> Vec<(String, Down)> {
+    let (head, link) = (OpId([0xd6; 32]), Link([0xd7; 32]));
+    let mut named = vec![
+        ("no policy".to_owned(), Down::Policy { entries: vec![], cursor: Position(5) }),
+        ("no content".to_owned(), Down::Content { chunks: vec![], cursor: Position(6) }),
+        ("caught up".to_owned(), Down::CaughtUp { cursor: Position(7) }),
+        ("head moved".to_owned(), Down::OpResult { request: 1, outcome: OpOutcome::HeadMoved(head) }),
+        ("durable".to_owned(), Down::ChunkResult { link, outcome: ChunkOutcome::Durable }),
+        ("in review".to_owned(), Down::ChunkResult { link, outcome: ChunkOutcome::InReview }),
+        ("credit to a device".to_owned(), Down::Credit(1 << 21)),
+    ];
+    for code in REFUSALS {
+        let outcome = OpOutcome::Refused(code);
+        named.push((format!("operation refused: {code}"), Down::OpResult { request: 2, outcome }));
+        let outcome = ChunkOutcome::Refused(code);
+        named.push((format!("chunk refused: {code}"), Down::ChunkResult { link, outcome }));
+    }
+    named.extend(GOODBYES.map(|why| (format!("goodbye: {why}"), Down::Goodbye(why))));
+    named
+}

@@ -48,6 +48,13 @@ pub enum Edit {
         /// What comes in its place.
         insert: String,
     },
+    /// Adds text at the end of the long text that stands.
+    Append {
+        /// Where.
+        path: FieldPath,
+        /// What is added.
+        text: String,
+    },
     /// Carries a person's change of a long text over to what stands by now, which others may have changed since.
     Rewrite {
         /// Where.
@@ -109,6 +116,23 @@ pub enum Edit {
     },
 }
 
+impl Edit {
+    /// Lists what carries out one step of [`vereda_records`] on a document.
+    pub fn of_step(step: &vereda_records::Edit) -> Vec<Self> {
+        match step.clone() {
+            vereda_records::Edit::Set { path, value } => vec![Self::Set { path, value }],
+            vereda_records::Edit::Append { path, text } => vec![Self::Append { path, text }],
+            vereda_records::Edit::AddEntry { field, entry } => {
+                let mut edits = Vec::new();
+                difference::entries(&mut edits, &[], &[entry], &field);
+                edits
+            }
+            vereda_records::Edit::MoveEntry { field, entry, order } => vec![Self::PutEntry { field, entry, order }],
+            vereda_records::Edit::RemoveEntry { field, entry } => vec![Self::RemoveEntry { field, entry }],
+        }
+    }
+}
+
 /// Why an edit was refused; the replica is as before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
@@ -165,11 +189,13 @@ impl Replica {
         let refused = EditError::Document { index: 0 };
         let mut replica = Self::empty(actor);
         let mut transaction = replica.document.transaction();
+        let mut made = Vec::new();
         for root in ROOTS {
-            let id = transaction.put_object(ROOT, root.name(), ObjType::Map).map_err(|_| refused)?;
-            if root == crate::shape::Root::Meta {
-                transaction.put(id, TYPE_KEY, record_type.as_str()).map_err(|_| refused)?;
-            }
+            made.push((root, transaction.put_object(ROOT, root.name(), ObjType::Map).map_err(|_| refused)?));
+        }
+        // The root maps stand before anything else: only so is a creating change admitted.
+        for (_, meta) in made.iter().filter(|(root, _)| *root == crate::shape::Root::Meta) {
+            transaction.put(meta, TYPE_KEY, record_type.as_str()).map_err(|_| refused)?;
         }
         let _ = transaction.commit_with(CommitOptions::default().with_time(to_seconds(at)));
         replica.find_roots();

@@ -178,31 +178,42 @@ fn apply_to(
     (mut document, mut roots): Copy,
     chunk: &ParsedChunk,
 ) -> Result<(Automerge, Option<Roots>, usize), Refusal> {
-    let mut new = 0;
+    let mut standing = Standing::new(&document, roots.as_ref());
     for (index, change) in chunk.changes.iter().enumerate() {
-        let hash = automerge::ChangeHash(change.hash);
-        if document.get_change_meta_by_hash(&hash).is_some() {
-            continue;
-        }
-        Standing::check(&document, roots.as_ref(), change, index)?;
+        standing.check(change, index)?;
+    }
+    let new = standing.into_changes();
+    let known = chunk.changes.len().saturating_sub(new.len());
+    let mut changes = Vec::with_capacity(new.len());
+    for (change, index) in new.iter().zip(known..) {
         let parsed = Change::try_from(change.raw.as_slice()).map_err(|_| Refusal::Document { index })?;
-        if parsed.hash() != hash {
+        if parsed.hash().0 != change.hash {
             return Err(Refusal::Document { index });
         }
-        document.apply_changes([parsed]).map_err(|error| match error {
-            automerge::AutomergeError::DuplicateSeqNumber(seq, _) => Refusal::DuplicateSequence { index, seq },
-            _ => Refusal::Document { index },
-        })?;
+        changes.push(parsed);
+    }
+    document.apply_changes(changes).map_err(|error| refusal(&error, chunk))?;
+    for (change, index) in new.iter().zip(known..) {
         // A change that was parked instead of applied would be missing here.
-        if document.get_change_meta_by_hash(&hash).is_none() {
+        if document.get_change_meta_by_hash(&automerge::ChangeHash(change.hash)).is_none() {
             return Err(Refusal::MissingDependency { index });
         }
-        if roots.is_none() {
-            roots = Some(Roots::of(&document).ok_or(Refusal::Roots { index })?);
-        }
-        new += 1;
+    }
+    let new = new.len();
+    if roots.is_none() {
+        roots = Some(Roots::of(&document).ok_or(Refusal::Roots { index: known })?);
     }
     Ok((document, roots, new))
+}
+
+fn refusal(error: &automerge::AutomergeError, chunk: &ParsedChunk) -> Refusal {
+    match error {
+        automerge::AutomergeError::DuplicateSeqNumber(seq, _) => {
+            let index = chunk.changes.iter().position(|change| change.anatomy.seq == *seq).unwrap_or_default();
+            Refusal::DuplicateSequence { index, seq: *seq }
+        }
+        _ => Refusal::Document { index: 0 },
+    }
 }
 
 pub(crate) fn local_change(change: Change) -> LocalChange {

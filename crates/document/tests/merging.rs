@@ -383,6 +383,27 @@ fn a_refused_edit_leaves_the_replica_as_it_was() {
     assert_eq!(Replica::empty(ActorBytes([1; 16])).edit(&[], AT), Err(vereda_document::EditError::NotCreated));
 }
 
+#[test]
+fn a_step_on_a_record_does_the_same_to_its_document() {
+    let member = entry(3).with("story", long("once"));
+    let path = FieldPath::within("members", EntryId([3; 16]), "story");
+    let steps = [
+        vereda_records::Edit::AddEntry { field: "members".into(), entry: member },
+        vereda_records::Edit::Append { path: path.clone(), text: " upon 🙏".into() },
+        vereda_records::Edit::Append { path, text: " a time".into() },
+        vereda_records::Edit::MoveEntry { field: "members".into(), entry: EntryId([3; 16]), order: "z".into() },
+        vereda_records::Edit::Set { path: FieldPath::field("age"), value: Value::Integer(1) },
+        vereda_records::Edit::RemoveEntry { field: "members".into(), entry: EntryId([3; 16]) },
+    ];
+    let [mut device] = devices(|_| {});
+    let mut record = device.record();
+    for step in &steps {
+        device.edit(&Edit::of_step(step));
+        vereda_records::edit::apply(&mut record, step).unwrap();
+        assert_eq!(device.record(), record, "{step:?}");
+    }
+}
+
 /// One random edit.
 fn edits() -> impl Strategy<Value = Edit> {
     let text = "[abم👧 ]{0,6}";
@@ -440,11 +461,47 @@ proptest! {
         prop_assert_eq!(a.record(), b.record());
         prop_assert_eq!(b.record(), c.record());
         prop_assert_eq!(a.replica.conflicts(), c.replica.conflicts());
+        // So does a newcomer who gets what each made in chunks as long as can be.
+        let newcomer = in_long_chunks(&devices);
+        prop_assert_eq!(newcomer.heads(), c.replica.heads());
+        prop_assert_eq!(newcomer.hydrate(), c.replica.hydrate());
         // And what was saved reads back the same.
         let reloaded = Replica::load(&a.replica.save(), ActorBytes([7; 16])).unwrap();
         prop_assert_eq!(reloaded.hydrate(), c.replica.hydrate());
         prop_assert_eq!(reloaded.conflicts(), c.replica.conflicts());
     }
+}
+
+/// Applies everything to a new replica, each time the longest run of one author that builds on nothing missing.
+fn in_long_chunks(devices: &[Device; 3]) -> Replica {
+    let [a, ..] = devices;
+    let created = a.replica.changes()[0].hash;
+    let creating = a.replica.change_bytes(&created).unwrap();
+    let mut replica = Replica::empty(ActorBytes([8; 16]));
+    let apply = |replica: &mut Replica, actor: ActorBytes, first_seq: u64, raw: &[&Vec<u8>]| {
+        let sender = Replica::load(&a.replica.save(), actor).unwrap();
+        let body = encode(raw, &sender.context(actor, first_seq), Compression::Smallest).unwrap();
+        let context = replica.context(actor, first_seq);
+        let count = u32::try_from(raw.len()).unwrap();
+        let chunk = ParsedChunk::parse(&body, &Expect { context, first_seq, count, closure: &|_| true }).unwrap();
+        match replica.apply(&chunk) {
+            Ok(applied) => applied.new == raw.len(),
+            Err(vereda_document::Refusal::MissingDependency { .. }) => false,
+            Err(refusal) => panic!("an honest chunk was refused: {refusal:?}"),
+        }
+    };
+    assert!(apply(&mut replica, ActorBytes([1; 16]), 1, &[&creating]));
+    let mut sent = [0; 3];
+    while devices.iter().zip(sent).any(|(device, sent)| sent < device.made.len()) {
+        for (device, sent) in devices.iter().zip(&mut sent) {
+            let rest: Vec<&Vec<u8>> = device.made[*sent..].iter().map(|change| &change.bytes).collect();
+            let seq = device.made.get(*sent).map_or(0, |change| change.seq);
+            let actor = device.replica.actor();
+            *sent +=
+                (1..=rest.len()).rev().find(|length| apply(&mut replica, actor, seq, &rest[..*length])).unwrap_or(0);
+        }
+    }
+    replica
 }
 
 /// Sends changes one by one, each as a chunk; one that builds on what is missing ends it.

@@ -1,4 +1,4 @@
-//! Checks one change against the history that it builds on.
+//! Checks the changes of a chunk, one after the other, against the history that they build on, without applying them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,175 +12,259 @@ use crate::{
 };
 
 type OpId = (ActorBytes, u64);
+/// As [`OpId`], in the order in which Automerge finds the winner.
+type Ranked = (u64, [u8; 16]);
 
-/// An object as operations of a change may act on it.
-#[derive(Clone)]
+/// An object as operations may act on it.
+#[derive(Clone, Copy)]
 enum Object {
     Root(Root),
     Text,
 }
 
-/// One change against the document before it.
-pub(crate) struct Standing<'a> {
-    document: &'a Automerge,
-    roots: Option<&'a Roots>,
-    anatomy: &'a Anatomy,
-    index: usize,
-    deps: Vec<ChangeHash>,
-    /// Changes that the author had not seen; none where he had seen all that the document holds.
+/// What the chunk did so far at one key.
+#[derive(Default)]
+struct Overlay {
+    /// Values that it overwrote.
+    gone: BTreeSet<Ranked>,
+    /// Its own last value.
+    own: Option<Ranked>,
+}
+
+/// A document, and the changes of a chunk on top of it.
+pub(crate) struct Standing<'d, 'c> {
+    document: &'d Automerge,
+    roots: Option<&'d Roots>,
+    /// Changes of the chunk so far that the document does not hold.
+    changes: Vec<&'c ParsedChange>,
+    /// What those build on in the document.
+    outside: BTreeSet<[u8; 32]>,
+    /// Changes of the document that the author had not seen; none where he had seen all.
     unseen: Option<BTreeSet<[u8; 32]>>,
-    /// Objects that this change made before the operation at hand.
+    /// Objects that the chunk made, by counter.
     made: BTreeMap<u64, Object>,
-    /// What stands by object and key since this change acted on it.
-    stands: BTreeMap<(OpId, String), OpId>,
-    /// Earlier changes whose elements this one refers to.
+    overlays: BTreeMap<(OpId, String), Overlay>,
+    /// Changes of the document to whose elements the chunk refers.
     earlier: BTreeMap<[u8; 32], Option<Anatomy>>,
 }
 
-impl<'a> Standing<'a> {
-    /// Checks a change; `document` must hold its dependencies, `roots` are none before the creating change.
-    pub(crate) fn check(
-        document: &'a Automerge,
-        roots: Option<&'a Roots>,
-        change: &'a ParsedChange,
-        index: usize,
-    ) -> Result<(), Refusal> {
+/// One operation at hand.
+struct At<'a> {
+    anatomy: &'a Anatomy,
+    operation: &'a Operation,
+    counter: u64,
+}
+
+impl<'d, 'c> Standing<'d, 'c> {
+    /// Begins with a document; `roots` are none before the creating change.
+    pub(crate) const fn new(document: &'d Automerge, roots: Option<&'d Roots>) -> Self {
+        Self {
+            document,
+            roots,
+            changes: Vec::new(),
+            outside: BTreeSet::new(),
+            unseen: None,
+            made: BTreeMap::new(),
+            overlays: BTreeMap::new(),
+            earlier: BTreeMap::new(),
+        }
+    }
+
+    /// Returns the checked changes that the document does not hold.
+    pub(crate) fn into_changes(self) -> Vec<&'c ParsedChange> {
+        self.changes
+    }
+
+    /// Checks the next change of the chunk.
+    pub(crate) fn check(&mut self, change: &'c ParsedChange, index: usize) -> Result<(), Refusal> {
         let anatomy = &change.anatomy;
-        let deps: Vec<ChangeHash> = anatomy.deps.iter().map(|dep| ChangeHash(*dep)).collect();
-        check_history(document, anatomy, &deps, index)?;
-        if roots.is_some() == deps.is_empty() {
+        if self.document.get_change_meta_by_hash(&ChangeHash(change.hash)).is_some() {
+            return Ok(());
+        }
+        self.history(anatomy, index)?;
+        let created = self.roots.is_some() || !self.made.is_empty();
+        if created == anatomy.deps.is_empty() {
             return Err(Refusal::Roots { index });
         }
-        let unseen = if document.get_heads() == deps {
-            None
-        } else {
-            Some(document.get_changes_meta(&deps).into_iter().map(|meta| meta.hash.0).collect())
-        };
-        let (made, stands, earlier) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut standing = Self { document, roots, anatomy, index, deps, unseen, made, stands, earlier };
         for (position, (operation, counter)) in anatomy.operations.iter().zip(anatomy.start_op..).enumerate() {
-            standing.operation(position, operation, counter)?;
+            self.operation(&At { anatomy, operation, counter }, index, position)?;
+        }
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Checks dependencies, the author's own chain and the first counter.
+    fn history(&mut self, anatomy: &Anatomy, index: usize) -> Result<(), Refusal> {
+        let (mut largest, mut own_seq, mut grown) = (0, 0, self.changes.is_empty());
+        for dep in &anatomy.deps {
+            let within = self.changes.iter().rev().find(|change| change.hash == *dep);
+            let (max_op, actor, seq) = if let Some(within) = within {
+                (within.anatomy.max_op(), within.anatomy.actor, within.anatomy.seq)
+            } else {
+                let meta = self.document.get_change_meta_by_hash(&ChangeHash(*dep));
+                let meta = meta.ok_or(Refusal::MissingDependency { index })?;
+                grown |= self.outside.insert(*dep);
+                let actor = meta.actor.to_bytes().try_into().map_err(|_| Refusal::MissingDependency { index })?;
+                (meta.max_op, ActorBytes(actor), meta.seq)
+            };
+            largest = largest.max(max_op);
+            if actor == anatomy.actor {
+                own_seq = own_seq.max(seq);
+            }
+        }
+        if grown {
+            self.look_at_unseen();
+        }
+        // Automerge always names the author's preceding change, also where another dependency implies it.
+        if anatomy.seq != own_seq.saturating_add(1) {
+            return Err(Refusal::Detached { index });
+        }
+        let expected = largest.saturating_add(1);
+        if anatomy.start_op != expected {
+            return Err(Refusal::StartOp { index, expected, found: anatomy.start_op });
         }
         Ok(())
     }
 
-    fn operation(&mut self, position: usize, operation: &Operation, counter: u64) -> Result<(), Refusal> {
-        let object_refused = Refusal::Object { index: self.index, operation: position };
-        let references_refused = Refusal::References { index: self.index, operation: position };
-        let Some(reference) = operation.object else {
+    fn look_at_unseen(&mut self) {
+        let heads = self.document.get_heads();
+        self.unseen = if heads.iter().all(|head| self.outside.contains(&head.0)) {
+            None
+        } else {
+            let metas = self.document.get_changes_meta(&self.outside_heads());
+            Some(metas.into_iter().map(|meta| meta.hash.0).collect())
+        };
+    }
+
+    fn outside_heads(&self) -> Vec<ChangeHash> {
+        self.outside.iter().map(|dep| ChangeHash(*dep)).collect()
+    }
+
+    fn operation(&mut self, at: &At<'_>, index: usize, position: usize) -> Result<(), Refusal> {
+        let object_refused = Refusal::Object { index, operation: position };
+        let references_refused = Refusal::References { index, operation: position };
+        let Some(reference) = at.operation.object else {
             // Only the creating change acts on the root; that it makes the fixed maps in order was checked before.
             let root = ROOTS.get(position).copied().ok_or(object_refused)?;
-            self.made.insert(counter, Object::Root(root));
+            self.made.insert(at.counter, Object::Root(root));
             return Ok(());
         };
-        let object_id = resolve(self.anatomy, reference).ok_or(object_refused)?;
-        let object = self.object(object_id).ok_or(object_refused)?;
-        let fits = match (&object, operation.action) {
-            (Object::Root(root), Action::Put | Action::Delete) => {
-                *root != Root::Texts && matches!(operation.key, Key::Map(_))
-            }
-            (Object::Root(root), Action::MakeText) => *root == Root::Texts,
-            (Object::Text, Action::Put | Action::Delete) => !matches!(operation.key, Key::Map(_)),
+        let object_id = resolve(at.anatomy, reference).ok_or(object_refused)?;
+        let object = self.object(at.anatomy, object_id).ok_or(object_refused)?;
+        let on_map = matches!(at.operation.key, Key::Map(_));
+        let fits = match (object, at.operation.action) {
+            (Object::Root(root), Action::Put | Action::Delete) => root != Root::Texts && on_map,
+            (Object::Root(root), Action::MakeText) => root == Root::Texts,
+            (Object::Text, Action::Put | Action::Delete) => !on_map,
             _ => false,
         };
         if !fits {
             return Err(object_refused);
         }
-        match &operation.key {
-            Key::Map(key) => {
-                let standing = self.stands_after(object_id, key, operation, (self.anatomy.actor, counter));
-                self.stands.insert((object_id, key.to_string()), standing.ok_or(references_refused)?);
-            }
-            Key::Head => {}
-            Key::Element(element) => {
-                if !self.is_element(*element, object_id) {
-                    return Err(references_refused);
-                }
-            }
+        let refers = match &at.operation.key {
+            Key::Map(key) => self.overwrite(at, object_id, key),
+            Key::Head => true,
+            Key::Element(element) => self.is_element(at.anatomy, *element, object_id),
+        };
+        if !refers {
+            return Err(references_refused);
         }
-        if operation.action == Action::MakeText {
-            self.made.insert(counter, Object::Text);
+        if at.operation.action == Action::MakeText {
+            self.made.insert(at.counter, Object::Text);
         }
         Ok(())
     }
 
+    /// Tells whether an operation is one of the chunk, which the document does not hold.
+    fn is_own(&self, anatomy: &Anatomy, (actor, counter): OpId) -> bool {
+        let first = self.changes.first().map_or(anatomy.start_op, |change| change.anatomy.start_op);
+        actor == anatomy.actor && counter >= first
+    }
+
     /// Finds an object that the author could act on.
-    fn object(&self, (actor, counter): OpId) -> Option<Object> {
-        if actor == self.anatomy.actor && counter >= self.anatomy.start_op {
-            return self.made.get(&counter).cloned();
+    fn object(&self, anatomy: &Anatomy, object: OpId) -> Option<Object> {
+        if self.is_own(anatomy, object) {
+            return self.made.get(&object.1).copied();
         }
-        let id = ObjId::Id(counter, actor_id(actor), 0);
+        let id = exid(object);
         if let Some(root) = self.roots.and_then(|roots| roots.find(&id)) {
             return Some(Object::Root(root));
         }
         let is_text = self.document.object_type(&id).is_ok_and(|kind| kind == ObjType::Text);
-        (is_text && self.seen_by_author(&id)).then_some(Object::Text)
+        (is_text && self.seen(&id).is_some()).then_some(Object::Text)
     }
 
-    fn seen_by_author(&self, id: &ObjId) -> bool {
-        self.document
-            .hash_for_opid(id)
-            .is_some_and(|hash| self.unseen.as_ref().is_none_or(|unseen| !unseen.contains(&hash.0)))
+    /// Finds the change of an operation that the author had seen.
+    fn seen(&self, id: &ObjId) -> Option<ChangeHash> {
+        let hash = self.document.hash_for_opid(id)?;
+        self.unseen.as_ref().is_none_or(|unseen| !unseen.contains(&hash.0)).then_some(hash)
     }
 
-    /// Tells whether an element belongs to a text and is of this change or was seen by its author. Automerge panics
+    /// Tells whether an element belongs to a text and is of this chunk or was seen by its author. Automerge panics
     /// where it does not belong.
-    fn is_element(&mut self, element: OpRef, text: OpId) -> bool {
-        let Some((actor, counter)) = resolve(self.anatomy, element) else { return false };
+    fn is_element(&mut self, anatomy: &Anatomy, element: OpRef, text: OpId) -> bool {
+        let Some(id) = resolve(anatomy, element) else { return false };
         // That it precedes the operation was checked when the change was read.
-        if actor == self.anatomy.actor && counter >= self.anatomy.start_op {
-            return inserts(self.anatomy, counter, text);
+        if self.is_own(anatomy, id) {
+            let own = self.changes.iter().map(|change| &change.anatomy).chain([anatomy]);
+            return own.rev().find(|own| own.start_op <= id.1).is_some_and(|own| inserts(own, id.1, text));
         }
-        let Some(hash) = self.document.hash_for_opid(&ObjId::Id(counter, actor_id(actor), 0)) else { return false };
-        if self.unseen.as_ref().is_some_and(|unseen| unseen.contains(&hash.0)) {
-            return false;
-        }
+        let Some(hash) = self.seen(&exid(id)) else { return false };
         let document = self.document;
         let earlier = self.earlier.entry(hash.0).or_insert_with(|| {
             document.get_change_by_hash(&hash).and_then(|change| Anatomy::read(change.raw_bytes()).ok())
         });
-        earlier.as_ref().is_some_and(|earlier| inserts(earlier, counter, text))
+        earlier.as_ref().is_some_and(|earlier| inserts(earlier, id.1, text))
     }
 
-    /// Returns what stands at a key after an operation; none where it does not overwrite exactly what stood there in
-    /// the author's eyes, for no honest one does otherwise. A deletion leaves the winner of a conflict.
-    fn stands_after(&self, object: OpId, key: &str, operation: &Operation, own: OpId) -> Option<OpId> {
-        let mut found = BTreeSet::new();
-        for reference in &operation.replaces {
-            let (actor, counter) = resolve(self.anatomy, *reference)?;
-            if !found.insert((counter, actor.0)) {
-                return None;
+    /// Notes what an operation overwrites at a key, and tells whether that is exactly what stood there in the author's
+    /// eyes: no honest one does otherwise. A deletion leaves the winner of a conflict.
+    fn overwrite(&mut self, at: &At<'_>, object: OpId, key: &str) -> bool {
+        let found: Option<BTreeSet<Ranked>> = at
+            .operation
+            .replaces
+            .iter()
+            .map(|reference| resolve(at.anatomy, *reference).map(|(actor, counter)| (counter, actor.0)))
+            .collect();
+        let (Some(found), Some(mut stood)) = (found, self.stood(at.anatomy, object, key)) else { return false };
+        if at.operation.action == Action::Delete {
+            stood.pop_last();
+        }
+        // A reference given twice is one too many.
+        if stood != found || found.len() != at.operation.replaces.len() {
+            return false;
+        }
+        let overlay = self.overlays.entry((object, key.to_owned())).or_default();
+        overlay.gone.extend(found);
+        if at.operation.action != Action::Delete {
+            overlay.own = Some((at.counter, at.anatomy.actor.0));
+        }
+        true
+    }
+
+    /// Lists what stands at a key in the author's eyes; the last is the winner.
+    fn stood(&self, anatomy: &Anatomy, object: OpId, key: &str) -> Option<BTreeSet<Ranked>> {
+        let mut stood = BTreeSet::new();
+        if !self.is_own(anatomy, object) {
+            let all = match self.unseen {
+                None => self.document.get_all(exid(object), key),
+                Some(_) => self.document.get_all_at(exid(object), key, &self.outside_heads()),
+            };
+            for (_, id) in all.ok()? {
+                let ObjId::Id(counter, actor, _) = id else { return None };
+                stood.insert((counter, actor.to_bytes().try_into().ok()?));
             }
         }
-        let mut stood = self.stood(object, key)?;
-        let after = if operation.action == Action::Delete {
-            let (counter, actor) = stood.pop_last()?;
-            (ActorBytes(actor), counter)
-        } else {
-            own
-        };
-        (stood == found).then_some(after)
+        if let Some(overlay) = self.overlays.get(&(object, key.to_owned())) {
+            stood.extend(overlay.own);
+            stood.retain(|id| !overlay.gone.contains(id));
+        }
+        Some(stood)
     }
+}
 
-    /// Lists what stood at a key in the author's eyes, by counter and actor: the last is the winner.
-    fn stood(&self, object: OpId, key: &str) -> Option<BTreeSet<(u64, [u8; 16])>> {
-        if let Some((actor, counter)) = self.stands.get(&(object, key.to_owned())) {
-            return Some(BTreeSet::from([(*counter, actor.0)]));
-        }
-        if object.0 == self.anatomy.actor && object.1 >= self.anatomy.start_op {
-            return Some(BTreeSet::new());
-        }
-        let id = ObjId::Id(object.1, actor_id(object.0), 0);
-        let stood = match self.unseen {
-            None => self.document.get_all(&id, key),
-            Some(_) => self.document.get_all_at(&id, key, &self.deps),
-        };
-        let operation_id = |id: &ObjId| match id {
-            ObjId::Id(counter, actor, _) => Some((*counter, actor.to_bytes().try_into().ok()?)),
-            ObjId::Root => None,
-        };
-        stood.ok()?.iter().map(|(_, id)| operation_id(id)).collect()
-    }
+fn exid((actor, counter): OpId) -> ObjId {
+    ObjId::Id(counter, actor_id(actor), 0)
 }
 
 /// Tells whether a change inserts an element into a text at a counter.
@@ -189,26 +273,4 @@ fn inserts(change: &Anatomy, counter: u64, text: OpId) -> bool {
     index.and_then(|index| change.operations.get(index)).is_some_and(|operation| {
         operation.insert && operation.object.and_then(|object| resolve(change, object)) == Some(text)
     })
-}
-
-/// Checks dependencies, the author's own chain and the first counter.
-fn check_history(document: &Automerge, anatomy: &Anatomy, deps: &[ChangeHash], index: usize) -> Result<(), Refusal> {
-    let mut largest = 0;
-    let mut own_seq = 0;
-    for dep in deps {
-        let meta = document.get_change_meta_by_hash(dep).ok_or(Refusal::MissingDependency { index })?;
-        largest = largest.max(meta.max_op);
-        if meta.actor.to_bytes() == anatomy.actor.0 {
-            own_seq = own_seq.max(meta.seq);
-        }
-    }
-    // Automerge always names the author's preceding change, also where another dependency implies it.
-    if anatomy.seq != own_seq.saturating_add(1) {
-        return Err(Refusal::Detached { index });
-    }
-    let expected = largest.saturating_add(1);
-    if anatomy.start_op != expected {
-        return Err(Refusal::StartOp { index, expected, found: anatomy.start_op });
-    }
-    Ok(())
 }

@@ -66,6 +66,9 @@ impl<'t, 'd> Writer<'t, 'd> {
                 let splice = Splice { at: *at, delete: *delete, insert: insert.clone() };
                 self.text(path, |_| vec![splice])
             }
+            Edit::Append { path, text } => {
+                self.text(path, |current| vec![Splice { at: current.chars().count(), delete: 0, insert: text.clone() }])
+            }
             Edit::Rewrite { path, before, after } => self.text(path, |current| rebase(before, after, current)),
             Edit::Pick { path, choice, picked } => {
                 if !is_code(choice) {

@@ -375,7 +375,7 @@ mod tests {
             bytes += serde_json::to_string(&json["fields"]).unwrap().len();
             assert_eq!(json::read(configuration, &json).unwrap(), case);
         }
-        assert!((9_000..16_000).contains(&(bytes / 40)), "{}", bytes / 40);
+        assert!((11_000..13_500).contains(&(bytes / 40)), "{}", bytes / 40);
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn vocabulary(seed: u64, starts: &[&str], ends: &[&str]) -> Vec<String> {
     let mut known = std::collections::BTreeSet::new();
     while words.len() < VOCABULARY {
         // Frequent words are short.
-        let syllables = if words.len() < 60 { 1 } else { draw.between(1, 3) };
+        let syllables = if words.len() < 1_000 { 1 } else { draw.between(1, 2) };
         let mut word = String::new();
         for _ in 0..syllables {
             word.push_str(draw.pick(starts).copied().unwrap_or_default());

@@ -32,12 +32,20 @@ pub(crate) fn check(tree: &Tree) -> Vec<Breach> {
 
 fn unguarded(tree: &Tree) -> Vec<Breach> {
     let text = tree.text(THREAT_MODEL).unwrap_or_default();
-    let lines = text.lines().enumerate();
-    let section = lines.skip_while(|(_, line)| !line.starts_with(SECTION)).skip(1);
-    let rows: Vec<_> = section
+    let section: Vec<(usize, &str)> = text
+        .lines()
+        .enumerate()
+        .skip_while(|(_, line)| !line.starts_with(SECTION))
+        .skip(1)
         .take_while(|(_, line)| !line.starts_with("## "))
-        .filter(|(_, line)| line.starts_with('|'))
-        .skip(2) // the head of the table and the line below it
+        .collect();
+    let is_rule = |at: usize| section.get(at).is_some_and(|(_, line)| line.starts_with("| ---"));
+    // The head of a table is the row above its rule.
+    let rows: Vec<_> = section
+        .iter()
+        .enumerate()
+        .filter(|&(at, (_, line))| line.starts_with('|') && !is_rule(at) && !is_rule(at + 1))
+        .map(|(_, row)| *row)
         .collect();
     let remedy = "name the test that guards it, as `path.rs::name`; or move the row to what is not guarded yet";
     let mut breaches: Vec<_> = rows
@@ -106,6 +114,8 @@ mod tests {
     #[test]
     fn a_promise_without_a_test_is_a_breach() {
         assert_eq!(found("| Kept | soon |\n"), ["a promise without a test"]);
+        let second = "\n### Relay\n\n| Promise | Test |\n| --- | --- |\n| Kept | soon |\n";
+        assert_eq!(found(second), ["a promise without a test"]);
         assert_eq!(found(""), ["no table of promises"]);
     }
 

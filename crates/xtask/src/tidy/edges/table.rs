@@ -108,7 +108,11 @@ pub(crate) const TABLE: &[Edges] = &[
         &["vereda-base", "vereda-records", "automerge", "jiff", "minicbor", "serde_json", "sha2", "thiserror", "zstd"],
         &["proptest", "rand_chacha", "rand_core", "hex"],
     ),
-    core("vereda-interchange", &["vereda-base", "vereda-records", "serde", "serde_json", "thiserror"], &["proptest"]),
+    core(
+        "vereda-interchange",
+        &["vereda-base", "vereda-records", "jiff", "serde", "serde_json", "thiserror"],
+        &["proptest"],
+    ),
     outer(
         "vereda-client-core",
         &[

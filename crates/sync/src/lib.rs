@@ -2,4 +2,5 @@
 //! randomness and a store transaction come in, effects come out after the store has committed.
 
 pub mod device;
+pub mod people;
 pub mod relay;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rand_core::CryptoRng;
-use vereda_base::{DeviceId, Monotonic, Now};
+use vereda_base::{DeviceId, Monotonic, Now, limits::MAX_FRAME_BYTES};
 use vereda_crypto::{DeviceKey, context};
 use vereda_protocol::{
     Auth, Chunk, ChunkOutcome, Down, Goodbye, OpOutcome, Opening, Position, UP_WINDOW_BYTES, Up, VERSIONS,
@@ -29,7 +29,7 @@ pub struct RelayConfig {
     /// How long a device may take to prove itself.
     pub auth_timeout: Duration,
     /// Bytes given to the driver for one session and not yet written, beyond which the session is served from the log
-    /// again later.
+    /// again later. One that takes in four times that much of answers without reading any is let go.
     pub max_unwritten_bytes: usize,
     /// Policy chains kept in memory.
     pub max_chains: usize,
@@ -55,6 +55,8 @@ pub enum Input {
     Opened(SessionId),
     /// A binary frame arrived.
     Frame(SessionId, Vec<u8>),
+    /// What arrived is no frame: too long, or no binary one.
+    Broken(SessionId),
     /// So many bytes of frames were written to the network.
     Written(SessionId, usize),
     /// The websocket ended.
@@ -170,6 +172,10 @@ impl RelayMachine {
                 Ok(())
             }
             Input::Frame(id, frame) => self.take_frame(now, id, &frame, store),
+            Input::Broken(id) => {
+                self.end_session(id, Goodbye::Violation);
+                Ok(())
+            }
             Input::Written(id, bytes) => {
                 self.note_written(id, bytes);
                 Ok(())
@@ -242,7 +248,11 @@ impl RelayMachine {
         };
         let bytes = frame.len();
         session.unwritten = session.unwritten.saturating_add(bytes);
+        let stuck = session.unwritten > self.config.max_unwritten_bytes.saturating_mul(4).max(MAX_FRAME_BYTES * 2);
         self.effects.push(Effect::Send(id, frame));
+        if stuck {
+            self.drop_session(id);
+        }
         bytes
     }
 

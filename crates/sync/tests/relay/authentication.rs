@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use vereda_policy::Role;
 use vereda_protocol::{Credential, Down, Goodbye, Position, Up};
-use vereda_sync::relay::{
-    Input, SessionId, WakeReason,
-    store::conformance::people::{NOW, Person},
+use vereda_sync::{
+    people::{NOW, Person},
+    relay::{Input, SessionId, WakeReason},
 };
 
 use super::room::{FOUNDING, Room, assert_appended};
@@ -60,6 +60,9 @@ fn whatever_comes_before_the_proof_or_is_no_frame_is_a_violation() {
     assert_eq!(room.goodbye(id), Some(Goodbye::Violation));
     room.input(Input::Frame(id, vec![250, 1, 2, 3]));
     room.input(Input::Frame(SessionId(77), vec![1]));
+    let (id, _) = room.open();
+    room.input(Input::Broken(id));
+    assert_eq!(room.goodbye(id), Some(Goodbye::Violation));
 }
 
 #[test]

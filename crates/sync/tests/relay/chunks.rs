@@ -4,7 +4,7 @@ use vereda_base::{Incarnation, Link, OpId, Timestamp};
 use vereda_crypto::Signature;
 use vereda_policy::{Cite, Role};
 use vereda_protocol::{ChunkOutcome, Down, Goodbye, Header, RefusalCode, Up};
-use vereda_sync::relay::store::conformance::people::{Person, link_of};
+use vereda_sync::people::{Person, link_of};
 
 use super::room::{Room, refused};
 

@@ -1,7 +1,10 @@
 //! Nothing is acknowledged that is not on disk.
 
 use vereda_protocol::{ChunkOutcome, Down, Goodbye, Up};
-use vereda_sync::relay::{RelayStore, StoreError, store::conformance::people::link_of};
+use vereda_sync::{
+    people::link_of,
+    relay::{RelayStore, StoreError},
+};
 
 use super::room::{Room, assert_appended};
 

@@ -7,13 +7,8 @@ use vereda_crypto::{Signed, Verified};
 use vereda_policy::{Body, Grant, Role};
 use vereda_protocol::Credential;
 use vereda_protocol::{OpOutcome, RefusalCode, Up};
-use vereda_sync::relay::{
-    RelayStore, founding_hash,
-    store::{
-        Founding,
-        conformance::people::{NOW, Person, Put},
-    },
-};
+use vereda_sync::people::{NOW, Person, Put};
+use vereda_sync::relay::{RelayStore, founding_hash, store::Founding};
 
 use super::room::{Room, assert_appended, learn};
 

@@ -10,12 +10,10 @@ use vereda_protocol::{
     Auth, Chunk, ChunkOutcome, Credential, Down, Goodbye, OpOutcome, Opening, Packer, PolicyEntry, Position,
     RefusalCode, Unpacker, Up, WelcomeFields, decode_down, encode_up, welcome_message,
 };
+use vereda_sync::people::{NOW, Person, Put, link_of};
 use vereda_sync::relay::{
     Effect, Input, MemoryStore, RelayConfig, RelayMachine, RelayStore, SessionId, StoreError, founding_hash,
-    store::{
-        Founding,
-        conformance::people::{NOW, Person, Put, link_of},
-    },
+    store::Founding,
 };
 
 pub const FOUNDING: [u8; 32] = [42; 32];

@@ -3,9 +3,9 @@
 use vereda_base::ChainId;
 use vereda_policy::Role;
 use vereda_protocol::{ChunkOutcome, Down, PolicyEntry, Position, Up};
-use vereda_sync::relay::{
-    Input, SessionId,
-    store::conformance::people::{Person, link_of},
+use vereda_sync::{
+    people::{Person, link_of},
+    relay::{Input, SessionId},
 };
 
 use super::room::{Room, assert_appended, chunks, entries, learn, op_ids, ops, visible};

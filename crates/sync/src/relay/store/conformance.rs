@@ -7,16 +7,16 @@
     reason = "the suite is tests, kept here for every backend"
 )]
 
-pub mod people;
-
 use vereda_base::{ChainId, Digest, Incarnation, OpId};
 use vereda_crypto::Verified;
 use vereda_policy::{AppendContext, Authorized, ChainMap, Op, Receipt, check_wraps};
 use vereda_protocol::Position;
 
-use self::people::{NOW, Person, Put, link_of};
 use super::{About, Entry, Founding, Naming, NewEntry, RelayStore, Scope};
-use crate::relay::admit::AcceptedChunk;
+use crate::{
+    people::{NOW, Person, Put, link_of},
+    relay::admit::AcceptedChunk,
+};
 
 /// Makes a module of tests out of two expressions: `$open` opens an empty store, `$reopen` turns a store into the same
 /// store after a crash of the process.

@@ -1,0 +1,432 @@
+//! The relay's store in SQLite: one file, write-ahead log, full synchronisation, one writer.
+
+mod row;
+mod schema;
+
+use std::{cell::RefCell, collections::BTreeMap, path::Path};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link};
+use vereda_protocol::Position;
+use vereda_sync::relay::{
+    RelayStore, StoreError,
+    store::{About, Entry, Founding, Head, Naming, NewEntry, Scope, StoredChain, StoredOp},
+};
+
+pub use schema::{OpenError, SCHEMA_VERSION};
+
+use row::{Row, decode_entry, encode_entry, to_id, to_u64};
+
+/// Ids kept in memory with the small numbers that stand for them in the database.
+const MAX_NAMES: usize = 65_536;
+
+/// A relay's database. One connection, used by one thread.
+#[derive(Debug)]
+pub struct SqliteStore {
+    connection: Connection,
+    /// Whether a transaction is open.
+    open: bool,
+    /// The log's last position, the open transaction included.
+    end: Position,
+    names: RefCell<BTreeMap<[u8; 32], i64>>,
+}
+
+impl SqliteStore {
+    /// Opens a database, or makes one; brings an older one forward by numbered steps.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a database newer than this program is left untouched.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let connection = schema::open(path)?;
+        let mut store = Self { connection, open: false, end: Position(0), names: RefCell::default() };
+        store.end = store.read_end().map_err(OpenError::Store)?;
+        Ok(store)
+    }
+
+    /// Writes what the write-ahead log holds into the database file.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause; nothing is lost then, the next opening does it.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let truncate = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        truncate.map_err(|error| fault(&error, "log"))
+    }
+
+    /// Bounds the database's size, in pages: what a full disk does, for tests of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn limit_pages(&self, pages: u32) -> Result<(), StoreError> {
+        let set = self.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()));
+        set.map_err(|error| fault(&error, "log"))
+    }
+
+    /// Counts the database's pages.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn page_count(&self) -> Result<u32, StoreError> {
+        let count = self.connection.query_row("PRAGMA page_count", [], |row| row.get(0));
+        count.map_err(|error| fault(&error, "log"))
+    }
+
+    fn read_end(&self) -> Result<Position, StoreError> {
+        let sql = "SELECT coalesce(max(position), 0) FROM log";
+        let end = self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        end.map(|end| Position(to_u64(end))).map_err(|error| fault(&error, "log"))
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        if !self.open {
+            self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| fault(&error, "log"))?;
+            self.open = true;
+        }
+        Ok(())
+    }
+
+    fn execute(&self, table: &'static str, sql: &str, params: impl rusqlite::Params) -> Result<(), StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| fault(&error, table))?;
+        statement.execute(params).map(|_| ()).map_err(|error| fault(&error, table))
+    }
+
+    fn one<T>(
+        &self,
+        table: &'static str,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| fault(&error, table))?;
+        statement.query_row(params, read).optional().map_err(|error| fault(&error, table))
+    }
+
+    fn many<T>(
+        &self,
+        table: &'static str,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(|error| fault(&error, table))?;
+        let rows = statement.query_map(params, read).map_err(|error| fault(&error, table))?;
+        rows.collect::<Result<_, _>>().map_err(|error| fault(&error, table))
+    }
+
+    /// Finds the number of an id; `None` where it never stood in here.
+    fn name(&self, id: &[u8; 32]) -> Result<Option<i64>, StoreError> {
+        if let Some(number) = self.names.borrow().get(id) {
+            return Ok(Some(*number));
+        }
+        let found = self.one("name", "SELECT id FROM name WHERE value = ?1", [id], |row| row.get(0))?;
+        if let Some(number) = found {
+            self.keep_name(*id, number);
+        }
+        Ok(found)
+    }
+
+    /// Finds the number of an id, or gives it one.
+    fn make_name(&mut self, id: &[u8; 32]) -> Result<i64, StoreError> {
+        self.begin()?;
+        if let Some(number) = self.name(id)? {
+            return Ok(number);
+        }
+        self.execute("name", "INSERT INTO name (value) VALUES (?1)", [id])?;
+        let number = self.connection.last_insert_rowid();
+        self.keep_name(*id, number);
+        Ok(number)
+    }
+
+    fn keep_name(&self, id: [u8; 32], number: i64) {
+        let mut names = self.names.borrow_mut();
+        if names.len() >= MAX_NAMES {
+            names.clear();
+        }
+        names.insert(id, number);
+    }
+
+    fn append_row(&mut self, row: &Row) -> Result<Position, StoreError> {
+        self.begin()?;
+        let chain = self.make_name(row.chain.as_bytes())?;
+        let party = row.party.as_ref().map(|party| self.make_name(&party.0)).transpose()?;
+        let position = Position(self.end.0.saturating_add(1));
+        let incarnation = row.incarnation.map(|incarnation| incarnation.0.cast_signed());
+        self.execute(
+            "log",
+            "INSERT INTO log (position, kind, chain, party, incarnation, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                position.0.cast_signed(),
+                row.kind,
+                chain,
+                party,
+                incarnation,
+                i64::try_from(row.data.len()).unwrap_or(i64::MAX)
+            ],
+        )?;
+        self.execute(
+            "data",
+            "INSERT INTO data (position, content) VALUES (?1, ?2)",
+            params![position.0.cast_signed(), row.data],
+        )?;
+        self.end = position;
+        Ok(position)
+    }
+
+    fn note_chunk(&mut self, position: Position, entry: &NewEntry<'_>) -> Result<(), StoreError> {
+        let NewEntry::Chunk(accepted) = entry else { return Ok(()) };
+        let (header, link) = (accepted.header(), accepted.link());
+        let document = self.make_name(header.document.as_bytes())?;
+        let device = self.make_name(header.device.as_bytes())?;
+        self.execute(
+            "link",
+            "INSERT INTO link (document, link, position) VALUES (?1, ?2, ?3)",
+            params![document, link.0, position.0.cast_signed()],
+        )?;
+        self.execute(
+            "version",
+            "INSERT INTO version (device, incarnation, document, seq, link) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (device, incarnation, document) DO UPDATE SET seq = excluded.seq, link = excluded.link",
+            params![device, header.incarnation.0.cast_signed(), document, header.seq.cast_signed(), link.0],
+        )
+    }
+}
+
+impl RelayStore for SqliteStore {
+    fn relay_epoch(&self) -> Result<Option<u64>, StoreError> {
+        let epoch = self.one("meta", "SELECT relay_epoch FROM meta", [], |row| row.get::<_, i64>(0))?;
+        Ok(epoch.map(i64::cast_unsigned))
+    }
+
+    fn set_relay_epoch(&mut self, epoch: u64) -> Result<(), StoreError> {
+        self.begin()?;
+        self.execute(
+            "meta",
+            "INSERT INTO meta (one, relay_epoch) VALUES (1, ?1)
+             ON CONFLICT (one) DO UPDATE SET relay_epoch = excluded.relay_epoch",
+            [epoch.cast_signed()],
+        )
+    }
+
+    fn end(&self) -> Result<Position, StoreError> {
+        Ok(self.end)
+    }
+
+    fn append(&mut self, entry: &NewEntry<'_>) -> Result<Position, StoreError> {
+        let row = encode_entry(entry);
+        let position = self.append_row(&row)?;
+        if let NewEntry::Op { .. } = entry {
+            let chain = self.make_name(row.chain.as_bytes())?;
+            self.execute("chain", "INSERT INTO chain (chain) VALUES (?1) ON CONFLICT DO NOTHING", [chain])?;
+        }
+        self.note_chunk(position, entry)?;
+        Ok(position)
+    }
+
+    fn heads(&self, scope: Scope, after: Position, upto: Position, limit: usize) -> Result<Vec<Head>, StoreError> {
+        const COLUMNS: &str = "SELECT log.position, log.kind, chain.value, party.value, log.incarnation, log.bytes
+            FROM log JOIN name chain ON chain.id = log.chain LEFT JOIN name party ON party.id = log.party";
+        let (condition, chain) = match scope {
+            Scope::Policy => ("log.kind < 2", None),
+            Scope::Content => ("log.kind = 2", None),
+            Scope::Chain(chain) => match self.name(chain.as_bytes())? {
+                Some(number) => ("log.chain = ?4", Some(number)),
+                None => return Ok(Vec::new()),
+            },
+        };
+        let sql = format!(
+            "{COLUMNS} WHERE log.position > ?1 AND log.position <= ?2 AND {condition} ORDER BY log.position LIMIT ?3"
+        );
+        let bound = |position: Position| i64::try_from(position.0).unwrap_or(i64::MAX);
+        let (after, upto, limit) = (bound(after), bound(upto), i64::try_from(limit).unwrap_or(i64::MAX));
+        match chain {
+            Some(chain) => self.many("log", &sql, params![after, upto, limit, chain], read_head),
+            None => self.many("log", &sql, params![after, upto, limit], read_head),
+        }
+    }
+
+    fn entry(&self, position: Position) -> Result<Option<Entry>, StoreError> {
+        let found = self.one(
+            "data",
+            "SELECT log.kind, name.value, data.content FROM log JOIN data ON data.position = log.position
+             JOIN name ON name.id = log.chain WHERE log.position = ?1",
+            [position.0.cast_signed()],
+            |row| Ok((row.get::<_, u8>(0)?, to_id(row, 1)?, row.get_ref(2)?.as_blob()?.to_vec())),
+        )?;
+        found.map(|(kind, chain, content)| decode_entry(kind, ChainId(chain), &content)).transpose()
+    }
+
+    fn chain(&self, chain: &ChainId) -> Result<Option<StoredChain>, StoreError> {
+        let Some(number) = self.name(chain.as_bytes())? else { return Ok(None) };
+        let sql = "SELECT name.value FROM chain LEFT JOIN name ON name.id = chain.agency WHERE chain.chain = ?1";
+        let Some(agency) = self.one("chain", sql, [number], |row| row.get::<_, Option<[u8; 32]>>(0))? else {
+            return Ok(None);
+        };
+        let rows = self.many(
+            "log",
+            "SELECT log.position, data.content FROM log JOIN data ON data.position = log.position
+             WHERE log.chain = ?1 AND log.kind = 0 ORDER BY log.position",
+            [number],
+            |row| Ok((Position(to_u64(row.get(0)?)), row.get_ref(1)?.as_blob()?.to_vec())),
+        )?;
+        let stored = |(position, content): (Position, Vec<u8>)| match decode_entry(row::OP, *chain, &content)? {
+            Entry::Op { op, receipt } => Ok(StoredOp { position, op, receipt }),
+            Entry::Wrap { .. } | Entry::Chunk(_) => Err(StoreError::Damaged { table: "log" }),
+        };
+        let ops = rows.into_iter().map(stored).collect::<Result<_, _>>()?;
+        Ok(Some(StoredChain { agency: agency.map(ChainId), ops }))
+    }
+
+    fn set_agency(&mut self, chain: &ChainId, agency: &ChainId) -> Result<(), StoreError> {
+        let (chain, agency) = (self.make_name(chain.as_bytes())?, self.make_name(agency.as_bytes())?);
+        self.execute("chain", "UPDATE chain SET agency = ?2 WHERE chain = ?1", [chain, agency])
+    }
+
+    fn note_member(&mut self, subject: &Digest, of: Naming, chain: &ChainId) -> Result<(), StoreError> {
+        let (subject, chain) = (self.make_name(&subject.0)?, self.make_name(chain.as_bytes())?);
+        self.execute(
+            "member",
+            "INSERT INTO member (subject, naming, chain) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            params![subject, row::code_of_naming(of), chain],
+        )
+    }
+
+    fn naming(&self, subject: &Digest, of: Naming) -> Result<Vec<ChainId>, StoreError> {
+        let Some(subject) = self.name(&subject.0)? else { return Ok(Vec::new()) };
+        self.many(
+            "member",
+            "SELECT name.value FROM member JOIN name ON name.id = member.chain
+             WHERE member.subject = ?1 AND member.naming = ?2 ORDER BY name.value",
+            params![subject, row::code_of_naming(of)],
+            |row| Ok(ChainId(to_id(row, 0)?)),
+        )
+    }
+
+    fn chunk_at(&self, document: &ChainId, link: &Link) -> Result<Option<Position>, StoreError> {
+        let Some(document) = self.name(document.as_bytes())? else { return Ok(None) };
+        let sql = "SELECT position FROM link WHERE document = ?1 AND link = ?2";
+        self.one("link", sql, params![document, link.0], |row| Ok(Position(to_u64(row.get(0)?))))
+    }
+
+    fn version(
+        &self,
+        device: &DeviceId,
+        incarnation: Incarnation,
+        document: &ChainId,
+    ) -> Result<Option<(u64, Link)>, StoreError> {
+        let (device, document) = (self.name(device.as_bytes())?, self.name(document.as_bytes())?);
+        let Some((device, document)) = device.zip(document) else { return Ok(None) };
+        self.one(
+            "version",
+            "SELECT seq, link FROM version WHERE device = ?1 AND incarnation = ?2 AND document = ?3",
+            params![device, incarnation.0.cast_signed(), document],
+            |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), Link(to_id(row, 1)?))),
+        )
+    }
+
+    fn held(&self, device: &DeviceId, incarnation: Incarnation) -> Result<u64, StoreError> {
+        let Some(device) = self.name(device.as_bytes())? else { return Ok(0) };
+        let sql = "SELECT coalesce(sum(seq + 1), 0) FROM version WHERE device = ?1 AND incarnation = ?2";
+        let held = self.one("version", sql, params![device, incarnation.0.cast_signed()], |row| row.get(0))?;
+        Ok(to_u64(held.unwrap_or_default()))
+    }
+
+    fn cited(&self, device: &DeviceId, chain: &ChainId) -> Result<Option<u64>, StoreError> {
+        let (device, chain) = (self.name(device.as_bytes())?, self.name(chain.as_bytes())?);
+        let Some((device, chain)) = device.zip(chain) else { return Ok(None) };
+        let sql = "SELECT seq FROM cited WHERE device = ?1 AND chain = ?2";
+        self.one("cited", sql, [device, chain], |row| Ok(row.get::<_, i64>(0)?.cast_unsigned()))
+    }
+
+    fn set_cited(&mut self, device: &DeviceId, chain: &ChainId, seq: u64) -> Result<(), StoreError> {
+        let (device, chain) = (self.make_name(device.as_bytes())?, self.make_name(chain.as_bytes())?);
+        self.execute(
+            "cited",
+            "INSERT INTO cited (device, chain, seq) VALUES (?1, ?2, ?3)
+             ON CONFLICT (device, chain) DO UPDATE SET seq = excluded.seq",
+            params![device, chain, seq.cast_signed()],
+        )
+    }
+
+    fn founding(&self, secret: &Digest) -> Result<Option<Founding>, StoreError> {
+        let sql = "SELECT device, agency FROM founding WHERE secret = ?1";
+        self.one("founding", sql, [secret.0], |row| {
+            let (device, agency): (Option<[u8; 32]>, Option<[u8; 32]>) = (row.get(0)?, row.get(1)?);
+            Ok(match (device, agency) {
+                (_, Some(agency)) => Founding::Spent(ChainId(agency)),
+                (Some(device), None) => Founding::Claimed(DeviceId(device)),
+                (None, None) => Founding::Open,
+            })
+        })
+    }
+
+    fn set_founding(&mut self, secret: &Digest, founding: &Founding) -> Result<(), StoreError> {
+        self.begin()?;
+        let (device, agency) = match founding {
+            Founding::Open => (None, None),
+            Founding::Claimed(device) => (Some(device.0), None),
+            Founding::Spent(agency) => (None, Some(agency.0)),
+        };
+        self.execute(
+            "founding",
+            "INSERT INTO founding (secret, device, agency) VALUES (?1, ?2, ?3)
+             ON CONFLICT (secret) DO UPDATE SET device = excluded.device, agency = excluded.agency",
+            params![secret.0, device, agency],
+        )
+    }
+
+    fn founding_of(&self, device: &DeviceId) -> Result<Option<Digest>, StoreError> {
+        let sql = "SELECT secret FROM founding WHERE device = ?1 AND agency IS NULL";
+        self.one("founding", sql, [device.0], |row| Ok(Digest(to_id(row, 0)?)))
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        if !self.open {
+            return Ok(());
+        }
+        let done = self.connection.execute_batch("COMMIT").map_err(|error| fault(&error, "log"));
+        match done {
+            Ok(()) => self.open = false,
+            Err(_) => self.rollback(),
+        }
+        done
+    }
+
+    fn rollback(&mut self) {
+        if std::mem::take(&mut self.open) && !self.connection.is_autocommit() {
+            // SQLite rolls back by itself after most failures; then there is nothing left to do.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        self.names.borrow_mut().clear();
+        if let Ok(end) = self.read_end() {
+            self.end = end;
+        }
+    }
+}
+
+fn read_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
+    let chain = ChainId(to_id(row, 2)?);
+    let party = || to_id(row, 3);
+    let about = match row.get::<_, u8>(1)? {
+        row::OP => About::Op { chain },
+        row::WRAP => About::Wrap { chain, recipient: Digest(party()?) },
+        _ => About::Chunk {
+            document: chain,
+            device: DeviceId(party()?),
+            incarnation: Incarnation(row.get::<_, i64>(4)?.cast_unsigned()),
+        },
+    };
+    Ok(Head { position: Position(to_u64(row.get(0)?)), bytes: row.get::<_, u32>(5)? as usize, about })
+}
+
+/// What a failure of SQLite is for the engine. Keeps the code, not the message, which may quote what is stored.
+pub(crate) fn fault(error: &rusqlite::Error, table: &'static str) -> StoreError {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else { return StoreError::Damaged { table } };
+    match failure.code {
+        ErrorCode::DiskFull => StoreError::Full,
+        ErrorCode::ReadOnly => StoreError::ReadOnly,
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Damaged { table },
+        _ => StoreError::Failed { code: failure.extended_code },
+    }
+}
+
+#[cfg(test)]
+mod tests;

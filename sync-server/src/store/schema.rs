@@ -1,0 +1,164 @@
+//! The database's shape, in numbered steps that lead forward only.
+
+use std::path::Path;
+
+use rusqlite::{Connection, config::DbConfig};
+use vereda_sync::relay::StoreError;
+
+use super::fault;
+
+/// The newest shape.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Marks a database of a relay ("vrly").
+const APPLICATION_ID: i32 = 0x7672_6c79;
+
+/// Step n leads from shape n to shape n + 1.
+const STEPS: &[&str] = &["
+    -- Ids, by the small number that stands for them in the other tables.
+    CREATE TABLE name (id INTEGER PRIMARY KEY, value BLOB NOT NULL UNIQUE) STRICT;
+    CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), relay_epoch INTEGER NOT NULL) STRICT;
+    -- The log. Kind 0: an operation and its receipt; 1: a wrap, party is its recipient; 2: a chunk, party is its author.
+    CREATE TABLE log (
+        position INTEGER PRIMARY KEY,
+        kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 2),
+        chain INTEGER NOT NULL REFERENCES name (id),
+        party INTEGER REFERENCES name (id),
+        incarnation INTEGER,
+        bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX log_policy ON log (position) WHERE kind < 2;
+    CREATE INDEX log_op ON log (chain, position) WHERE kind = 0;
+    CREATE INDEX log_chain ON log (chain, position);
+    CREATE TABLE data (position INTEGER PRIMARY KEY REFERENCES log (position), content BLOB NOT NULL) STRICT;
+    CREATE TABLE chain (
+        chain INTEGER PRIMARY KEY REFERENCES name (id),
+        agency INTEGER REFERENCES name (id)
+    ) STRICT;
+    CREATE TABLE member (
+        subject INTEGER NOT NULL REFERENCES name (id),
+        naming INTEGER NOT NULL,
+        chain INTEGER NOT NULL REFERENCES name (id),
+        PRIMARY KEY (subject, naming, chain)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE link (
+        document INTEGER NOT NULL REFERENCES name (id),
+        link BLOB NOT NULL,
+        position INTEGER NOT NULL REFERENCES log (position),
+        PRIMARY KEY (document, link)
+    ) STRICT, WITHOUT ROWID;
+    -- The newest chunk of each device's incarnation in each document.
+    CREATE TABLE version (
+        device INTEGER NOT NULL REFERENCES name (id),
+        incarnation INTEGER NOT NULL,
+        document INTEGER NOT NULL REFERENCES name (id),
+        seq INTEGER NOT NULL,
+        link BLOB NOT NULL,
+        PRIMARY KEY (device, incarnation, document)
+    ) STRICT, WITHOUT ROWID;
+    -- The newest head of each chain that a device cited.
+    CREATE TABLE cited (
+        device INTEGER NOT NULL REFERENCES name (id),
+        chain INTEGER NOT NULL REFERENCES name (id),
+        seq INTEGER NOT NULL,
+        PRIMARY KEY (device, chain)
+    ) STRICT, WITHOUT ROWID;
+    -- Hashes of founding secrets. With a device: claimed. With an agency: spent.
+    CREATE TABLE founding (secret BLOB PRIMARY KEY, device BLOB, agency BLOB) STRICT, WITHOUT ROWID;
+    CREATE INDEX founding_device ON founding (device) WHERE device IS NOT NULL;
+"];
+
+/// Opens a database and brings it to the newest shape.
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let connection = Connection::open(path).map_err(|error| OpenError::Store(fault(&error, "file")))?;
+    let found = check_owner(&connection)?;
+    configure(&connection).map_err(|error| OpenError::Store(fault(&error, "file")))?;
+    check_durable(&connection)?;
+    migrate(&connection, found).map_err(|error| OpenError::Store(fault(&error, "file")))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Reads, before anything is written, whose database this is and of which shape.
+fn check_owner(connection: &Connection) -> Result<u32, OpenError> {
+    let read = |pragma: &str| connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
+    let store = |error: &rusqlite::Error| OpenError::Store(fault(error, "file"));
+    let version = read("user_version").map_err(|error| store(&error))?;
+    let owner = read("application_id").map_err(|error| store(&error))?;
+    let is_new = version == 0 && owner == 0;
+    if !is_new && owner != i64::from(APPLICATION_ID) {
+        return Err(OpenError::NotARelay);
+    }
+    let version = u32::try_from(version).map_err(|_| OpenError::NotARelay)?;
+    if version > SCHEMA_VERSION {
+        return Err(OpenError::Newer { found: version, known: SCHEMA_VERSION });
+    }
+    Ok(version)
+}
+
+/// Nothing is left to defaults: they differ between builds of SQLite.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -8_192)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    Ok(())
+}
+
+/// An acknowledgement means that the disk has it: read back what was asked for.
+fn check_durable(connection: &Connection) -> Result<(), OpenError> {
+    let store = |error: &rusqlite::Error| OpenError::Store(fault(error, "file"));
+    let journal: String =
+        connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(|error| store(&error))?;
+    let synchronous: i64 =
+        connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).map_err(|error| store(&error))?;
+    if journal.eq_ignore_ascii_case("wal") && synchronous == 2 { Ok(()) } else { Err(OpenError::NotDurable) }
+}
+
+fn migrate(connection: &Connection, from: u32) -> rusqlite::Result<()> {
+    for (step, version) in STEPS.iter().zip(1u32..).skip(from as usize) {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let done = connection
+            .execute_batch(step)
+            .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION_ID))
+            .and_then(|()| connection.pragma_update(None, "user_version", version))
+            .and_then(|()| connection.execute_batch("COMMIT"));
+        if let Err(error) = done {
+            let _ = connection.execute_batch("ROLLBACK");
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Why a database was not opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Written by a newer program.
+    #[error(
+        "the database has shape {found}, this program knows {known} at most: update vereda-relay; nothing was changed"
+    )]
+    Newer {
+        /// The shape found.
+        found: u32,
+        /// The newest shape known.
+        known: u32,
+    },
+    /// Another program's database.
+    #[error("the file is not a relay's database; nothing was changed")]
+    NotARelay,
+    /// The file system does not let SQLite promise what an acknowledgement says.
+    #[error("the database cannot be set to full synchronisation here: put the data folder on a local disk")]
+    NotDurable,
+    /// The database failed.
+    #[error(transparent)]
+    Store(StoreError),
+}

@@ -26,6 +26,8 @@ pub struct PlainEdit {
     pub add: BTreeMap<String, Json>,
     /// Entries to take out: `field[entry]`.
     pub remove: Vec<String>,
+    /// Edits in their typed form, after the others.
+    pub edits: Vec<Edit>,
 }
 
 /// Why a plain edit cannot be read. Names paths, never values.
@@ -108,6 +110,7 @@ impl PlainEdit {
                 _ => return Err(ReadEditError::Path),
             }
         }
+        edits.extend(self.edits.iter().cloned());
         Ok(edits)
     }
 }
@@ -240,7 +243,13 @@ mod tests {
         let en = |text: &str| Translated::new("en", text);
         let mut configuration = Configuration::new(en("x"), vec!["en".into()]);
         let mut members = Field::new("members", FieldType::Subform, en("members"));
-        members.subform = Some(SubformUse { id: "member".into(), ..SubformUse::default() });
+        members.subform = Some(SubformUse {
+            id: "member".into(),
+            sort_by: None,
+            group_by: None,
+            fields: vec![],
+            entries_if: None,
+        });
         let mut form = Form::new("identity", RecordType::Case, en("identity"));
         form.fields = vec![
             Field::new("name", FieldType::Text, en("name")),

@@ -56,6 +56,7 @@ impl<S: DeviceStore> Device<S> {
         let (replica, change) = Replica::create(self.actor(&document), record_type, ambient.now.wall)
             .map_err(|error| DocumentError::Edit { document, error })?;
         let mut open = OpenDocument::with(document, replica);
+        open.note_author(self.actor(&document), self.id());
         open.note_edit(&change);
         self.adopt(open);
         self.keep_edit(&document, &change)?;

@@ -8,7 +8,7 @@ use vereda_base::{ActorBytes, Digest, Incarnation, Link, limits::MAX_DEPS};
 use vereda_crypto::{
     ChunkKeyScope, DeviceKey, Nonce24, SignError, Verified, commitment, context, derive_chunk_key, hash, ops_root,
     padding::{PadError, pad},
-    seal,
+    seal, sealed::TAG_BYTES,
 };
 use vereda_document::{LocalChange, frame, frame::FrameError};
 use vereda_policy::{Cite, SUITE};
@@ -125,14 +125,14 @@ impl OpenDocument {
             cites: inputs.cites.clone(),
             first_change,
             change_count: u32::try_from(hashes.len()).unwrap_or(u32::MAX),
-            ciphertext_len: 0,
+            // Known before sealing, and part of the associated data.
+            ciphertext_len: u32::try_from(padded.len() + TAG_BYTES).unwrap_or(u32::MAX),
             ciphertext_hash: Digest([0; 32]),
             commitment: commitment(&key),
             nonce: nonce.0.into(),
             ops_root: ops_root(&inputs.keys.first, &hashes),
         };
         let ciphertext = seal(&key, &nonce, &header.associated_data(), &padded);
-        header.ciphertext_len = u32::try_from(ciphertext.len()).unwrap_or(u32::MAX);
         header.ciphertext_hash = Digest(hash(context::CIPHERTEXT, &[&ciphertext]));
         let signed = Verified::sign(inputs.key, header)?;
         let header = signed.value().clone();

@@ -1,0 +1,109 @@
+//! Founding, inviting, joining, and the keys that follow.
+
+use std::time::Duration;
+
+use serde_json::json;
+use vereda_policy::Role;
+
+use super::world::World;
+
+#[test]
+fn a_founder_works_before_the_relay_was_ever_reached() {
+    let mut world = World::new(1);
+    let (amina, _) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir", "perpetrator_count": 9}));
+    assert_eq!(world.field(amina, &case, "name_first"), json!("Samir"));
+    assert_eq!(world.devices[amina].show_case(&case).unwrap().sync.state, "saved");
+    world.connect(amina);
+    let status = world.devices[amina].status().unwrap();
+    assert!(status.settled, "{status:?}");
+    assert_eq!(status.membership, "member");
+    assert_eq!(status.person.as_deref(), Some("Amina"));
+    assert_eq!(world.devices[amina].show_case(&case).unwrap().sync.state, "synced");
+}
+
+#[test]
+fn who_joins_by_a_link_gets_keys_configuration_names_and_cases() {
+    let mut world = World::new(2);
+    let (amina, team) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let berta = world.join(amina, team, Role::Editor, "Berta");
+    world.settle();
+    assert_eq!(world.field(berta, &case, "name_first"), json!("Samir"));
+    assert!(world.devices[berta].show_configuration().is_some());
+    for device in [amina, berta] {
+        let people = world.devices[device].people().unwrap();
+        let names: Vec<_> = people.teams[0].people.iter().filter_map(|person| person.name.clone()).collect();
+        assert_eq!(names, ["Amina", "Berta"], "device {device}");
+        assert_eq!(people.name.as_deref(), Some("Child Aid"));
+        assert_eq!(people.teams[0].name.as_deref(), Some("North"));
+    }
+    let digests = world.digests();
+    assert_eq!(digests[0], digests[1]);
+}
+
+#[test]
+fn who_joins_while_no_colleague_is_online_waits_for_the_key() {
+    let mut world = World::new(3);
+    let (amina, team) = world.found();
+    world.connect(amina);
+    let link = world.invite(amina, team, Role::Editor);
+    world.cut(amina);
+    let berta = world.add_device();
+    world.on(berta, |device, ambient| device.join(ambient, &link, "Berta")).unwrap();
+    world.connect(berta);
+    assert_eq!(world.devices[berta].status().unwrap().membership, "waiting_for_key");
+    world.connect(amina);
+    assert_eq!(world.devices[berta].status().unwrap().membership, "member");
+}
+
+#[test]
+fn a_colleague_passes_the_key_on_when_the_inviter_stays_away() {
+    let mut world = World::new(4);
+    let (amina, team) = world.found();
+    world.connect(amina);
+    let berta = world.join(amina, team, Role::Editor, "Berta");
+    let link = world.invite(amina, team, Role::Editor);
+    world.cut(amina);
+    let carlos = world.add_device();
+    world.on(carlos, |device, ambient| device.join(ambient, &link, "Carlos")).unwrap();
+    world.connect(carlos);
+    assert_eq!(world.devices[carlos].status().unwrap().membership, "waiting_for_key");
+    assert!(world.devices[berta].poll_work().is_some());
+    world.pass(Duration::from_secs(60));
+    world.settle();
+    assert_eq!(world.devices[carlos].status().unwrap().membership, "member");
+}
+
+#[test]
+fn an_invite_is_good_for_one_person() {
+    let mut world = World::new(5);
+    let (amina, team) = world.found();
+    world.connect(amina);
+    let link = world.invite(amina, team, Role::Editor);
+    let berta = world.add_device();
+    world.on(berta, |device, ambient| device.join(ambient, &link, "Berta")).unwrap();
+    world.connect(berta);
+    let mallory = world.add_device();
+    world.on(mallory, |device, ambient| device.join(ambient, &link, "Mallory")).unwrap();
+    world.connect(mallory);
+    let status = world.devices[mallory].status().unwrap();
+    assert_eq!(status.membership, "pending");
+    let reason = status.connection.reason.unwrap();
+    assert!(reason.contains("invite is expired or already used"), "{reason}");
+}
+
+#[test]
+fn people_invited_into_the_agency_read_its_books_and_no_case_of_a_team() {
+    let mut world = World::new(6);
+    let (amina, _) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let (_, agency) = world.devices[amina].home().unwrap();
+    let carlos = world.join(amina, agency, Role::Manager, "Carlos");
+    assert_eq!(world.devices[carlos].status().unwrap().membership, "member");
+    assert!(world.devices[carlos].show_configuration().is_some());
+    assert!(world.devices[carlos].show_case(&case).is_err());
+    assert_eq!(world.devices[carlos].list_cases(None).unwrap().len(), 0);
+}

@@ -230,6 +230,14 @@ impl<S: DeviceStore> Device<S> {
         self.commit()
     }
 
+    /// Goes online if the application had asked for it before there was a relay to go to.
+    ///
+    /// # Errors
+    /// [`DeviceError`] by cause.
+    pub fn go_online_if_wanted(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
+        if self.contact.is_wanted { self.go_online(ambient) } else { Ok(()) }
+    }
+
     /// Goes offline and stays so.
     ///
     /// # Errors

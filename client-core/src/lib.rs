@@ -20,3 +20,8 @@ pub mod sync;
 mod tables;
 pub mod vault;
 pub mod words;
+
+/// Configurations and records in the formats of others.
+pub use vereda_interchange as interchange;
+/// The state machine that a device is driven by, for whoever writes a driver.
+pub use vereda_sync::device as sync_machine;

@@ -90,7 +90,7 @@ fn a_power_cut_again_and_again_on_one_store_loses_nothing() {
     drop(open(&path, &disk, true).unwrap());
     let mut committed = 0;
     for round in 0..40u64 {
-        disk.lose_power_after(5 + round * 7 % 23);
+        disk.lose_power_after(5 + round * 7 % 41);
         if let Ok(mut store) = open(&path, &disk, false) {
             committed = committed.max(found(&store));
             while commit(&mut store, committed + 1).is_ok() {
@@ -103,7 +103,7 @@ fn a_power_cut_again_and_again_on_one_store_loses_nothing() {
         assert!(now >= committed, "round {round}: {committed} committed, {now} found");
         committed = now;
     }
-    assert!(committed > 40);
+    assert!(committed > 20, "{committed}");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use config::read as read_configuration;
+pub(crate) use import::read_primero;
+
 use crate::{fault::Outcome, passphrase::PassphraseSource, session};
 
 /// Case management that works without a network and through relays that cannot read.

@@ -1,14 +1,15 @@
 //! `vereda`, the command-line client: a whole device, for people, for scripts, for tests.
 
 mod command;
+mod contact;
 mod fault;
+mod faults;
 mod opened;
 mod output;
 mod passphrase;
 mod qr;
 mod session;
 mod table;
-mod values;
 mod views;
 
 use std::process::ExitCode;

@@ -8,13 +8,14 @@ use std::{
 
 use vereda_base::{Sensitive, Timestamp};
 use vereda_client_core::{
-    device::Device,
+    device::{Ambient, Device},
     native::{calibration::calibrated, clock::Clock, driver::SharedDevice, entropy::SystemEntropy, tls},
     vault::{KdfParams, UnlockSecret, UnlockVaultError, Vault, VaultHome, VaultId, VaultListing},
 };
 
 use crate::{
     command::Common,
+    contact::lock,
     fault::{Fault, FaultKind, Outcome},
     passphrase::PassphraseSource,
 };
@@ -129,7 +130,6 @@ fn folder(variable: &str, otherwise: &str) -> Outcome<PathBuf> {
 pub(crate) struct Opened {
     device: SharedDevice<Vault>,
     label: String,
-    clock: Clock,
     runtime: tokio::runtime::Runtime,
     tls: Arc<tls::ClientConfig>,
 }
@@ -141,9 +141,10 @@ impl Opened {
         let place = Place::of(common)?;
         let vault = place.unlock(common)?;
         let label = vault.label().map_or_else(|| vault.id().to_string(), str::to_owned);
-        let device = Device::open(vault, &mut SystemEntropy).map_err(Fault::failed)?;
+        let mut ambient = Ambient { now: place.clock.now(), rng: &mut SystemEntropy };
+        let device = Device::open(vault, &mut ambient)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        Ok(Self { device: SharedDevice::new(device, place.clock), label, clock: place.clock, runtime, tls })
+        Ok(Self { device: SharedDevice::new(device, place.clock), label, runtime, tls })
     }
 
     /// The device.
@@ -156,9 +157,11 @@ impl Opened {
         &self.label
     }
 
-    /// The clock.
-    pub(crate) const fn clock(&self) -> &Clock {
-        &self.clock
+    /// Ends what runs in the background and locks the vault.
+    pub(crate) fn close(self) -> Outcome {
+        // Frames on their way get a moment; whatever counts was confirmed before.
+        self.runtime.shutdown_timeout(Duration::from_millis(300));
+        lock(self.device)
     }
 
     /// The runtime.

@@ -17,9 +17,12 @@ use crate::{
 /// Why nobody joined; nothing was kept.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The device has a user already.
-    #[error("this vault belongs to somebody in an agency already: make another vault")]
+    /// The device's user is in another agency.
+    #[error("this vault belongs to somebody in another agency already: make another vault")]
     Taken,
+    /// The device's user is in this team or agency.
+    #[error("the person of this vault is in there already")]
+    Member,
     /// The name is empty or too long.
     #[error("a name is 1 to {} characters on one line", directory::MAX_NAME_CHARS)]
     Name,
@@ -36,19 +39,20 @@ pub enum JoinError {
 
 impl<S: DeviceStore> Device<S> {
     /// Makes this device's user and states that he takes the invite up: final when the relay is reached, readable when a
-    /// colleague's device has passed the key on.
+    /// colleague's device has passed the key on. A user who is in the agency already takes it up under the name that he
+    /// has there, as for a second team.
     ///
     /// # Errors
     /// [`JoinError`] by cause; nothing is kept then.
     pub fn join(&mut self, ambient: &mut Ambient<'_>, link: &InviteLink, person: &str) -> Result<ChainId, JoinError> {
-        if self.membership.is_some() {
-            return Err(JoinError::Taken);
+        if link.expires <= ambient.now.wall {
+            return Err(JoinError::Expired { expires: link.expires });
+        }
+        if let Some((user, agency)) = self.home() {
+            return self.join_another(link, user, agency);
         }
         if !directory::is_name(person) {
             return Err(JoinError::Name);
-        }
-        if link.expires <= ambient.now.wall {
-            return Err(JoinError::Expired { expires: link.expires });
         }
         let joined = self.begin_joining(ambient, link, person);
         if joined.is_err() {
@@ -57,6 +61,27 @@ impl<S: DeviceStore> Device<S> {
             self.machine = None;
         }
         Ok(joined?)
+    }
+
+    fn join_another(&mut self, link: &InviteLink, user: ChainId, agency: ChainId) -> Result<ChainId, JoinError> {
+        if link.agency != agency {
+            return Err(JoinError::Taken);
+        }
+        let is_member = self.chain(&link.chain).is_some_and(|state| {
+            let standing = state.members().iter().filter(|member| member.until_seq.is_none());
+            standing.into_iter().any(|member| member.subject == user)
+        });
+        if is_member {
+            return Err(JoinError::Member);
+        }
+        let invite_key = DeviceKey::from_seed(link.secret.expose());
+        let accept = Accept::with_key(link.invite, user, self.id(), &invite_key);
+        let intended = self.intend(link.chain, Body::Accept(accept), Vec::new()).and_then(|_| self.commit());
+        if intended.is_err() {
+            self.roll_back();
+        }
+        intended?;
+        Ok(user)
     }
 
     fn begin_joining(

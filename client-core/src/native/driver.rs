@@ -35,16 +35,6 @@ pub enum Notice {
     Failed(String),
 }
 
-/// How the device stands, for whoever waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standing {
-    /// A session with the relay is open and everything the relay had at its beginning is here and opened, and everything
-    /// of this device is at the relay.
-    pub is_settled: bool,
-    /// Grows with every step of the driver.
-    pub steps: u64,
-}
-
 /// A device that several callers share. Cloning shares it.
 pub struct SharedDevice<S: DeviceStore>(Arc<Inner<S>>);
 
@@ -54,7 +44,8 @@ struct Inner<S: DeviceStore> {
     wake: Notify,
     counters: ByteCounters,
     notices: broadcast::Sender<Notice>,
-    standing: watch::Sender<Standing>,
+    /// How many steps the driver has made.
+    steps: watch::Sender<u64>,
 }
 
 impl<S: DeviceStore> Clone for SharedDevice<S> {
@@ -72,7 +63,7 @@ impl<S: DeviceStore> SharedDevice<S> {
             wake: Notify::new(),
             counters: ByteCounters::default(),
             notices: broadcast::channel(EVENTS).0,
-            standing: watch::channel(Standing::default()).0,
+            steps: watch::channel(0).0,
         }))
     }
 
@@ -89,9 +80,9 @@ impl<S: DeviceStore> SharedDevice<S> {
         self.0.notices.subscribe()
     }
 
-    /// Watches how the device stands.
-    pub fn standing(&self) -> watch::Receiver<Standing> {
-        self.0.standing.subscribe()
+    /// Watches the steps of the driver: whatever may have changed has, once the number grew.
+    pub fn steps(&self) -> watch::Receiver<u64> {
+        self.0.steps.subscribe()
     }
 
     /// Bytes on the wire since the start.
@@ -101,9 +92,20 @@ impl<S: DeviceStore> SharedDevice<S> {
 
     /// Waits until the device is settled: all of its own is at the relay, all of the relay's is here and opened.
     pub async fn settled(&self) {
-        let mut standing = self.standing();
-        // The sender lives as long as `self`.
-        drop(standing.wait_for(|standing| standing.is_settled).await);
+        let mut steps = self.steps();
+        // The device itself is asked: what was edited a moment ago counts, though the driver has not seen it yet.
+        while !self.lock().is_settled() {
+            if steps.changed().await.is_err() {
+                // The sender lives as long as `self`.
+                return;
+            }
+        }
+    }
+
+    /// Gives the device back once nobody else shares it.
+    pub fn into_inner(self) -> Option<Device<S>> {
+        let inner = Arc::into_inner(self.0)?;
+        Some(inner.device.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A panic in a caller leaves the device as its last commit left it: whoever comes next rolls back first.
@@ -162,11 +164,7 @@ impl<S: IncarnatedStore + Send + 'static> SharedDevice<S> {
                 break;
             }
         }
-        let is_settled = self.lock().is_settled();
-        self.0.standing.send_modify(|standing| {
-            standing.is_settled = is_settled;
-            standing.steps += 1;
-        });
+        self.0.steps.send_modify(|steps| *steps = steps.wrapping_add(1));
     }
 
     fn carry_out_one(

@@ -2,8 +2,9 @@
 
 use std::{io, path::Path, sync::Arc};
 
+pub use rustls::ClientConfig;
 use rustls::{
-    ClientConfig, RootCertStore,
+    RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
 

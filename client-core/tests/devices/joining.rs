@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use vereda_client_core::{
+    cases::{CreateCase, plain::PlainEdit},
+    identity::JoinError,
+};
 use vereda_policy::Role;
 
 use super::world::World;
@@ -92,6 +96,31 @@ fn an_invite_is_good_for_one_person() {
     assert_eq!(status.membership, "pending");
     let reason = status.connection.reason.unwrap();
     assert!(reason.contains("invite is expired or already used"), "{reason}");
+}
+
+#[test]
+fn a_colleague_joins_a_second_team_and_no_team_twice() {
+    let mut world = World::new(7);
+    let (amina, north) = world.found();
+    let south = world.on(amina, |device, ambient| device.create_team(ambient, "South")).unwrap();
+    world.connect(amina);
+    let fields = json!({"name_first": "Samir"});
+    let case = world.on(amina, |device, ambient| {
+        let answers = PlainEdit { set: serde_json::from_value(fields).unwrap(), ..PlainEdit::default() };
+        device.create_case(ambient, &CreateCase { team: Some(north), answers }).unwrap()
+    });
+    let carmen = world.join(amina, south, Role::Editor, "Carmen");
+    world.settle();
+    assert!(world.devices[carmen].show_case(&case).is_err());
+    let link = world.invite(amina, north, Role::Editor);
+    let user = world.on(carmen, |device, ambient| device.join(ambient, &link, "Another name")).unwrap();
+    world.settle();
+    assert_eq!(world.devices[carmen].home().unwrap().0, user);
+    assert_eq!(world.field(carmen, &case, "name_first"), json!("Samir"));
+    assert_eq!(world.devices[carmen].people().unwrap().teams.iter().filter(|team| team.is_own).count(), 2);
+    assert!(world.devices[carmen].status().unwrap().settled);
+    let again = world.on(carmen, |device, ambient| device.join(ambient, &link, "Carmen"));
+    assert!(matches!(again, Err(JoinError::Member)), "{again:?}");
 }
 
 #[test]

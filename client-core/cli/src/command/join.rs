@@ -1,0 +1,61 @@
+//! `vereda join`.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use vereda_client_core::link::InviteLink;
+
+use super::Common;
+use crate::{
+    contact::exchange_until,
+    fault::Outcome,
+    opened::Opened,
+    output::{print_json, print_line},
+};
+
+/// Joins a team or agency by an invite link.
+///
+/// The relay has to be reached before the invite's time is over; until then joining waits. What the agency has can be
+/// read once a colleague's device has passed the key on, which happens by itself when one is online.
+///
+/// Example: vereda join 'vereda://join?…' --name Berta
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Join {
+    /// The link, in quotes
+    link: String,
+    /// Your name
+    #[arg(long)]
+    name: String,
+    /// How long to wait for the relay and for a colleague's device, in seconds
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    wait: u64,
+}
+
+impl Join {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        let link: InviteLink = self.link.parse()?;
+        let opened = Opened::open(common)?;
+        let user = opened.device().with(|device, ambient| device.join(ambient, &link, &self.name))?;
+        let is_member = |device: &vereda_client_core::device::Device<_>| {
+            device.status().is_ok_and(|status| status.membership == "member")
+        };
+        let exchanged = exchange_until(&opened, Duration::from_secs(self.wait), is_member);
+        let status = opened.device().with(|device, _| device.status())?;
+        opened.close()?;
+        if common.json {
+            print_json(&json!({"user": user, "membership": status.membership}))?;
+        } else {
+            print_line(match status.membership {
+                "member" => "You are in. Cases appear with: vereda case list",
+                "waiting_for_key" => {
+                    "You are in. Waiting for a colleague's device to pass the key on: vereda sync, when one is online."
+                }
+                _ => "Your acceptance is stored and completes when the relay is reached: vereda sync",
+            })?;
+        }
+        // The relay was reached: waiting for a colleague is no failure.
+        if status.membership == "waiting_for_key" { Ok(()) } else { exchanged }
+    }
+}

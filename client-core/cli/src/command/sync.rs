@@ -1,0 +1,179 @@
+//! `vereda sync`, `vereda status` and `vereda digest`.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use vereda_client_core::sync::StatusView;
+
+use super::Common;
+use crate::{
+    contact::{Contact, exchange},
+    fault::Outcome,
+    opened::Opened,
+    output::{note, print, print_json, print_line},
+    session::event_of,
+    views::{name, short},
+};
+
+/// Exchanges what is new with the relay.
+///
+/// Examples:
+///   vereda sync                 once, until nothing is left to exchange
+///   vereda sync --stay          stays connected until interrupted, and tells what arrives
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Sync {
+    /// Ends when nothing is left to exchange; the default
+    #[arg(long, conflicts_with = "stay")]
+    once: bool,
+    /// Stays connected until interrupted
+    #[arg(long)]
+    stay: bool,
+    /// Gives up after so many seconds
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    wait: u64,
+}
+
+impl Sync {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        let opened = Opened::open(common)?;
+        if self.stay {
+            stay(&opened)?;
+            return opened.close();
+        }
+        let exchanged = exchange(&opened, Duration::from_secs(self.wait));
+        let status = opened.device().with(|device, _| device.status())?;
+        let (up, down) = (opened.device().counters().up(), opened.device().counters().down());
+        opened.close()?;
+        if common.json {
+            print_json(&json!({"settled": exchanged.is_ok(), "bytes_up": up, "bytes_down": down, "status": status}))?;
+        } else if exchanged.is_ok() {
+            print_line(&format!("All is exchanged: {} cases here; {up} bytes sent, {down} received.", status.cases))?;
+        }
+        exchanged
+    }
+}
+
+fn stay(opened: &Opened) -> Outcome {
+    let mut notices = opened.device().notices();
+    let contact = Contact::begin(opened)?;
+    note("Connecting; stop with Ctrl-C.");
+    let runtime = opened.runtime();
+    let done = runtime.block_on(async {
+        loop {
+            tokio::select! {
+                signal = tokio::signal::ctrl_c() => return signal.map_err(Into::into),
+                notice = notices.recv() => {
+                    if let Some(event) = notice.ok().and_then(event_of) {
+                        print_json(&event)?;
+                    }
+                }
+            }
+        }
+    });
+    drop(contact);
+    done
+}
+
+/// Shows this device: who, where, what is not yet sent.
+///
+/// Examples:
+///   vereda status
+///   vereda status --explain 5f0c
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Status {
+    /// Explains how far a case or other document is synced, and why not further
+    #[arg(long, value_name = "ID")]
+    explain: Option<String>,
+}
+
+impl Status {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        let opened = Opened::open(common)?;
+        if let Some(text) = self.explain {
+            let explained = opened.device().with(|device, _| {
+                let document = device.find_case(&text).or_else(|_| device.find_document(&text))?;
+                Ok::<_, crate::fault::Fault>(device.explain(&document)?)
+            })?;
+            opened.close()?;
+            if common.json {
+                return print_json(&json!(explained));
+            }
+            return print_line(&explained.sentence);
+        }
+        let status = opened.device().with(|device, _| device.status())?;
+        let label = opened.label().to_owned();
+        opened.close()?;
+        if common.json {
+            return print_json(&json!(status));
+        }
+        print(&describe(&label, &status))
+    }
+}
+
+fn describe(label: &str, status: &StatusView) -> String {
+    let standing = match status.membership {
+        "member" => "member",
+        "waiting_for_key" => "waiting for a colleague's device to pass the key on",
+        "pending" => "joining, final when the relay is reached",
+        _ => "in no agency yet: found one or join one",
+    };
+    let mut lines = vec![
+        ("Vault", label.to_owned()),
+        ("Device", short(&status.device)),
+        ("Person", name(status.person.clone())),
+        ("Agency", name(status.agency_name.clone())),
+        ("Standing", standing.to_owned()),
+    ];
+    if let Some(relay) = &status.relay {
+        lines.push(("Relay", relay.clone()));
+    }
+    lines.push(("Cases", status.cases.to_string()));
+    if status.locked > 0 {
+        lines.push(("Without key", format!("{} documents", status.locked)));
+    }
+    let pending = match (status.pending_documents, status.pending_operations) {
+        (0, 0) => "nothing".to_owned(),
+        (documents, operations) => format!("{documents} documents, {operations} decisions"),
+    };
+    lines.push(("Not yet sent", pending));
+    lines.into_iter().map(|(what, text)| format!("{what:<13} {text}\n")).collect()
+}
+
+/// Prints a digest of all replicas, equal on devices that hold the same.
+///
+/// Examples:
+///   vereda digest
+///   vereda digest --case 5f0c --json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Digest {
+    /// Of one case only
+    #[arg(long, value_name = "ID")]
+    case: Option<String>,
+}
+
+impl Digest {
+    pub(super) fn run(self, common: &Common) -> Outcome {
+        let opened = Opened::open(common)?;
+        let (digest, cases) = opened.device().with(|device, _| {
+            Ok::<_, crate::fault::Fault>(match &self.case {
+                Some(case) => {
+                    let case = device.find_case(case)?;
+                    (device.case_digest(&case)?, 1)
+                }
+                None => {
+                    let all = device.digest()?;
+                    (all.digest, all.cases)
+                }
+            })
+        })?;
+        opened.close()?;
+        if common.json {
+            return print_json(&json!({"digest": digest, "cases": cases}));
+        }
+        print_line(&format!("{digest}  {cases} cases"))
+    }
+}

@@ -1,0 +1,98 @@
+//! The network for as long as one command needs it.
+
+use std::time::Duration;
+
+use tokio::{sync::broadcast::error::RecvError, task::JoinHandle, time::timeout};
+use vereda_client_core::{
+    device::Device,
+    native::driver::{Notice, SharedDevice},
+    sync_machine::Event,
+    vault::Vault,
+};
+
+use crate::{
+    fault::{Fault, Outcome},
+    opened::Opened,
+};
+
+/// A connection that is kept up in the background.
+pub(crate) struct Contact {
+    driver: JoinHandle<()>,
+}
+
+impl Contact {
+    /// Goes online and stays so until dropped.
+    pub(crate) fn begin(opened: &Opened) -> Outcome<Self> {
+        let device = opened.device().clone();
+        let tls = opened.tls();
+        opened.device().with(Device::go_online)?;
+        Ok(Self { driver: opened.runtime().spawn(async move { device.stay_connected(tls).await }) })
+    }
+}
+
+impl Drop for Contact {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// Exchanges everything with the relay: waits until all of this device's is there and all of the relay's is here and
+/// opened, or until the first attempt fails.
+pub(crate) fn exchange(opened: &Opened, patience: Duration) -> Outcome {
+    exchange_until(opened, patience, |device| device.is_settled())
+}
+
+/// As [`exchange`], until something holds.
+pub(crate) fn exchange_until(
+    opened: &Opened,
+    patience: Duration,
+    holds: impl Fn(&Device<Vault>) -> bool,
+) -> Outcome {
+    let mut notices = opened.device().notices();
+    let mut steps = opened.device().steps();
+    let contact = Contact::begin(opened)?;
+    let waiting = async {
+        loop {
+            if opened.device().with(|device, _| device.is_settled() && holds(device)) {
+                return Ok(());
+            }
+            tokio::select! {
+                changed = steps.changed() => {
+                    if changed.is_err() {
+                        return Err(Fault::pending("the connection ended"));
+                    }
+                }
+                notice = notices.recv() => match notice {
+                    Ok(notice) => fail_if_lost(notice)?,
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return Err(Fault::pending("the connection ended")),
+                },
+            }
+        }
+    };
+    let done = opened.runtime().block_on(async { timeout(patience, waiting).await });
+    drop(contact);
+    match done {
+        Ok(done) => done,
+        Err(_) => Err(Fault::pending(format!(
+            "not all is exchanged after {} s; what was asked for is stored and completes by itself",
+            patience.as_secs()
+        ))),
+    }
+}
+
+fn fail_if_lost(notice: Notice) -> Outcome {
+    match notice {
+        Notice::NotReached(reason) => Err(Fault::pending(format!("the relay is not reached: {reason}"))),
+        Notice::Event(Event::Disconnected { reason, .. }) => Err(Fault::pending(format!("not connected: {reason}"))),
+        Notice::Failed(reason) => Err(Fault::failed(reason)),
+        _ => Ok(()),
+    }
+}
+
+/// Ends the sharing and locks the vault.
+pub(crate) fn lock(device: SharedDevice<Vault>) -> Outcome {
+    let Some(device) = device.into_inner() else { return Ok(()) };
+    let entropy = &mut vereda_client_core::native::entropy::SystemEntropy;
+    device.into_store().lock(entropy).map_err(Fault::failed)
+}

@@ -185,12 +185,8 @@ mod tests {
         let before = read(path);
         let start = (offset as usize).min(before.len());
         let end = (offset as usize + new.len()).min(before.len());
-        let change = Change::Write {
-            offset,
-            old: before[start..end].to_vec(),
-            new: new.to_vec(),
-            old_len: before.len() as u64,
-        };
+        let change =
+            Change::Write { offset, old: before[start..end].to_vec(), new: new.to_vec(), old_len: before.len() as u64 };
         write_at(&mut OpenOptions::new().write(true).open(path).unwrap(), offset, new).unwrap();
         disk.note(path, change);
     }

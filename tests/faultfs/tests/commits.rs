@@ -49,7 +49,8 @@ fn outcome(name: &str, seed: u64, cut: u64, settings: Settings, lying: bool) -> 
         if verdict != "ok" {
             return Err(rusqlite::Error::InvalidQuery);
         }
-        connection.query_row("SELECT coalesce(max(n), 0) FROM t WHERE n = (SELECT count(*) FROM t)", [], |row| row.get(0))
+        connection
+            .query_row("SELECT coalesce(max(n), 0) FROM t WHERE n = (SELECT count(*) FROM t)", [], |row| row.get(0))
     });
     (committed, found)
 }

@@ -161,7 +161,7 @@ impl DeviceMachine {
         let place = LinkRow { document, position, epoch: header.epoch, at_relay };
         save(store, LINKS, document.as_bytes(), link.as_bytes(), &place)?;
         save(store, DOCUMENTS, &[], document.as_bytes(), &row)?;
-        self.woken.insert(link.0);
+        self.woken.insert(Awaited::Chunk(link));
         if at_relay {
             self.tell(Event::ChunksStored { document });
         }

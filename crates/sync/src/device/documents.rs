@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use vereda_base::{ChainId, Incarnation, Link, OpId};
 use vereda_crypto::{Verified, VerifyError};
 use vereda_policy::{
-    AppendContext, Body, ChainKind, Cite, ContentRefusal, Op, OpRefusal, Role, Wrap, WrapRefusal, authorize,
-    check_wraps, cite_content, may_read,
+    AppendContext, Body, ChainKind, Cite, ContentRefusal, Evaluator, Heads, Op, OpRefusal, Role, Wrap, WrapRefusal,
+    authorize, check_wraps, cite_content,
 };
 use vereda_protocol::Chunk;
 
@@ -140,7 +140,9 @@ impl DeviceMachine {
     pub fn documents(&self, store: &dyn DeviceStore) -> Result<Vec<ChainId>, StoreError> {
         let view = self.shelf.view(store);
         let mut documents = shelf::list(store, ChainKind::Document)?;
-        documents.retain(|document| may_read(&view, &self.device, document, None));
+        let newest = Heads::newest(None);
+        let mut evaluator = Evaluator::new(&view, self.device, &newest);
+        documents.retain(|document| evaluator.membership(document).is_some());
         view.finish()?;
         Ok(documents)
     }

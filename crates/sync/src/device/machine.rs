@@ -12,7 +12,7 @@ use super::{
     session::{Phase, Session},
     shelf::{ChainShelf, ChainView},
     store::{DeviceStore, StoreError},
-    tables::{BACKFILL, BackfillRow, META, Meta, OUTBOX, load, load_all, save},
+    tables::{Awaited, BACKFILL, BackfillRow, META, Meta, OUTBOX, load, load_all, save},
 };
 
 /// The device's side of sync. Sans-IO: time, randomness and the store come in with each input; effects come out after
@@ -34,7 +34,9 @@ pub struct DeviceMachine {
     pub(super) now: Now,
     pub(super) cache: Option<Cache>,
     /// Chains and chunks that became known in this transaction and may be awaited.
-    pub(super) woken: BTreeSet<[u8; 32]>,
+    pub(super) woken: BTreeSet<Awaited>,
+    /// What was told of a chain or document since the last commit, and need not be told twice.
+    told: BTreeSet<(u8, ChainId)>,
     effects: Vec<Effect>,
     failure: Option<StoreError>,
     /// Something was taken in or queued since the last commit that a rollback would undo.
@@ -94,6 +96,7 @@ impl DeviceMachine {
             now: Now::default(),
             cache: None,
             woken: BTreeSet::new(),
+            told: BTreeSet::new(),
             effects: Vec::new(),
             failure: None,
             touched: false,
@@ -149,6 +152,7 @@ impl DeviceMachine {
             self.undo(store);
         }
         self.touched = false;
+        self.told.clear();
         Committed { effects: std::mem::take(&mut self.effects), failure }
     }
 
@@ -250,11 +254,16 @@ impl DeviceMachine {
         self.effects.push(effect);
     }
 
+    /// Queues an event; of many alike for one chain or document in a transaction, the first.
     pub(super) fn tell(&mut self, event: Event) {
-        // Many chunks of one document in one transaction are one piece of news.
-        let told = Effect::Event(event);
-        if !self.effects.contains(&told) {
-            self.effects.push(told);
+        let news = match &event {
+            Event::ChunksStored { document } => Some((0, *document)),
+            Event::PolicyChanged { chain } => Some((1, *chain)),
+            Event::WrapStored { chain } => Some((2, *chain)),
+            _ => None,
+        };
+        if news.is_none_or(|news| self.told.insert(news)) {
+            self.effects.push(Effect::Event(event));
         }
     }
 
@@ -319,6 +328,7 @@ impl DeviceMachine {
         self.shelf.clear();
         self.cache = None;
         self.woken.clear();
+        self.told.clear();
         let had_part = self.touched || !self.effects.is_empty();
         self.effects.clear();
         if had_part && self.is_connected() {

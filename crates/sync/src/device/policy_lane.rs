@@ -13,8 +13,8 @@ use super::{
     machine::{DeviceMachine, Halt},
     store::{DeviceStore, StoreError},
     tables::{
-        BACKFILL, BackfillRow, CHAINS, EVIDENCE, Evidence, OPS, OpRow, StoredWrap, WAITING_OPS, WAITING_WRAPS, WRAPS,
-        load, load_all, place_key, read, save, wrap_key,
+        Awaited, BACKFILL, BackfillRow, CHAINS, EVIDENCE, Evidence, OPS, OpRow, StoredWrap, WAITING_OPS, WAITING_WRAPS,
+        WRAPS, load, load_all, place_key, read, save, wrap_key,
     },
 };
 
@@ -127,12 +127,14 @@ impl DeviceMachine {
     /// Takes up everything that waited for what became known.
     pub(super) fn work_woken(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         while let Some(woken) = self.woken.pop_first() {
-            self.retry_ops(Some(&woken), store)?;
-            for (key, waiting) in load_all::<WaitingWrap>(store, WAITING_WRAPS, Some(&woken))? {
-                store.delete(WAITING_WRAPS, &key)?;
-                self.take_wrap(ChainId(woken), waiting, store)?;
+            if let Awaited::Policy(chain) = woken {
+                self.retry_ops(Some(&chain), store)?;
+                for (key, waiting) in load_all::<WaitingWrap>(store, WAITING_WRAPS, Some(chain.as_bytes()))? {
+                    store.delete(WAITING_WRAPS, &key)?;
+                    self.take_wrap(chain, waiting, store)?;
+                }
             }
-            self.retry_chunks(&woken, store)?;
+            self.retry_chunks(woken.bytes(), store)?;
         }
         Ok(())
     }
@@ -170,11 +172,11 @@ impl DeviceMachine {
         let standing = state.as_ref().and_then(|state| state.op(seq).copied());
         let checked = check_receipt(&self.config.relay, receipt, &op, state.as_deref());
         let judged = match (&standing, checked) {
-            (Some(_), _) => None,
-            (None, Err(_)) => {
+            (_, Err(_)) => {
                 view.finish()?;
                 return Err(Halt::Violation);
             }
+            (Some(_), Ok(_)) => None,
             (None, Ok(checked)) => Some((authorize(&view, &op, &AppendContext::device(&checked)), checked.time())),
         };
         view.finish()?;
@@ -241,13 +243,13 @@ impl DeviceMachine {
             let kind = self.shelf.find(&*store, &chain)?.map_or(ChainKind::Document, |state| state.kind());
             store.put(CHAINS, &[kind as u8], chain.as_bytes(), &[])?;
         }
-        self.woken.insert(chain.0);
+        self.woken.insert(Awaited::Policy(chain));
         self.tell(Event::PolicyChanged { chain });
         Ok(())
     }
 
-    fn retry_ops(&mut self, awaited: Option<&[u8; 32]>, store: &mut dyn DeviceStore) -> Result<(), Halt> {
-        let mut rows = load_all::<OpRow>(store, WAITING_OPS, awaited.map(|id| id.as_slice()))?;
+    fn retry_ops(&mut self, awaited: Option<&ChainId>, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let mut rows = load_all::<OpRow>(store, WAITING_OPS, awaited.map(|chain| chain.as_bytes().as_slice()))?;
         // By chain and seq, so that one after the other finds its place.
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         for (key, row) in rows {

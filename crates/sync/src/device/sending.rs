@@ -112,8 +112,11 @@ impl DeviceMachine {
             (OutboxItem::Op { op, .. } | OutboxItem::Intent { signed: Some(op), .. }, OpOutcome::Appended(receipt)) => {
                 self.take_appended(place, op, receipt, store)?;
             }
-            (OutboxItem::Intent { id, chain, body, wraps, .. }, OpOutcome::HeadMoved(_)) => {
+            (OutboxItem::Intent { id, chain, body, wraps, .. }, OpOutcome::HeadMoved(head)) => {
                 // Signed anew once the chain's news are here; until then the same bytes would fail again.
+                if let Some(session) = self.session() {
+                    session.moved.insert(chain, head);
+                }
                 let unsigned = OutboxItem::Intent { id, chain, body, wraps, signed: None };
                 save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned)?;
             }
@@ -305,6 +308,9 @@ impl DeviceMachine {
             view.finish()?;
             return Ok(Signing::Failed(IntentFailure::UnknownChain));
         };
+        if session.moved.get(chain).is_some_and(|head| state.seq_of(head).is_none()) {
+            return Ok(Signing::NotYet);
+        }
         if let Some(op) = signed {
             let id = op_id_of_bytes(op.bytes());
             if state.seq_of(&id).is_some() {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use minicbor::bytes::ByteArray;
 use rand_core::CryptoRng;
-use vereda_base::{DeviceId, Monotonic, Timestamp};
+use vereda_base::{ChainId, DeviceId, Monotonic, OpId, Timestamp};
 use vereda_crypto::{Signature, context, verify};
 use vereda_policy::{ChainKind, Chains};
 use vereda_protocol::{
@@ -54,7 +54,9 @@ pub(super) struct Session {
     pub(super) in_flight: BTreeMap<u64, InFlight>,
     pub(super) in_flight_bytes: u64,
     pub(super) next_request: u64,
-    pub(super) backfilling: Option<vereda_base::ChainId>,
+    pub(super) backfilling: Option<ChainId>,
+    /// Heads that the relay named when an intent of ours came second.
+    pub(super) moved: BTreeMap<ChainId, OpId>,
 }
 
 impl Session {
@@ -249,6 +251,7 @@ impl DeviceMachine {
             in_flight_bytes: 0,
             next_request: 1,
             backfilling: None,
+            moved: BTreeMap::new(),
         }));
         self.send(&Up::Auth(auth))?;
         self.send(&Up::Pull { policy: meta.policy, content: meta.content })?;

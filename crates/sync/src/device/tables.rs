@@ -156,7 +156,7 @@ pub(crate) struct LinkRow {
 }
 
 /// What a chunk waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 #[cbor(array)]
 pub(crate) enum Awaited {
     /// A chain's news.

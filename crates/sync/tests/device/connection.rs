@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use vereda_base::Monotonic;
-use vereda_crypto::Signature;
-use vereda_protocol::{Credential, Down, Goodbye, Position, Up};
-use vereda_sync::device::{Disconnect, Effect, Event, Input, SyncState, WakeReason};
+use vereda_crypto::{Signature, context, verify};
+use vereda_protocol::{Credential, Down, Goodbye, Opening, Position, Up, invite_auth_message};
+use vereda_sync::device::{DeviceCredential, Disconnect, Effect, Event, Input, SyncState, WakeReason};
 
 use crate::{
     rig::Rig,
-    world::{START, World},
+    world::{RELAY_EPOCH, START, World, key},
 };
 
 #[test]
@@ -26,6 +26,33 @@ fn the_first_flight_proves_the_device_pulls_and_begins_the_outbox() {
     assert_eq!(rig.sent.pop_front(), Some(Up::Pull { policy: end, content: end }));
     assert_eq!(rig.sent.pop_front(), Some(Up::PutChunk(chunk)));
     assert!(rig.sent.is_empty());
+}
+
+#[test]
+fn a_founder_and_an_invited_device_say_why_the_relay_should_listen_until_they_belong() {
+    let joining = |credential: DeviceCredential| {
+        let mut rig = Rig::new(World::found());
+        rig.machine.set_credential(credential);
+        rig.challenge();
+        let first = rig.take_auth().credential;
+        rig.welcome();
+        rig.catch_up();
+        rig.lose();
+        rig.sleep();
+        rig.challenge_again();
+        (first, rig.take_auth().credential)
+    };
+    let founding = joining(DeviceCredential::Founding([6; 32].into()));
+    assert_eq!(founding, (Credential::Founding([6; 32].into()), Credential::Member));
+
+    let world = World::found();
+    let (chain, invite) = (world.team, world.head(&world.team));
+    let (first, then) = joining(DeviceCredential::Invite { chain, invite, key: key(50) });
+    let Credential::Invite { proof, .. } = first else { panic!("{first:?}") };
+    let opening = Opening { relay: world.relay.device_id(), relay_epoch: RELAY_EPOCH, challenge: [5; 32] };
+    let message = invite_auth_message(&opening, &world.chipo.device(), &chain, &invite);
+    verify(context::INVITE_AUTH_SIGNATURE, &key(50).device_id(), &message, &proof).unwrap();
+    assert_eq!(then, Credential::Member);
 }
 
 #[test]

@@ -77,6 +77,23 @@ fn an_intent_is_signed_anew_when_another_operation_came_first() {
 }
 
 #[test]
+fn an_intent_that_came_second_waits_for_the_news_before_it_is_signed_anew() {
+    let mut rig = managing();
+    let (case, bashir, chipo) = (rig.world.case, rig.world.bashir.user, rig.world.chipo.user);
+    rig.machine.enqueue_intent(&mut rig.store, case, grant(bashir, Role::Reader), Vec::new()).unwrap();
+    rig.commit();
+    let (request, _) = taken(&mut rig);
+    let amina = rig.world.amina.key.clone();
+    let news = rig.world.append(&amina, &case, grant(chipo, Role::Reader));
+    let head = rig.world.head(&case);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::HeadMoved(head) });
+    assert!(rig.sent.is_empty());
+    rig.down(&Down::Policy { entries: vec![news], cursor: Position(100) });
+    let (_, op) = taken(&mut rig);
+    assert_eq!(op.verify().unwrap().value().prev, Some(head));
+}
+
+#[test]
 fn an_intent_whose_answer_was_lost_is_found_done_or_sent_again_as_it_was() {
     let mut rig = managing();
     let (case, bashir) = (rig.world.case, rig.world.bashir.user);

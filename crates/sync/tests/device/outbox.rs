@@ -103,6 +103,22 @@ fn a_case_made_offline_is_there_at_once_and_its_receipt_is_noted_whichever_way_i
 }
 
 #[test]
+fn a_receipt_of_another_relay_confirms_nothing() {
+    let mut rig = Rig::caught_up(World::found());
+    let create = sign_case(&rig, 20);
+    let chain = vereda_policy::chain_of(create.value());
+    rig.machine.enqueue_op(&mut rig.store, &create, Vec::new()).unwrap();
+    rig.commit();
+    let Some(Up::PutOp { request, .. }) = rig.sent.pop_front() else { panic!() };
+    rig.world.relay = crate::world::key(98);
+    let receipt = rig.world.receipt(create.signed());
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::Appended(receipt) });
+    assert_eq!(rig.disconnects(), [Disconnect::Violation]);
+    assert_eq!(rig.machine.chains(&rig.store).chain(&chain).unwrap().last_time(), None);
+    assert_eq!(rig.machine.outbox(&rig.store).unwrap().len(), 1);
+}
+
+#[test]
 fn a_refused_operation_is_kept_and_explained() {
     let mut rig = Rig::caught_up(World::found());
     let create = sign_case(&rig, 20);

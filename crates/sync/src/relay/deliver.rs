@@ -33,13 +33,15 @@ impl RelayMachine {
             if id == author || !self.may_see(id, known, now, store)? || !self.keeps_up(id, *position) {
                 continue;
             }
-            let Some(open) = self.sessions.get(&id).and_then(Session::open) else { continue };
-            let view = self.chains.view(store);
-            let visible = newly_visible(&view, open, known, *position, now)?;
-            let visible = view.finish(visible)?;
+            let visible = self.visible_by(id, known, *position, now, store)?;
             let entry = PolicyEntry::Op { op: op.clone(), receipt: receipt.clone() };
             let bytes = op.bytes().len() + receipt.bytes().len();
             self.push_entries(id, *position, bytes, [entry].into_iter().chain(visible));
+        }
+        // The author has his operation, but not what it made visible for him: the documents of a team that he joined.
+        let visible = self.visible_by(author, known, *position, now, store)?;
+        if !visible.is_empty() && self.keeps_up(author, *position) {
+            self.push_entries(author, *position, 0, visible);
         }
         let (chain, op) = (known.state.id(), vereda_policy::op_id_of_bytes(op.bytes()));
         for ((position, proof), wrap) in placed.iter().zip(wraps) {
@@ -154,6 +156,20 @@ impl RelayMachine {
         open.stream.restart(before, before, position);
         self.consider(id);
         false
+    }
+
+    fn visible_by(
+        &mut self,
+        id: SessionId,
+        known: &Known,
+        position: Position,
+        now: Timestamp,
+        store: &dyn RelayStore,
+    ) -> Result<Vec<PolicyEntry>, StoreError> {
+        let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(Vec::new()) };
+        let view = self.chains.view(store);
+        let visible = newly_visible(&view, open, known, position, now)?;
+        view.finish(visible)
     }
 
     /// Remembers what a session put itself: it is not sent back, and its cursors may pass over it.

@@ -11,8 +11,12 @@ use rand_chacha::{
 };
 use vereda_fuzz_targets::{TARGETS, Target, seeds::seeds};
 
-/// Runs of a target of cost one.
+/// Runs of a target of cost one, unless `VEREDA_FUZZ_RUNS` says another number.
 const RUNS: usize = 8_000;
+
+fn runs() -> usize {
+    std::env::var("VEREDA_FUZZ_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS)
+}
 
 fn below(rng: &mut ChaCha20Rng, bound: usize) -> usize {
     usize::try_from(rng.next_u64() % u64::try_from(bound.max(1)).unwrap()).unwrap()
@@ -55,7 +59,7 @@ fn attack(target: &Target) {
     for (index, input) in inputs.iter().enumerate() {
         check(&format!("seed {index}"), input);
     }
-    for run in 0..(RUNS / target.cost).max(16) {
+    for run in 0..(runs() / target.cost).max(16) {
         let mut rng = ChaCha20Rng::seed_from_u64(run as u64);
         let mut input = inputs[run % inputs.len()].clone();
         for _ in 0..=below(&mut rng, 4) {

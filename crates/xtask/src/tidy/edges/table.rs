@@ -148,7 +148,7 @@ pub(crate) const TABLE: &[Edges] = &[
         ],
         &[],
     ),
-    outer("vereda-e2e", ALL, &[]),
+    outer("vereda-e2e", ALL, &["vereda-faultfs"]),
     outer("vereda-bench", ALL, &[]),
     core("xtask", &["anyhow", "clap", "proc-macro2", "serde", "serde_json", "syn"], &[]),
 ];

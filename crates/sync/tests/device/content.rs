@@ -127,7 +127,7 @@ fn two_chunks_at_one_place_are_kept_both_as_evidence_and_nothing_more_of_their_a
     let other = changed(&first, &bashir.key, |header| header.ops_root = Digest([77; 32]));
     let next = rig.world.chunk(&bashir, 1, Some(link_of(&first)), &[link_of(&first)]);
     rig.content(&[&first, &other, &next], 100);
-    assert_eq!(rig.stored(), [first.clone()]);
+    assert_eq!(rig.stored(), std::slice::from_ref(&first));
     assert_eq!(reasons(&rig), [QuarantineReason::Fork, QuarantineReason::Fork]);
     let evidence = &rig.machine.quarantined(&rig.store, &rig.world.case).unwrap()[0];
     assert_eq!(evidence.chunk, vereda_base::encode(&other));

@@ -37,7 +37,19 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]; a database newer than this program is left untouched.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let connection = schema::open(path)?;
+        Self::open_on(path, None)
+    }
+
+    /// Opens a database on another file system layer of SQLite, to test what a power cut leaves.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on_vfs(path: &Path, vfs: &str) -> Result<Self, OpenError> {
+        Self::open_on(path, Some(vfs))
+    }
+
+    fn open_on(path: &Path, vfs: Option<&str>) -> Result<Self, OpenError> {
+        let connection = schema::open(path, vfs)?;
         let mut store = Self { connection, open: false, end: Position(0), names: RefCell::default() };
         store.end = store.read_end().map_err(OpenError::Store)?;
         Ok(store)
@@ -77,6 +89,10 @@ impl SqliteStore {
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
+        if self.open && self.connection.is_autocommit() {
+            // SQLite gave the transaction up when a statement failed: what follows must not stand alone.
+            return Err(StoreError::Failed { code: rusqlite::ffi::SQLITE_ABORT });
+        }
         if !self.open {
             self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| fault(&error, "log"))?;
             self.open = true;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use vereda_sync::relay::StoreError;
 
 use super::fault;
@@ -69,8 +69,12 @@ const STEPS: &[&str] = &["
 "];
 
 /// Opens a database and brings it to the newest shape.
-pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
-    let connection = Connection::open(path).map_err(|error| OpenError::Store(fault(&error, "file")))?;
+pub(super) fn open(path: &Path, vfs: Option<&str>) -> Result<Connection, OpenError> {
+    let connection = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs),
+        None => Connection::open(path),
+    };
+    let connection = connection.map_err(|error| OpenError::Store(fault(&error, "file")))?;
     let found = check_owner(&connection)?;
     configure(&connection).map_err(|error| OpenError::Store(fault(&error, "file")))?;
     check_durable(&connection)?;

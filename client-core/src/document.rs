@@ -46,8 +46,6 @@ pub(crate) struct OpenDocument {
     pub(crate) edits: Vec<LocalEdit>,
     /// Chunks and edits since the last snapshot.
     pub(crate) since_snapshot: u32,
-    /// When the newest change was made, by its author's clock.
-    pub(crate) changed: Timestamp,
 }
 
 impl OpenDocument {
@@ -67,7 +65,6 @@ impl OpenDocument {
     /// Takes a replica that was just made, or loaded.
     pub(crate) fn with(document: ChainId, replica: Replica) -> Self {
         let changes = replica.changes();
-        let changed = changes.iter().map(|change| change.time).max().unwrap_or_default();
         let places = changes.into_iter().map(|change| (change.hash, (change.actor, change.seq))).collect();
         Self {
             document,
@@ -79,8 +76,17 @@ impl OpenDocument {
             chunks: BTreeMap::new(),
             edits: Vec::new(),
             since_snapshot: 0,
-            changed,
         }
+    }
+
+    /// Tells when the newest change was made, by its author's clock.
+    pub(crate) fn changed(&self) -> Timestamp {
+        self.replica.changes().iter().map(|change| change.time).max().unwrap_or_default()
+    }
+
+    /// Counts the changes in the replica.
+    pub(crate) fn change_count(&self) -> usize {
+        self.places.len()
     }
 
     /// Notes an edit made here.
@@ -88,7 +94,6 @@ impl OpenDocument {
         self.edits.push(LocalEdit { seq: change.seq, bytes: change.bytes.clone() });
         self.places.insert(change.hash, (self.replica.actor(), change.seq));
         self.since_snapshot = self.since_snapshot.saturating_add(1);
-        self.changed = self.changed.max(change.time);
     }
 
     /// Computes what a chunk covers; what it builds on and was not taken in covers nothing.

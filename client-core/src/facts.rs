@@ -46,10 +46,8 @@ impl DeviceKeys {
         let seeds = match stored {
             Some(seeds) => seeds.map_err(|_| unknown())?,
             None => {
-                let made = Seeds {
-                    signing: Key32::make(rng).expose().to_vec(),
-                    wrapping: Key32::make(rng).expose().to_vec(),
-                };
+                let made =
+                    Seeds { signing: Key32::make(rng).expose().to_vec(), wrapping: Key32::make(rng).expose().to_vec() };
                 let mut row = encode(&made);
                 let put = store.put(FACTS, &[], SEEDS, &row);
                 row.zeroize();
@@ -136,11 +134,9 @@ impl Membership {
         match &self.introduction {
             Introduction::Known => DeviceCredential::Member,
             Introduction::Founding(secret) => DeviceCredential::Founding(Sensitive::new(**secret)),
-            Introduction::Invite { chain, invite, seed } => DeviceCredential::Invite {
-                chain: *chain,
-                invite: *invite,
-                key: DeviceKey::from_seed(seed),
-            },
+            Introduction::Invite { chain, invite, seed } => {
+                DeviceCredential::Invite { chain: *chain, invite: *invite, key: DeviceKey::from_seed(seed) }
+            }
         }
     }
 

@@ -43,11 +43,7 @@ pub(crate) fn exchange(opened: &Opened, patience: Duration) -> Outcome {
 }
 
 /// As [`exchange`], until something holds.
-pub(crate) fn exchange_until(
-    opened: &Opened,
-    patience: Duration,
-    holds: impl Fn(&Device<Vault>) -> bool,
-) -> Outcome {
+pub(crate) fn exchange_until(opened: &Opened, patience: Duration, holds: impl Fn(&Device<Vault>) -> bool) -> Outcome {
     let mut notices = opened.device().notices();
     let mut steps = opened.device().steps();
     let contact = Contact::begin(opened)?;

@@ -1,10 +1,6 @@
 //! Vaults of this machine, and one that is open.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use vereda_base::{Sensitive, Timestamp};
 use vereda_client_core::{

@@ -197,8 +197,7 @@ fn parse(text: &str) -> Line {
     };
     let id = object.remove("id").unwrap_or(Json::Null);
     // The sentence names keys and kinds only: serde quotes no value of a field here beyond the word after `do`.
-    let request = serde_json::from_value(Json::Object(object)).map_err(|_| {
-        Fault::usage("no such command, or a field that it does not take: see docs/automation.md")
-    });
+    let request = serde_json::from_value(Json::Object(object))
+        .map_err(|_| Fault::usage("no such command, or a field that it does not take: see docs/automation.md"));
     Line { id, request }
 }

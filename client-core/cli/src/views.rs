@@ -18,6 +18,19 @@ pub(crate) fn name(name: Option<String>) -> String {
     name.map_or_else(|| "(no name yet)".to_owned(), |name| one_line(&name))
 }
 
+/// A place with the ids of entries shortened, as it may be written too.
+pub(crate) fn short_place(place: &str) -> String {
+    match place.split_once('[').and_then(|(field, rest)| Some((field, rest.split_once(']')?))) {
+        Some((field, (entry, rest))) => format!("{field}[{}]{rest}", entry.chars().take(4).collect::<String>()),
+        None => place.to_owned(),
+    }
+}
+
+/// A number of things: `1 case`, `2 cases`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// A moment to the minute, in universal time.
 pub(crate) fn moment(time: Timestamp) -> String {
     let days = time.0.div_euclid(86_400_000);

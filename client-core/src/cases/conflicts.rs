@@ -27,7 +27,7 @@ pub struct ConflictView {
 /// One of the values.
 #[derive(Debug, Clone, Serialize)]
 pub struct ConflictingValue {
-    /// The value, in plain form; `null` where the answer was taken away.
+    /// The value, in plain form; `null` where the answer was taken away. An entry of a subform is `true` while it is there.
     pub value: Json,
     /// It is the one shown.
     pub is_shown: bool,
@@ -52,14 +52,13 @@ impl<S: DeviceStore> Device<S> {
         let views = conflicts.into_iter().zip(authors).map(|(conflict, authors)| {
             let last = conflict.values.len().saturating_sub(1);
             let place = place_text(&conflict.place);
-            let values = conflict.values.iter().zip(authors).enumerate().map(|(index, (value, author))| {
-                ConflictingValue {
+            let values =
+                conflict.values.iter().zip(authors).enumerate().map(|(index, (value, author))| ConflictingValue {
                     value: plain(&self.books.configuration, &conflict, &value.value),
                     is_shown: index == last,
                     author: self.author_view(author),
                     time: value.time,
-                }
-            });
+                });
             ConflictView { case: *case, place, values: values.collect() }
         });
         Ok(views.collect())
@@ -94,10 +93,10 @@ fn plain(configuration: &Configuration, conflict: &Conflict, value: &Value) -> J
     match (&conflict.place, value) {
         (_, Value::Deleted) => Json::Null,
         (Place::Answer(path), value) => plain_at(configuration, path, value),
-        // A choice is picked or not, a count is a number, an entry stands at its order key.
+        // A choice is picked or not, a count is a number, an entry is there.
         (_, Value::Boolean(picked)) => Json::from(*picked),
         (_, Value::Integer(count)) => Json::from(*count),
-        (Place::Entry { .. }, Value::Text(order)) => Json::from(order.as_str()),
+        (Place::Entry { .. }, _) => Json::from(true),
         (_, value) => write_value(None, value),
     }
 }

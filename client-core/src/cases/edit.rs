@@ -6,7 +6,8 @@ use vereda_base::{ChainId, Timestamp};
 use vereda_records::{
     Configuration, Edit, FieldPath, Record, Rule, Violation,
     edit::{ApplyError, apply},
-    validate, validation::validate_change,
+    validate,
+    validation::validate_change,
 };
 use vereda_sync::device::DeviceStore;
 

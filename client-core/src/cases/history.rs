@@ -31,7 +31,7 @@ pub enum HistoryError {
 pub struct HistoryView {
     /// Where.
     pub place: String,
-    /// The value, in plain form; `null` where it was taken away.
+    /// The value, in plain form; `null` where it was taken away. An entry of a subform is `true` while it is there.
     pub value: Json,
     /// Who set it: proven.
     pub author: AuthorView,
@@ -62,7 +62,7 @@ impl<S: DeviceStore> Device<S> {
                     vereda_records::Value::Deleted => Json::Null,
                     vereda_records::Value::Boolean(picked) => Json::from(*picked),
                     vereda_records::Value::Integer(count) => Json::from(*count),
-                    vereda_records::Value::Text(order) => Json::from(order.as_str()),
+                    vereda_records::Value::Text(_) => Json::from(true),
                     other => vereda_records::json::write_value(None, other),
                 },
             };

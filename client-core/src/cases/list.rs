@@ -71,7 +71,9 @@ impl<S: DeviceStore> Device<S> {
 fn contains(line: &CaseLine, word: &str) -> bool {
     let in_value = |value: &Json| match value {
         Json::String(text) => text.to_lowercase().contains(word),
-        Json::Array(list) => list.iter().any(|item| item.as_str().is_some_and(|text| text.to_lowercase().contains(word))),
+        Json::Array(list) => {
+            list.iter().any(|item| item.as_str().is_some_and(|text| text.to_lowercase().contains(word)))
+        }
         other => other.to_string() == word,
     };
     line.title.to_lowercase().contains(word)

@@ -94,7 +94,10 @@ impl PlainEdit {
             }
         }
         for (path, text) in &self.append {
-            edits.push(Edit::Append { path: read_path(record, path)?, text: text.clone() });
+            let path = read_path(record, path)?;
+            // Only where a long text belongs: the text reads as one, or the reading says what is wrong.
+            read_at(configuration, record, &path, &Json::from(text.as_str()))?;
+            edits.push(Edit::Append { path, text: text.clone() });
         }
         for path in &self.clear {
             edits.push(Edit::Set { path: read_path(record, path)?, value: Value::Deleted });
@@ -243,13 +246,8 @@ mod tests {
         let en = |text: &str| Translated::new("en", text);
         let mut configuration = Configuration::new(en("x"), vec!["en".into()]);
         let mut members = Field::new("members", FieldType::Subform, en("members"));
-        members.subform = Some(SubformUse {
-            id: "member".into(),
-            sort_by: None,
-            group_by: None,
-            fields: vec![],
-            entries_if: None,
-        });
+        members.subform =
+            Some(SubformUse { id: "member".into(), sort_by: None, group_by: None, fields: vec![], entries_if: None });
         let mut form = Form::new("identity", RecordType::Case, en("identity"));
         form.fields = vec![
             Field::new("name", FieldType::Text, en("name")),

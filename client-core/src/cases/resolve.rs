@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use vereda_base::ChainId;
-use vereda_document::Place;
+use vereda_document::{ConflictValue, Place};
 use vereda_records::Value;
 use vereda_sync::device::DeviceStore;
 
@@ -49,7 +49,8 @@ impl<S: DeviceStore> Device<S> {
         let record = self.record(case)?;
         let conflicts = self.created_document(case)?.replica.conflicts();
         let found = conflicts.into_iter().find(|conflict| fits(&conflict.place, place));
-        let place = found.ok_or(ResolveError::NoConflict)?.place;
+        let conflict = found.ok_or(ResolveError::NoConflict)?;
+        let place = conflict.place;
         let value = match &place {
             Place::Answer(path) => {
                 let value = read_at(&self.books.configuration, &record, path, value)?;
@@ -59,6 +60,7 @@ impl<S: DeviceStore> Device<S> {
                 check_edits(&self.books.configuration, &record, &after, &[edit], ambient.now.wall)?;
                 value
             }
+            Place::Entry { .. } => entry_value(value, &conflict.values)?,
             _ => part_value(value)?,
         };
         let written = self.settle_conflict(ambient, case, &place, value);
@@ -99,13 +101,24 @@ fn fits(place: &Place, text: &str) -> bool {
     field == asked && !beginning.is_empty() && entry.starts_with(beginning) && tail == asked_tail
 }
 
-/// Reads the value of a choice, count or entry.
+/// Reads whether an entry shall be there: then it keeps the place that it had.
+fn entry_value(json: &Json, values: &[ConflictValue]) -> Result<Value, ResolveError> {
+    match json {
+        Json::Null | Json::Bool(false) => Ok(Value::Deleted),
+        Json::Bool(true) => {
+            let there = values.iter().rev().find(|value| value.value != Value::Deleted);
+            there.map(|value| value.value.clone()).ok_or(ResolveError::OtherKind)
+        }
+        _ => Err(ResolveError::OtherKind),
+    }
+}
+
+/// Reads the value of a choice or count.
 fn part_value(json: &Json) -> Result<Value, ResolveError> {
     Ok(match json {
         Json::Null => Value::Deleted,
         Json::Bool(picked) => Value::Boolean(*picked),
         Json::Number(number) => Value::Integer(number.as_i64().ok_or(ResolveError::OtherKind)?),
-        Json::String(order) => Value::Text(order.clone()),
-        Json::Array(_) | Json::Object(_) => return Err(ResolveError::OtherKind),
+        Json::String(_) | Json::Array(_) | Json::Object(_) => return Err(ResolveError::OtherKind),
     })
 }

@@ -45,7 +45,7 @@ impl<S: DeviceStore> Device<S> {
     pub fn show_case(&mut self, case: &ChainId) -> Result<CaseView, ShowCaseError> {
         let record = self.record(case)?;
         let conflicts = self.conflicts_of(case)?;
-        let changed = self.document(case)?.changed;
+        let changed = self.document(case)?.changed();
         let mut plain = write(&self.books.configuration, &record);
         let mut take = |key: &str| plain.get_mut(key).map(Json::take).unwrap_or_default();
         let members = self.chain(case).map(|state| {

@@ -10,7 +10,10 @@ use vereda_records::{Configuration, Summary, Translated, summarize};
 use vereda_sync::device::{DeviceStore, StoreError};
 
 use super::{Device, DeviceError};
-use crate::{configuration, directory, tables::{FACTS, PROJECTIONS}};
+use crate::{
+    configuration, directory,
+    tables::{FACTS, PROJECTIONS},
+};
 
 const CASES: &[u8] = b"case";
 const OTHERS: &[u8] = b"other";
@@ -50,6 +53,19 @@ pub(crate) struct Line {
     pub(crate) conflicts: usize,
     /// When the newest change was made, by its author's clock.
     pub(crate) changed: Timestamp,
+    /// Changes in the replica: more of them is news.
+    pub(crate) changes: usize,
+}
+
+/// What bringing a document up to date came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Brought {
+    /// Its key is not here.
+    Locked,
+    /// Nothing was new.
+    Same,
+    /// Changes were new.
+    News,
 }
 
 impl<S: DeviceStore> Device<S> {
@@ -97,33 +113,49 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Takes in what arrived of a document and writes its line; the caller commits. Says whether its key is here.
-    pub(super) fn bring_up(&mut self, id: &ChainId) -> Result<bool, DeviceError> {
+    /// Takes in what arrived of a document and writes its line; the caller commits.
+    pub(super) fn bring_up(&mut self, id: &ChainId) -> Result<Brought, DeviceError> {
         if self.keyring.key(id, 0).is_none() {
-            return Ok(false);
+            return Ok(Brought::Locked);
         }
         let kind = self.chain(id).and_then(|state| state.document_kind());
-        if !self.document(id)?.replica.is_created() {
-            return Ok(true);
+        let document = self.document(id)?;
+        let changes = document.change_count();
+        if !document.replica.is_created() {
+            return Ok(Brought::Same);
         }
         match kind {
             Some(DocumentKind::Configuration) => self.read_configuration(id)?,
             Some(DocumentKind::Directory) => self.read_names(id)?,
             _ => {}
         }
+        let is_news = self.line(id)?.is_none_or(|line| line.changes != changes);
         self.write_line(id)?;
-        Ok(true)
+        Ok(if is_news { Brought::News } else { Brought::Same })
+    }
+
+    fn line(&self, document: &ChainId) -> Result<Option<Line>, StoreError> {
+        let row = self.store.get(PROJECTIONS, document.as_bytes())?;
+        Ok(row.and_then(|row| serde_json::from_slice(&row).ok()))
+    }
+
+    /// Notes in a document's line that chunks sealed here are shown by it; the caller commits.
+    pub(super) fn note_shown(&mut self, id: &ChainId, taken: u64) -> Result<(), DeviceError> {
+        let Some(line) = self.line(id)? else { return Ok(()) };
+        let group = if line.summary.is_some() { CASES } else { OTHERS };
+        let row = serde_json::to_vec(&Line { taken, ..line }).unwrap_or_default();
+        Ok(self.store.put(PROJECTIONS, group, id.as_bytes(), &row)?)
     }
 
     /// Writes the line of a document that is open; the caller commits.
     pub(crate) fn write_line(&mut self, id: &ChainId) -> Result<(), DeviceError> {
         let is_case = self.chain(id).and_then(|state| state.document_kind()) == Some(DocumentKind::Case);
         let document = self.document(id)?;
-        let (taken, changed) = (document.taken, document.changed);
+        let (taken, changed, changes) = (document.taken, document.changed(), document.change_count());
         let record = if is_case { document.replica.hydrate().ok() } else { None };
         let conflicts = if is_case { document.replica.conflicts().len() } else { 0 };
         let summary = record.map(|record| summarize(&self.books.configuration, &record));
-        let line = Line { taken, summary, conflicts, changed };
+        let line = Line { taken, summary, conflicts, changed, changes };
         let group = if is_case { CASES } else { OTHERS };
         // Maps have text keys and nothing is a float: writing into memory cannot fail.
         let row = serde_json::to_vec(&line).unwrap_or_default();
@@ -166,7 +198,8 @@ impl<S: DeviceStore> Device<S> {
     /// Finds the agency's configuration and directory among the documents, and reads them.
     pub(super) fn note_books(&mut self) -> Result<(), DeviceError> {
         let Some((_, agency)) = self.home() else { return Ok(()) };
-        for (kind, fact) in [(DocumentKind::Configuration, &b"configuration"[..]), (DocumentKind::Directory, b"directory")]
+        for (kind, fact) in
+            [(DocumentKind::Configuration, &b"configuration"[..]), (DocumentKind::Directory, b"directory")]
         {
             if self.book(kind).is_some() {
                 continue;
@@ -196,8 +229,8 @@ impl<S: DeviceStore> Device<S> {
         for document in [self.books.configuration_document, self.books.directory_document].into_iter().flatten() {
             self.stale.remove(&document);
             match self.bring_up(&document) {
-                Ok(true) => {}
-                Ok(false) => {
+                Ok(Brought::News | Brought::Same) => {}
+                Ok(Brought::Locked) => {
                     self.locked.insert(document);
                 }
                 Err(DeviceError::Document(error)) => tracing::warn!(%error, "book left aside"),

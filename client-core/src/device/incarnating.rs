@@ -50,8 +50,7 @@ impl<S: DeviceStore> Device<S> {
         let mut new = match shared {
             Some(_) => self.replayed(id, OpenDocument::empty(*id, self.actor(id)))?,
             None => {
-                let (replica, change) =
-                    Replica::create(self.actor(id), wanted.record_type, at).map_err(failed)?;
+                let (replica, change) = Replica::create(self.actor(id), wanted.record_type, at).map_err(failed)?;
                 let mut made = OpenDocument::with(*id, replica);
                 made.note_edit(&change);
                 self.keep_edit(id, &change)?;

@@ -50,7 +50,8 @@ impl<S: DeviceStore> Device<S> {
         members: Vec<Member>,
     ) -> Result<ChainId, DeviceError> {
         let subjects: Vec<ChainId> = members.iter().map(|member| member.subject).collect();
-        let epoch = self.with_keyring(ambient, |keyring, view, rng| make_document_epoch(keyring, view, &subjects, rng))?;
+        let epoch =
+            self.with_keyring(ambient, |keyring, view, rng| make_document_epoch(keyring, view, &subjects, rng))?;
         let document =
             self.begin_chain(ambient, epoch, |nonce, epoch| Create::document(kind, nonce, parents, members, epoch))?;
         let (replica, change) = Replica::create(self.actor(&document), record_type, ambient.now.wall)

@@ -52,6 +52,7 @@ impl<S: DeviceStore> Device<S> {
                 return Err(DeviceError::Seal { document: *id, error });
             }
         };
+        let before = self.chunk_count(id)?;
         for chunk in chunks {
             match self.enqueue_chunk(&chunk) {
                 Ok(()) => {}
@@ -65,6 +66,12 @@ impl<S: DeviceStore> Device<S> {
         }
         for seq in rows {
             self.store.delete(EDITS, &edit_key(id, seq))?;
+        }
+        let after = self.chunk_count(id)?;
+        if let Some(open) = self.open.get_mut(id).filter(|open| open.taken == before) {
+            // Nothing of others came in between: what is open shows all that is stored.
+            open.taken = after;
+            self.note_shown(id, after)?;
         }
         self.unsealed.remove(id);
         self.unsealable.remove(id);

@@ -4,7 +4,7 @@ use vereda_base::ChainId;
 use vereda_policy::ChainKind;
 use vereda_sync::device::DeviceStore;
 
-use super::{Ambient, Device, DeviceError, DocumentError};
+use super::{Ambient, Device, DeviceError, DocumentError, books::Brought};
 use crate::facts::Introduction;
 
 /// Documents brought up to date before others get a turn.
@@ -51,11 +51,12 @@ impl<S: DeviceStore> Device<S> {
     fn absorb(&mut self, most: usize) -> Result<Vec<ChainId>, DeviceError> {
         let documents: Vec<ChainId> = self.stale.iter().take(most).copied().collect();
         let mut changed = Vec::new();
-        for document in documents {
+        for document in documents.iter().copied() {
             self.stale.remove(&document);
             match self.bring_up(&document) {
-                Ok(true) => changed.push(document),
-                Ok(false) => {
+                Ok(Brought::News) => changed.push(document),
+                Ok(Brought::Same) => {}
+                Ok(Brought::Locked) => {
                     self.locked.insert(document);
                 }
                 Err(DeviceError::Document(error)) if !matches!(error, DocumentError::Store(_)) => {
@@ -67,7 +68,7 @@ impl<S: DeviceStore> Device<S> {
                 }
             }
         }
-        if !changed.is_empty() {
+        if !documents.is_empty() {
             self.commit()?;
         }
         Ok(changed)

@@ -79,8 +79,7 @@ impl OpenDocument {
             let place = self.places.get(hash);
             place.is_some_and(|(author, seq)| covered.get(author).is_some_and(|last| seq <= last))
         };
-        let expect =
-            Expect { context, first_seq: header.first_change, count: header.change_count, closure: &within };
+        let expect = Expect { context, first_seq: header.first_change, count: header.change_count, closure: &within };
         let parsed = ParsedChunk::parse(unpad(&padded)?, &expect)?;
         if ops_root(&keys.first, parsed.hashes()) != header.ops_root {
             return Err(ChunkFault::OpsRoot);

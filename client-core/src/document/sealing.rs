@@ -8,7 +8,8 @@ use vereda_base::{ActorBytes, Digest, Incarnation, Link, limits::MAX_DEPS};
 use vereda_crypto::{
     ChunkKeyScope, DeviceKey, Nonce24, SignError, Verified, commitment, context, derive_chunk_key, hash, ops_root,
     padding::{PadError, pad},
-    seal, sealed::TAG_BYTES,
+    seal,
+    sealed::TAG_BYTES,
 };
 use vereda_document::{LocalChange, frame, frame::FrameError};
 use vereda_policy::{Cite, SUITE};

@@ -81,8 +81,7 @@ impl<S: DeviceStore> Device<S> {
         chains.append(&user_op, &AppendContext::unreceipted())?;
 
         let members = vec![Member { subject: user, role: Role::Manager }];
-        let agency_made =
-            make_group_epoch(&self.keyring, &chains, &[user], ambient.rng).map_err(DeviceError::from)?;
+        let agency_made = make_group_epoch(&self.keyring, &chains, &[user], ambient.rng).map_err(DeviceError::from)?;
         let create = Create::agency(crate::device::draw_nonce(ambient.rng), members, agency_made.epoch);
         let agency_op = Draft::new(&chains, self.id(), now).sign_create(&key, create).map_err(DeviceError::from)?;
         let agency = chain_of(agency_op.value());

@@ -179,7 +179,8 @@ impl<S: DeviceStore> Device<S> {
     fn link_of(&self, stored: &StoredInvite, invite: OpId) -> Option<InviteLink> {
         let membership = self.membership.as_ref()?;
         let others = [membership.agency, membership.user].into_iter().filter(|chain| *chain != stored.chain);
-        let heads = others.map(|chain| Some(Cite { chain, head: self.chain(&chain)?.head() })).collect::<Option<_>>()?;
+        let heads =
+            others.map(|chain| Some(Cite { chain, head: self.chain(&chain)?.head() })).collect::<Option<_>>()?;
         Some(InviteLink {
             relay: membership.relay(),
             agency: membership.agency,

@@ -35,8 +35,7 @@ pub(crate) fn make_user_epoch(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<NewEpoch, WrapError> {
     let secret = GroupEpochSecret::make(rng);
-    let info =
-        WrapInfo { chain: scope(&secret.commitment()), epoch: 0, recipient: device.0, recipient_epoch: 0 };
+    let info = WrapInfo { chain: scope(&secret.commitment()), epoch: 0, recipient: device.0, recipient_epoch: 0 };
     let wrapped = WrappedKey::Hpke(wrap(key, &info, secret.key(), rng)?);
     let wraps = vec![Wrap { recipient: Digest(device.0), recipient_epoch: 0, key: wrapped }];
     Ok(group_epoch(&secret, wraps))

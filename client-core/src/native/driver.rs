@@ -167,13 +167,7 @@ impl<S: IncarnatedStore + Send + 'static> SharedDevice<S> {
         self.0.steps.send_modify(|steps| *steps = steps.wrapping_add(1));
     }
 
-    fn carry_out_one(
-        &self,
-        effect: Effect,
-        connection: &mut Option<Connection>,
-        url: &str,
-        tls: &Arc<ClientConfig>,
-    ) {
+    fn carry_out_one(&self, effect: Effect, connection: &mut Option<Connection>, url: &str, tls: &Arc<ClientConfig>) {
         match effect {
             Effect::Connect => {
                 *connection = Some(Connection::begin(url.to_owned(), Arc::clone(tls), self.0.counters.clone()));

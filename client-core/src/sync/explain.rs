@@ -57,7 +57,9 @@ fn of_state(state: SyncState) -> Explanation {
         }
         SyncState::Quarantined { chunks, .. } => explanation(
             "quarantined",
-            format!("{chunks} of its chunks break a rule and were set aside as evidence: tell whoever runs your agency."),
+            format!(
+                "{chunks} of its chunks break a rule and were set aside as evidence: tell whoever runs your agency."
+            ),
         ),
         SyncState::Refused { chunks, code } => explanation(
             "refused",

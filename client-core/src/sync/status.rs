@@ -118,4 +118,3 @@ impl<S: DeviceStore> Device<S> {
         }
     }
 }
-

@@ -32,12 +32,15 @@ fn edits_to_different_fields_merge_and_to_the_same_field_are_a_conflict_until_se
     let conflicts = world.devices[amina].conflicts().unwrap();
     assert_eq!(conflicts.len(), 1);
     assert_eq!(conflicts[0].place, "name_first");
-    let mut values: Vec<_> = conflicts[0].values.iter().map(|value| (value.author.name.clone().unwrap(), value.value.clone())).collect();
+    let mut values: Vec<_> =
+        conflicts[0].values.iter().map(|value| (value.author.name.clone().unwrap(), value.value.clone())).collect();
     values.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(values, [("Amina".to_owned(), json!("Samir A.")), ("Berta".to_owned(), json!("Samir B."))]);
     assert_eq!(world.devices[berta].list_cases(None).unwrap()[0].conflicts, 1);
 
-    world.on(berta, |device, ambient| device.resolve_conflict(ambient, &case, "name_first", &json!("Samir B."))).unwrap();
+    world
+        .on(berta, |device, ambient| device.resolve_conflict(ambient, &case, "name_first", &json!("Samir B.")))
+        .unwrap();
     world.settle();
     for device in [amina, berta] {
         assert!(world.devices[device].conflicts().unwrap().is_empty());

@@ -83,7 +83,12 @@ pub struct World {
 impl World {
     pub fn new(seed: u64) -> Self {
         // RUST_LOG shows what devices do; another test may have set it up already.
-        drop(tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_test_writer().try_init());
+        drop(
+            tracing_subscriber::fmt()
+                .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+                .with_test_writer()
+                .try_init(),
+        );
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let mut relay_store = relay::MemoryStore::default();
         let founding = [9; 32];

@@ -97,7 +97,8 @@ fn show(common: &Common, form: Option<&str>, full: bool) -> Outcome {
     let opened = Opened::open(common)?;
     let (view, whole) = opened.device().with(|device, _| (device.show_configuration(), device.configuration().clone()));
     opened.close()?;
-    let view = view.ok_or_else(|| Fault::not_found("there is no configuration yet: `vereda config apply --starter`"))?;
+    let view =
+        view.ok_or_else(|| Fault::not_found("there is no configuration yet: `vereda config apply --starter`"))?;
     if full {
         return print_line(&String::from_utf8_lossy(&whole.to_json()));
     }

@@ -13,7 +13,7 @@ use crate::{
     opened::Opened,
     output::{note, print, print_json, print_line},
     session::event_of,
-    views::{name, short},
+    views::{count, name, short},
 };
 
 /// Exchanges what is new with the relay.
@@ -49,7 +49,10 @@ impl Sync {
         if common.json {
             print_json(&json!({"settled": exchanged.is_ok(), "bytes_up": up, "bytes_down": down, "status": status}))?;
         } else if exchanged.is_ok() {
-            print_line(&format!("All is exchanged: {} cases here; {up} bytes sent, {down} received.", status.cases))?;
+            print_line(&format!(
+                "All is exchanged: {} here; {up} bytes sent, {down} received.",
+                count(status.cases, "case")
+            ))?;
         }
         exchanged
     }
@@ -132,11 +135,11 @@ fn describe(label: &str, status: &StatusView) -> String {
     }
     lines.push(("Cases", status.cases.to_string()));
     if status.locked > 0 {
-        lines.push(("Without key", format!("{} documents", status.locked)));
+        lines.push(("Without key", count(status.locked, "document")));
     }
     let pending = match (status.pending_documents, status.pending_operations) {
         (0, 0) => "nothing".to_owned(),
-        (documents, operations) => format!("{documents} documents, {operations} decisions"),
+        (documents, operations) => format!("{}, {}", count(documents, "document"), count(operations, "decision")),
     };
     lines.push(("Not yet sent", pending));
     lines.into_iter().map(|(what, text)| format!("{what:<13} {text}\n")).collect()
@@ -174,6 +177,6 @@ impl Digest {
         if common.json {
             return print_json(&json!({"digest": digest, "cases": cases}));
         }
-        print_line(&format!("{digest}  {cases} cases"))
+        print_line(&format!("{digest}  {}", count(cases, "case")))
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     opened::Opened,
     output::{note, print, print_json, print_line},
     table::{Table, one_line},
-    views::{moment, name, plain, short},
+    views::{count, moment, name, plain, short, short_place},
 };
 
 /// `vereda case show`.
@@ -28,8 +28,7 @@ pub(super) fn case(common: &Common, id: &str) -> Outcome {
 }
 
 fn describe(view: &CaseView, configuration: &Configuration) -> String {
-    let mut out =
-        format!("Case {}\nChanged {}\n{}\n", short(&view.case), moment(view.changed), view.sync.sentence);
+    let mut out = format!("Case {}\nChanged {}\n{}\n", short(&view.case), moment(view.changed), view.sync.sentence);
     let Some(fields) = view.fields.as_object() else { return out };
     let languages = || configuration.languages.iter().map(String::as_str);
     let mut shown = Vec::new();
@@ -101,7 +100,7 @@ pub(super) fn list(common: &Common, filter: Option<&str>) -> Outcome {
         table.row([short(&case.case), title, moment(case.changed), state]);
     }
     print(&table.render())?;
-    note(&format!("{} cases", cases.len()));
+    note(&count(cases.len(), "case"));
     Ok(())
 }
 
@@ -118,7 +117,7 @@ pub(super) fn history(common: &Common, id: &str, field: Option<&str>) -> Outcome
     }
     let mut table = Table::new(&["WHEN", "WHO", "FIELD", "VALUE"]);
     for entry in history {
-        table.row([moment(entry.time), name(entry.author.name), entry.place, plain(&entry.value)]);
+        table.row([moment(entry.time), name(entry.author.name), short_place(&entry.place), plain(&entry.value)]);
     }
     print(&table.render())
 }
@@ -152,7 +151,7 @@ fn table_of(conflicts: &[ConflictView], with_case: bool) -> Table {
             let first = index == 0;
             table.row([
                 if first && with_case { short(&conflict.case) } else { String::new() },
-                if first { conflict.place.clone() } else { String::new() },
+                if first { short_place(&conflict.place) } else { String::new() },
                 plain(&value.value),
                 name(value.author.name.clone()),
                 moment(value.time),

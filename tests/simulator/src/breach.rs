@@ -1,0 +1,35 @@
+//! What was found wrong.
+
+/// Which checker found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Checker {
+    /// The world comes to rest, with every document in the hands of everybody entitled to it.
+    Settling,
+    /// Equal digests on every device entitled to a case.
+    Convergence,
+    /// No acknowledged edit is lost.
+    Acknowledged,
+    /// The history of a place holds each device's edits in the order in which it acknowledged them.
+    Order,
+    /// Relay and devices agree on chains and chunks; what a device was told to be durable is at the relay.
+    Agreement,
+    /// No planted text at the relay or in a frame.
+    Secrecy,
+    /// Who may not read a case stores nothing of it.
+    Entitlement,
+    /// No cursor passes something that is not stored.
+    Cursors,
+    /// Nobody honest is refused, quarantined or taken for an attacker.
+    Honesty,
+    /// Nothing panics.
+    Panic,
+}
+
+/// One thing found wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// Who found it.
+    pub checker: Checker,
+    /// What, with ids and counts only.
+    pub what: String,
+}

@@ -1,0 +1,31 @@
+//! Every device entitled to a case holds the same of it, and it is what the relay's log gives.
+
+use std::collections::BTreeMap;
+
+use vereda_base::ChainId;
+
+use super::Rebuilt;
+use crate::{breach::Checker, world::World};
+
+/// Compares digests.
+pub(crate) fn check(world: &mut World, rebuilt: &BTreeMap<ChainId, Rebuilt>) {
+    for (case, document) in world.model.cases() {
+        let Some(expected) = rebuilt.get(&case).map(|rebuilt| rebuilt.digest) else { continue };
+        for who in 0..world.people.len() {
+            if !world.teams_of(who).contains(&document.holder) {
+                continue;
+            }
+            let digest = world.call(who, |device, _| device.case_digest(&case));
+            match digest {
+                Some(Ok(found)) if found.0 == expected => {}
+                Some(Ok(_)) => {
+                    world.breach(Checker::Convergence, format!("device {who} holds case {case} otherwise"));
+                }
+                Some(Err(error)) => {
+                    world.breach(Checker::Convergence, format!("device {who} cannot open case {case}: {error}"));
+                }
+                None => world.breach(Checker::Convergence, format!("device {who} is off")),
+            }
+        }
+    }
+}

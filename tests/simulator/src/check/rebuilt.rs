@@ -1,0 +1,104 @@
+//! A case rebuilt from the relay's log alone, as a device would that joined now: the reference for every replica.
+
+use std::collections::BTreeMap;
+
+use vereda_base::ChainId;
+use vereda_crypto::{
+    ChunkKeyScope, DocumentEpochKey, Key32, Nonce24, commits_to, context, derive_actor, derive_chunk_key, hash, open,
+    ops_root, padding::unpad,
+};
+use vereda_document::{Expect, ParsedChunk, Place, Replica};
+use vereda_records::{FieldPath, Value};
+use vereda_sync::device::DeviceStore;
+
+use crate::{
+    breach::{Breach, Checker},
+    disk::KEYS,
+    model::LoggedChunk,
+    world::World,
+};
+
+/// A rebuilt case.
+pub(crate) struct Rebuilt {
+    /// Its digest, as devices compute it.
+    pub(crate) digest: [u8; 32],
+    /// What each change wrote: places and values.
+    pub(crate) written: BTreeMap<[u8; 32], Vec<(String, Value)>>,
+    /// Every change of each actor, by seq.
+    pub(crate) by_actor: BTreeMap<[u8; 16], Vec<[u8; 32]>>,
+}
+
+impl Rebuilt {
+    /// Opens and applies every chunk of a case in the log.
+    pub(crate) fn of(world: &World, case: &ChainId) -> Result<Self, Breach> {
+        let failed = |what: &str| Breach { checker: Checker::Agreement, what: format!("case {case}: {what}") };
+        let key = world.people.iter().find_map(|person| {
+            let disk = person.device.as_ref()?.store();
+            let row = [case.as_bytes().as_slice(), &0u64.to_be_bytes()].concat();
+            Key32::from_slice(&disk.get(KEYS, &row).ok()??).map(DocumentEpochKey::from_key)
+        });
+        let key = key.ok_or_else(|| failed("no device holds its key"))?;
+        let chunks = world.model.chunks.get(case).map(Vec::as_slice).unwrap_or_default();
+        let mut replica = Replica::empty(vereda_base::ActorBytes([0xff; 16]));
+        for logged in chunks {
+            let chunk = admit(&replica, logged, &key).map_err(|what| failed(what))?;
+            replica.apply(&chunk).map_err(|error| failed(&format!("a chunk does not apply: {error}")))?;
+        }
+        let record = replica.hydrate().map_err(|error| failed(&format!("no record: {error}")))?;
+        let content = serde_json::to_vec(&record).unwrap_or_default();
+        let heads = replica.heads();
+        let digest = hash(context::REPLICA_DIGEST, &[case.as_bytes(), heads.as_flattened(), &content]);
+        let mut written: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for entry in replica.full_history() {
+            written.entry(entry.change).or_default().push((name(&entry.place), entry.value));
+        }
+        let mut by_actor: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut changes = replica.changes();
+        changes.sort_by_key(|change| change.seq);
+        for change in changes {
+            by_actor.entry(change.actor.0).or_default().push(change.hash);
+            written.entry(change.hash).or_default();
+        }
+        Ok(Self { digest, written, by_actor })
+    }
+}
+
+fn admit(replica: &Replica, logged: &LoggedChunk, key: &DocumentEpochKey) -> Result<ParsedChunk, &'static str> {
+    let header = &logged.header;
+    let scope = ChunkKeyScope {
+        suite: header.suite,
+        kind: 0,
+        document: header.document,
+        device: header.device,
+        incarnation: header.incarnation,
+        seq: header.seq,
+        epoch: header.epoch,
+    };
+    let chunk_key = derive_chunk_key(key, &scope);
+    if !commits_to(&header.commitment, &chunk_key) {
+        return Err("a chunk does not commit to its key");
+    }
+    let padded = open(&chunk_key, &Nonce24(*header.nonce), &header.associated_data(), &logged.chunk.ciphertext)
+        .map_err(|_| "a chunk does not open")?;
+    let body = unpad(&padded).map_err(|_| "a chunk is not padded")?;
+    let actor = derive_actor(header.device, header.incarnation, header.document);
+    let context = replica.context(actor, header.first_change);
+    let everything = |_: &[u8; 32]| true;
+    let expect =
+        Expect { context, first_seq: header.first_change, count: header.change_count, closure: &everything };
+    let parsed = ParsedChunk::parse(body, &expect).map_err(|_| "a chunk is not admitted")?;
+    if ops_root(key, parsed.hashes()) != header.ops_root {
+        return Err("a chunk does not match its ops_root");
+    }
+    Ok(parsed)
+}
+
+/// Writes a place as devices do.
+fn name(place: &Place) -> String {
+    match place {
+        Place::Answer(path) => path.to_string(),
+        Place::Member { answer, member } => format!("{answer}/{member}"),
+        Place::Entry { field, entry } => FieldPath::entry(field, *entry).to_string(),
+        Place::FormVersion { form } => format!("form:{form}"),
+    }
+}

@@ -1,0 +1,96 @@
+//! Rows of a device's disk as they lie there, read without the device.
+
+use std::ops::ControlFlow;
+
+use minicbor::{Decode, Encode};
+use vereda_base::{ChainId, decode};
+use vereda_crypto::Signed;
+use vereda_policy::{Op, Receipt};
+use vereda_protocol::{Chunk, Position};
+use vereda_sync::device::{DeviceStore, Table, tables};
+
+use crate::disk::Disk;
+
+/// Cursors and counters, as the device machine stores them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(array)]
+pub struct Meta {
+    /// The policy cursor.
+    #[n(0)]
+    pub policy: Position,
+    /// The content cursor.
+    #[n(1)]
+    pub content: Position,
+    #[n(2)]
+    relay_epoch: Option<u64>,
+    #[n(3)]
+    incarnation: u64,
+    #[n(4)]
+    sealed: u64,
+    #[n(5)]
+    next_outbox: u64,
+    #[n(6)]
+    next_intent: u64,
+}
+
+/// An operation with its receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct OpRow {
+    /// The operation.
+    #[n(0)]
+    pub op: Signed<Op>,
+    /// The receipt.
+    #[n(1)]
+    pub receipt: Option<Signed<Receipt>>,
+}
+
+/// A document that is being fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Backfill {
+    /// The document.
+    #[n(0)]
+    pub document: ChainId,
+    /// Stored up to here.
+    #[n(1)]
+    pub after: Position,
+    /// The end.
+    #[n(2)]
+    pub upto: Position,
+}
+
+/// Lists the rows of a table, or of one of its groups: keys and values.
+pub fn list(disk: &Disk, table: Table, group: Option<&[u8]>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut rows = Vec::new();
+    // A disk without power shows none; it is looked at only while it has some.
+    drop(disk.scan(table, group, &mut |key, value| {
+        rows.push((key.to_vec(), value.to_vec()));
+        ControlFlow::Continue(())
+    }));
+    rows
+}
+
+/// Reads the cursors.
+pub fn meta(disk: &Disk) -> Option<Meta> {
+    decode(&disk.get(tables::META, b"meta").ok()??, 1 << 10).ok()
+}
+
+/// Lists the operations of a chain, by seq.
+pub fn ops(disk: &Disk, chain: &ChainId) -> Vec<OpRow> {
+    let mut rows = list(disk, tables::OPS, Some(chain.as_bytes()));
+    rows.sort();
+    rows.into_iter().filter_map(|(_, row)| decode(&row, 1 << 20).ok()).collect()
+}
+
+/// Lists the chunks of a document, in local order.
+pub fn chunks(disk: &Disk, document: &ChainId) -> Vec<Chunk> {
+    let mut rows = list(disk, tables::CHUNKS, Some(document.as_bytes()));
+    rows.sort();
+    rows.into_iter().filter_map(|(_, row)| decode(&row, 2 << 20).ok()).collect()
+}
+
+/// Lists the documents that are being fetched.
+pub fn backfills(disk: &Disk) -> Vec<Backfill> {
+    list(disk, tables::BACKFILL, None).into_iter().filter_map(|(_, row)| decode(&row, 1 << 10).ok()).collect()
+}

@@ -1,0 +1,223 @@
+//! A device's disk: a store in memory that loses power at any operation and fails at some.
+
+use std::{cell::RefCell, rc::Rc};
+
+use rand_core::CryptoRng;
+use vereda_base::{ChainId, Incarnation};
+use vereda_client_core::device::IncarnatedStore;
+use vereda_sync::device::{DeviceStore, MemoryStore, StoreError, Table, store::EachRow, tables};
+
+use crate::mutation::Mutation;
+
+/// Edits that no chunk holds yet, as the device stores them.
+const EDITS: Table = Table("client edits");
+/// Keys, as the device stores them.
+pub const KEYS: Table = Table("client keys");
+
+/// One change that a device made durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEdit {
+    /// The document.
+    pub document: ChainId,
+    /// Raw bytes of the change.
+    pub bytes: Vec<u8>,
+}
+
+/// The world's hand on a disk, whoever holds the disk itself.
+#[derive(Debug, Clone)]
+pub struct Hand(Rc<RefCell<State>>);
+
+#[derive(Debug)]
+struct State {
+    memory: MemoryStore,
+    incarnation: Incarnation,
+    /// Operations until the power goes; `None` while it holds.
+    fuse: Option<u32>,
+    is_dead: bool,
+    refusals: u32,
+    stored: Vec<StoredEdit>,
+}
+
+impl Hand {
+    /// Makes an empty disk.
+    pub fn new(incarnation: Incarnation) -> Self {
+        let memory = MemoryStore::new();
+        let state = State { memory, incarnation, fuse: None, is_dead: false, refusals: 0, stored: Vec::new() };
+        Self(Rc::new(RefCell::new(state)))
+    }
+
+    /// Gives the disk to a process that starts: power is back, and what was committed is there.
+    pub fn start(&self, mutation: Option<Mutation>) -> Disk {
+        let mut state = self.0.borrow_mut();
+        state.memory.crash();
+        (state.fuse, state.is_dead) = (None, false);
+        Disk { hand: self.clone(), open: Vec::new(), mutation, count: 0, last_item: None }
+    }
+
+    /// Lets the power go after so many writes and commits.
+    pub fn light_fuse(&self, operations: u32) {
+        self.0.borrow_mut().fuse = Some(operations);
+    }
+
+    /// Makes the next commits fail.
+    pub fn refuse_commits(&self, commits: u32) {
+        self.0.borrow_mut().refusals = commits;
+    }
+
+    /// Says whether the power is gone.
+    pub fn is_dead(&self) -> bool {
+        self.0.borrow().is_dead
+    }
+
+    /// Stops failing.
+    pub fn heal(&self) {
+        let mut state = self.0.borrow_mut();
+        (state.fuse, state.refusals) = (None, 0);
+    }
+
+    /// Takes what became durable since it was last asked.
+    pub fn take_stored(&self) -> Vec<StoredEdit> {
+        std::mem::take(&mut self.0.borrow_mut().stored)
+    }
+
+    /// Burns the fuse by one operation; an error once the power is gone.
+    fn burn(&self) -> Result<(), StoreError> {
+        let mut state = self.0.borrow_mut();
+        match state.fuse {
+            _ if state.is_dead => Err(GONE),
+            Some(0) => {
+                state.is_dead = true;
+                Err(GONE)
+            }
+            Some(left) => {
+                state.fuse = Some(left - 1);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn alive(&self) -> Result<(), StoreError> {
+        if self.is_dead() { Err(GONE) } else { Ok(()) }
+    }
+
+    /// Says whether a commit is to fail.
+    fn refuses(&self) -> bool {
+        let mut state = self.0.borrow_mut();
+        let refuses = state.refusals > 0;
+        state.refusals = state.refusals.saturating_sub(1);
+        refuses
+    }
+
+    fn note_commit(&self, edits: &mut Vec<StoredEdit>) {
+        let mut state = self.0.borrow_mut();
+        state.stored.append(edits);
+        // The power may go with the write just done: nothing after it happens.
+        state.is_dead = state.fuse == Some(0);
+    }
+}
+
+/// A device's disk.
+#[derive(Debug)]
+pub struct Disk {
+    hand: Hand,
+    open: Vec<StoredEdit>,
+    mutation: Option<Mutation>,
+    count: u64,
+    /// Group, key and value of the outbox item put last, for the mutation that reorders.
+    last_item: Option<(Vec<u8>, Vec<u8>, Vec<u8>)>,
+}
+
+impl Disk {
+    fn is(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    fn put_edit(&mut self, group: &[u8], value: &[u8]) -> bool {
+        self.count += 1;
+        if let Ok(document) = group.try_into() {
+            self.open.push(StoredEdit { document: ChainId(document), bytes: value.to_vec() });
+        }
+        !(self.is(Mutation::DeviceDropsEdit) && self.count.is_multiple_of(5))
+    }
+
+    /// The mutation that reorders: the item goes to the place of the one before it.
+    fn swap_items(&mut self, group: &[u8], key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        match self.last_item.take() {
+            Some((of, before, item)) if of == group && self.hand.0.borrow().memory.get(tables::OUTBOX, &before)?.is_some() => {
+                self.hand.0.borrow_mut().memory.put(tables::OUTBOX, group, &before, value)?;
+                self.hand.0.borrow_mut().memory.put(tables::OUTBOX, group, key, &item)
+            }
+            _ => {
+                self.last_item = Some((group.to_vec(), key.to_vec(), value.to_vec()));
+                self.hand.0.borrow_mut().memory.put(tables::OUTBOX, group, key, value)
+            }
+        }
+    }
+}
+
+const GONE: StoreError = StoreError::Failed { table: "power", code: -1 };
+
+impl DeviceStore for Disk {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.hand.alive()?;
+        // The second chunk of every document whose id ends in an even byte.
+        let is_hidden = self.is(Mutation::DeviceHidesChunk)
+            && table == tables::CHUNKS
+            && key.last() == Some(&1)
+            && key.get(31).is_some_and(|byte| byte.is_multiple_of(2));
+        if is_hidden { Ok(None) } else { self.hand.0.borrow().memory.get(table, key) }
+    }
+
+    fn put(&mut self, table: Table, group: &[u8], key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.hand.burn()?;
+        if table == EDITS && !self.put_edit(group, value) {
+            return Ok(());
+        }
+        if table == tables::OUTBOX && self.is(Mutation::OutboxReorders) {
+            return self.swap_items(group, key, value);
+        }
+        self.hand.0.borrow_mut().memory.put(table, group, key, value)
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) -> Result<(), StoreError> {
+        self.hand.burn()?;
+        self.hand.0.borrow_mut().memory.delete(table, key)
+    }
+
+    fn scan(&self, table: Table, group: Option<&[u8]>, each: &mut EachRow<'_>) -> Result<(), StoreError> {
+        self.hand.alive()?;
+        self.hand.0.borrow().memory.scan(table, group, each)
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.hand.burn()?;
+        if self.hand.refuses() {
+            self.rollback();
+            return Err(StoreError::Full);
+        }
+        self.count += 1;
+        if !self.is(Mutation::DeviceAcksBeforeCommit) || self.count.is_multiple_of(4) {
+            self.hand.0.borrow_mut().memory.commit()?;
+        }
+        self.hand.note_commit(&mut self.open);
+        Ok(())
+    }
+
+    fn rollback(&mut self) {
+        self.open.clear();
+        self.hand.0.borrow_mut().memory.rollback();
+    }
+}
+
+impl IncarnatedStore for Disk {
+    fn incarnation(&self) -> Incarnation {
+        self.hand.0.borrow().incarnation
+    }
+
+    fn renew_incarnation(&mut self, rng: &mut dyn CryptoRng) -> Result<Incarnation, String> {
+        let incarnation = Incarnation(rng.next_u64());
+        self.hand.0.borrow_mut().incarnation = incarnation;
+        Ok(incarnation)
+    }
+}

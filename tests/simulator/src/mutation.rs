@@ -1,0 +1,30 @@
+//! Faults that the checkers must flag: each is a wrapper around a store, a driver or a connection of the simulated world.
+
+/// What is done wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutation {
+    /// A device's disk says it has committed and commits later: an edit is acknowledged before it is durable.
+    DeviceAcksBeforeCommit,
+    /// A device's disk drops a row of an edit.
+    DeviceDropsEdit,
+    /// A device's disk loses sight of a chunk that it stored.
+    DeviceHidesChunk,
+    /// Two chunks in a device's outbox change places.
+    OutboxReorders,
+    /// The relay's effects are released before its store has committed.
+    RelayEffectsBeforeCommit,
+    /// The relay's store loses a chunk that it committed.
+    RelayLosesChunk,
+    /// Receipts run back in time along a chain.
+    ReceiptsRunBack,
+    /// The relay hands chunks to devices that may not read them.
+    ContentFilterOff,
+    /// A device sends what it wrote as it stands.
+    SealingSkipped,
+    /// A chunk is left out of a frame whose cursor passes it.
+    CursorRunsAhead,
+    /// The application writes two edits in another order than it acknowledged them.
+    EditsSwapped,
+    /// The application acknowledges every edit and writes the last one only.
+    EditsCoalesced,
+}

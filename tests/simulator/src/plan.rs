@@ -1,0 +1,68 @@
+//! What kind of world a seed asks for.
+
+use crate::{draw::Draw, mutation::Mutation};
+
+/// A world to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Everything in the world is drawn from it.
+    pub seed: u64,
+    /// People, each with one device; the first founds the agency.
+    pub people: usize,
+    /// Cases that are made at most.
+    pub cases: usize,
+    /// What all people together do: edits mostly.
+    pub actions: u32,
+    /// Faults of the network in a thousand chances to have one.
+    pub network: u64,
+    /// Crashes, as above.
+    pub crashes: u64,
+    /// Commits that fail, as above.
+    pub full_disks: u64,
+    /// Clocks that jump, as above.
+    pub clocks: u64,
+    /// People who go offline, as above.
+    pub offline: u64,
+    /// What is done wrong, if anything.
+    pub mutation: Option<Mutation>,
+}
+
+impl Plan {
+    /// Draws the plan of a seed. One kind of fault is stronger in some worlds than in others, and absent in some.
+    pub fn of(seed: u64) -> Self {
+        let mut draw = Draw::new(seed, 1);
+        let mut level = || match draw.below(4) {
+            0 => 0,
+            1 => 40,
+            2 => 120,
+            _ => 300,
+        };
+        let (network, crashes, full_disks, clocks, offline) = (level(), level(), level() / 2, level(), level());
+        Self {
+            seed,
+            people: usize::try_from(draw.between(3, 5)).unwrap_or(3),
+            cases: usize::try_from(draw.between(2, 6)).unwrap_or(2),
+            actions: u32::try_from(draw.between(30, 110)).unwrap_or(30),
+            network,
+            crashes,
+            full_disks,
+            clocks,
+            offline,
+            mutation: None,
+        }
+    }
+
+    /// The same world with something done wrong. Every kind of fault occurs in it.
+    #[must_use]
+    pub fn with(self, mutation: Mutation) -> Self {
+        let least = |level: u64| level.max(60);
+        Self {
+            mutation: Some(mutation),
+            network: least(self.network),
+            crashes: least(self.crashes),
+            offline: least(self.offline),
+            actions: self.actions.max(60),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Frames as they pass: unchanged, except under a mutation.
+
+use vereda_protocol::{
+    Chunk, Down, Packer, Unpacker, Up, decode_down, decode_up, encode_down, encode_up,
+};
+
+use crate::mutation::Mutation;
+
+/// What a faulty relay or device would have sent instead.
+#[derive(Debug, Default)]
+pub struct Proxy {
+    mutation: Option<Mutation>,
+    down: Session,
+    up: Session,
+    passed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    packer: Packer,
+    unpacker: Unpacker,
+}
+
+impl Proxy {
+    /// Makes the proxy of one connection.
+    pub fn new(mutation: Option<Mutation>) -> Self {
+        Self { mutation, ..Self::default() }
+    }
+
+    /// Passes a frame of the relay. `others` are chunks that its device may not read.
+    pub fn down(&mut self, frame: Vec<u8>, others: &[Chunk]) -> Vec<u8> {
+        let Some(mutation @ (Mutation::ContentFilterOff | Mutation::CursorRunsAhead)) = self.mutation else {
+            return frame;
+        };
+        let Ok(mut message) = decode_down(&frame, &mut self.down.unpacker) else { return frame };
+        if let Down::Content { chunks, .. } = &mut message {
+            self.passed += 1;
+            match mutation {
+                Mutation::ContentFilterOff => chunks.extend(others.iter().cloned()),
+                _ if self.passed.is_multiple_of(3) => drop(chunks.pop()),
+                _ => {}
+            }
+        }
+        encode_down(&message, &mut self.down.packer).unwrap_or(frame)
+    }
+
+    /// Passes a frame of a device. `bare` is what it wrote last, unsealed.
+    pub fn up(&mut self, frame: Vec<u8>, bare: Option<&[u8]>) -> Vec<u8> {
+        if self.mutation != Some(Mutation::SealingSkipped) {
+            return frame;
+        }
+        let Ok(mut message) = decode_up(&frame, &mut self.up.unpacker) else { return frame };
+        if let (Up::PutChunk(chunk), Some(bare)) = (&mut message, bare) {
+            chunk.ciphertext = bare.to_vec();
+        }
+        encode_up(&message, &mut self.up.packer).unwrap_or(frame)
+    }
+}

@@ -1,0 +1,278 @@
+//! A whole world in one thread: a relay, people with their devices, a network, disks, clocks; all faults from a seed.
+
+mod chaos;
+mod devices;
+mod people;
+mod relay;
+mod settling;
+mod wires;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vereda_base::{ChainId, DeviceId, Incarnation};
+use vereda_client_core::device::Device;
+use vereda_crypto::DeviceKey;
+use vereda_sync::relay::RelayMachine;
+
+use crate::{
+    breach::{Breach, Checker},
+    disk::{Disk, Hand},
+    draw::Draw,
+    intent::Pen,
+    model::Model,
+    network::{ConnectionId, Network},
+    plan::Plan,
+    relay_disk::RelayDisk,
+    trace::Trace,
+};
+
+/// The wall clock's start, in milliseconds since 1970.
+pub const START_MS: i64 = 1_790_000_000_000;
+
+/// What is going to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Happening {
+    /// A person does something.
+    Act(usize),
+    /// A fault may occur.
+    Fault,
+    /// A connection reaches the relay.
+    Opens(ConnectionId),
+    /// A connection could not be made, or the device learns that it ended.
+    ClosesAtDevice(ConnectionId),
+    /// The relay learns that a connection ended.
+    ClosesAtRelay(ConnectionId),
+    /// The first parcel up arrives.
+    ArrivesUp(ConnectionId),
+    /// The first parcel down arrives.
+    ArrivesDown(ConnectionId),
+    /// Bytes were written to a connection.
+    Written(ConnectionId, usize),
+    /// A probe is answered.
+    Echo(ConnectionId),
+    /// The device's timer, if it is still the one meant.
+    WakesDevice(usize, u64),
+    /// A device's process starts again.
+    Boots(usize),
+    /// The relay commits what it took in.
+    RelayCommits,
+    /// The relay's timer.
+    WakesRelay,
+    /// The relay's process starts again.
+    RelayBoots,
+}
+
+/// How far a person is on the way into a team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Founds the agency, in steps.
+    Founder(u8),
+    /// Was not invited yet.
+    Stranger,
+    /// Was invited; the invite's key.
+    Invited(DeviceId),
+    /// Has a link.
+    HasLink(String),
+    /// Joined.
+    Joined,
+}
+
+/// A person with a device.
+pub(crate) struct Person {
+    pub(crate) device: Option<Device<Disk>>,
+    /// The world's hand on the disk.
+    pub(crate) hand: Hand,
+    pub(crate) id: Option<DeviceId>,
+    pub(crate) incarnation: Incarnation,
+    /// Index of the team; the founder is in both.
+    pub(crate) team: usize,
+    pub(crate) entry: Entry,
+    /// After how many actions of all this person is invited.
+    pub(crate) arrives: u32,
+    pub(crate) connection: Option<ConnectionId>,
+    /// Of the device's timer.
+    pub(crate) alarm: u64,
+    pub(crate) booted_at: u64,
+    /// How wrong the wall clock is, in milliseconds.
+    pub(crate) clock_error: i64,
+    pub(crate) draw: Draw,
+    /// Actions left until the person goes online again.
+    pub(crate) offline_for: u32,
+    /// What the device wrote last, unsealed.
+    pub(crate) last_written: Option<Vec<u8>>,
+    /// Edits put off, for mutations of the application.
+    pub(crate) put_off: Vec<(ChainId, crate::intent::Intent)>,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Edits acknowledged.
+    pub edits: u64,
+    /// Processes that died, the relay's included.
+    pub crashes: u64,
+    /// Connections cut.
+    pub cuts: u64,
+    /// Commits that failed.
+    pub full_disks: u64,
+    /// Frames sent.
+    pub frames: u64,
+    /// Clocks that jumped.
+    pub jumps: u64,
+}
+
+/// A world.
+pub struct World {
+    pub(crate) plan: Plan,
+    pub(crate) now: u64,
+    queue: BTreeMap<(u64, u64), Happening>,
+    next_happening: u64,
+    pub(crate) draw: Draw,
+    pub(crate) pen: Pen,
+    pub(crate) people: Vec<Person>,
+    pub(crate) teams: Vec<ChainId>,
+    pub(crate) agency: Option<ChainId>,
+    pub(crate) founding: [u8; 32],
+    pub(crate) relay: Option<RelayMachine>,
+    pub(crate) relay_disk: RelayDisk,
+    pub(crate) relay_key: DeviceKey,
+    pub(crate) relay_draw: Draw,
+    pub(crate) relay_alarm: Option<u64>,
+    pub(crate) next_session: u64,
+    pub(crate) is_commit_due: bool,
+    pub(crate) network: Network,
+    pub(crate) model: Model,
+    pub(crate) actions: u32,
+    pub(crate) cases: BTreeSet<ChainId>,
+    /// Faults are over.
+    pub(crate) is_calm: bool,
+    pub(crate) counts: Counts,
+    pub(crate) trace: Trace,
+    pub(crate) breaches: Vec<Breach>,
+}
+
+impl World {
+    /// Makes a world; nothing happened yet.
+    pub fn new(plan: Plan, is_shown: bool) -> Self {
+        let mut draw = Draw::new(plan.seed, 0);
+        let relay_key = DeviceKey::generate(draw.rng());
+        let mut founding = [0; 32];
+        rand_core::Rng::fill_bytes(draw.rng(), &mut founding);
+        let mut world = Self {
+            plan,
+            now: 1_000,
+            queue: BTreeMap::new(),
+            next_happening: 0,
+            pen: Pen::new(plan.seed),
+            people: Vec::new(),
+            teams: Vec::new(),
+            agency: None,
+            founding,
+            relay: None,
+            relay_disk: RelayDisk::new(relay_key.clone(), plan.mutation),
+            relay_key,
+            relay_draw: Draw::new(plan.seed, 3),
+            relay_alarm: None,
+            next_session: 0,
+            is_commit_due: false,
+            network: Network::default(),
+            model: Model::default(),
+            actions: plan.actions,
+            cases: BTreeSet::new(),
+            is_calm: false,
+            counts: Counts::default(),
+            trace: Trace::new(is_shown),
+            breaches: Vec::new(),
+            draw,
+        };
+        world.begin_relay();
+        for who in 0..plan.people {
+            world.add_person(who);
+        }
+        world.after(500, Happening::Fault);
+        world
+    }
+
+    /// Lets everything happen, then heals the world, lets it come to rest, and checks it.
+    pub fn live(&mut self) {
+        while self.actions > 0 && self.breaches.len() < 8 && self.now < 40 * 24 * 3_600_000 {
+            if !self.step() {
+                break;
+            }
+        }
+        self.heal();
+        self.settle();
+        crate::check::all(self);
+    }
+
+    /// Lets the next thing happen; says whether there was one.
+    pub(crate) fn step(&mut self) -> bool {
+        let Some(((at, _), happening)) = self.queue.pop_first() else { return false };
+        self.now = self.now.max(at);
+        match happening {
+            Happening::Act(who) => self.act(who),
+            Happening::Fault => self.fault(),
+            Happening::Opens(id) => self.opens(id),
+            Happening::ClosesAtDevice(id) => self.closes_at_device(id),
+            Happening::ClosesAtRelay(id) => self.closes_at_relay(id),
+            Happening::ArrivesUp(id) => self.arrives_up(id),
+            Happening::ArrivesDown(id) => self.arrives_down(id),
+            Happening::Written(id, bytes) => self.written(id, bytes),
+            Happening::Echo(id) => self.echo(id),
+            Happening::WakesDevice(who, alarm) => self.wakes_device(who, alarm),
+            Happening::Boots(who) => self.boot(who),
+            Happening::RelayCommits => {
+                self.is_commit_due = false;
+                self.commit_relay();
+            }
+            Happening::WakesRelay => self.wake_relay(),
+            Happening::RelayBoots => self.begin_relay(),
+        }
+        true
+    }
+
+    /// Lets something happen in so many milliseconds.
+    pub(crate) fn after(&mut self, delay_ms: u64, happening: Happening) {
+        self.at(self.now.saturating_add(delay_ms), happening);
+    }
+
+    /// Lets something happen at a moment.
+    pub(crate) fn at(&mut self, at: u64, happening: Happening) {
+        self.next_happening += 1;
+        self.queue.insert((at, self.next_happening), happening);
+    }
+
+    /// Says whether a fault of a level happens now.
+    pub(crate) fn strikes(&mut self, level: u64) -> bool {
+        !self.is_calm && self.draw.chance(level)
+    }
+
+    pub(crate) fn breach(&mut self, checker: Checker, what: String) {
+        self.trace.note(self.now, format_args!("BREACH {checker:?}: {what}"));
+        self.breaches.push(Breach { checker, what });
+    }
+
+    /// Gives what is left when the world ended.
+    pub fn into_report(self) -> (Vec<Breach>, Counts, u64, Vec<String>) {
+        let digest = self.trace.digest();
+        (self.breaches, self.counts, digest, self.trace.into_lines())
+    }
+
+    /// Finds the teams that a person is in.
+    pub(crate) fn teams_of(&self, who: usize) -> Vec<ChainId> {
+        let Some(person) = self.people.get(who) else { return Vec::new() };
+        match person.entry {
+            Entry::Founder(_) => self.teams.clone(),
+            Entry::Joined => self.teams.get(person.team).copied().into_iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Notes a line in a world's trace.
+macro_rules! note {
+    ($world:expr, $($arg:tt)*) => {
+        $world.trace.note($world.now, format_args!($($arg)*))
+    };
+}
+pub(crate) use note;

@@ -1,0 +1,114 @@
+//! The end: no more faults, everybody online, until nothing is left to do.
+
+use vereda_base::ChainId;
+
+use super::{Entry, World, note};
+use crate::breach::Checker;
+
+/// Happenings until the world must have come to rest.
+const MAX_STEPS: u32 = 60_000;
+/// Time until then, in milliseconds.
+const MAX_MS: u64 = 3_600_000;
+
+impl World {
+    /// Ends all faults and brings everybody online. Clocks stay wrong.
+    pub(super) fn heal(&mut self) {
+        note!(self, "the world heals");
+        self.is_calm = true;
+        self.actions = 0;
+        self.relay_disk.heal();
+        for who in 0..self.people.len() {
+            if let Some(person) = self.people.get_mut(who) {
+                person.hand.heal();
+                person.offline_for = 0;
+                person.arrives = 0;
+            }
+            self.go_online(who);
+        }
+    }
+
+    fn go_online(&mut self, who: usize) {
+        if self.people.get(who).is_some_and(|person| matches!(person.entry, Entry::Founder(_) | Entry::Joined)) {
+            self.call(who, |device, ambient| device.go_online(ambient));
+            self.carry_out(who);
+        }
+    }
+
+    /// Waits until the world is at rest.
+    pub(super) fn settle(&mut self) {
+        let until = self.now + MAX_MS;
+        for step in 0..MAX_STEPS {
+            if step % 16 == 0 && self.is_at_rest() {
+                note!(self, "the world is at rest");
+                return;
+            }
+            if self.now > until || !self.step() {
+                break;
+            }
+        }
+        let why = self.explain();
+        self.breach(Checker::Settling, format!("the world does not come to rest: {why}"));
+    }
+
+    fn is_at_rest(&mut self) -> bool {
+        let is_settled = |person: &super::Person| person.device.as_ref().is_some_and(|device| device.is_settled());
+        let is_everybody_in =
+            |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined);
+        if self.relay.is_none()
+            || self.is_commit_due
+            || !self.network.is_idle()
+            || !self.people.iter().all(|person| is_everybody_in(person) && is_settled(person))
+        {
+            return false;
+        }
+        (0..self.people.len()).all(|who| self.missing_at(who).is_none())
+    }
+
+    /// A case that a person is entitled to and cannot open.
+    fn missing_at(&mut self, who: usize) -> Option<ChainId> {
+        let own = self.teams_of(who);
+        let entitled = self.model.cases().into_iter().filter(|(_, document)| own.contains(&document.holder));
+        let cases: Vec<ChainId> = entitled.map(|(case, _)| case).collect();
+        cases.into_iter().find(|case| !matches!(self.call(who, |device, _| device.case_digest(case)), Some(Ok(_))))
+    }
+
+    /// Why the world is not at rest.
+    fn explain(&mut self) -> String {
+        let mut parts = Vec::new();
+        for who in 0..self.people.len() {
+            let missing = self.missing_at(who);
+            let Some(person) = self.people.get(who) else { continue };
+            let entry = match &person.entry {
+                Entry::Founder(step) => format!("founder at step {step}"),
+                Entry::Stranger => "stranger".into(),
+                Entry::Invited(_) => "invited".into(),
+                Entry::HasLink(_) => "has a link".into(),
+                Entry::Joined => "joined".into(),
+            };
+            let Some(device) = &person.device else {
+                parts.push(format!("device {who} ({entry}) is off"));
+                continue;
+            };
+            if device.is_settled() && missing.is_none() {
+                continue;
+            }
+            let status = device.status().ok().map(|status| {
+                format!(
+                    "{} {} {:?}, {} documents and {} operations pending, {} locked",
+                    status.membership,
+                    status.connection.state,
+                    status.connection.reason,
+                    status.pending_documents,
+                    status.pending_operations,
+                    status.locked
+                )
+            });
+            let told = missing.and_then(|case| Some((case, device.explain(&case).ok()?.sentence)));
+            parts.push(format!("device {who} ({entry}): {}; {told:?}", status.unwrap_or_default()));
+        }
+        if self.relay.is_none() {
+            parts.push("the relay is off".into());
+        }
+        parts.join("; ")
+    }
+}

@@ -44,6 +44,8 @@ pub(crate) const SLEEPING_TESTS: &[Exception] = &[
 pub(crate) const DOORS: &[Exception] = &[
     exception("client-core/src/native/clock.rs", "the one place where an app on a native platform reads the clocks"),
     exception("client-core/src/native/entropy.rs", "the one place where an app on a native platform reads entropy"),
+    exception("sync-server/src/clock.rs", "the one place where the relay reads the clocks"),
+    exception("sync-server/src/entropy.rs", "the one place where the relay reads entropy"),
     exception("crates/xtask/src/progress.rs", "measures how long a step of the build takes"),
     exception("tests/e2e/src/lib.rs", "drives real processes, so it reads the real clock"),
 ];

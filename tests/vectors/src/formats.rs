@@ -6,6 +6,7 @@ mod forks;
 mod frames;
 mod hashes;
 mod keys;
+mod links;
 mod merkle;
 mod operations;
 mod padding;
@@ -15,6 +16,7 @@ mod receipts;
 mod replicas;
 mod sealing;
 mod sessions;
+mod vaults;
 mod wrapping;
 mod wraps;
 
@@ -54,6 +56,8 @@ pub const FORMATS: &[Format] = &[
     replicas::FORMAT,
     sessions::FORMAT,
     frames::FORMAT,
+    links::FORMAT,
+    vaults::FORMAT,
 ];
 
 /// Finds a format by the name of its file.

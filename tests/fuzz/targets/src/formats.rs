@@ -1,5 +1,6 @@
 //! Files of others and of ours that people hand over.
 
+use vereda_client_core::link::{FoundingLink, InviteLink};
 use vereda_interchange::primero::import;
 use vereda_records::Configuration;
 
@@ -17,5 +18,18 @@ pub fn primero_export(data: &[u8]) {
     if let Ok(imported) = import(data) {
         let written = imported.configuration.to_json();
         assert_eq!(Configuration::from_json(&written).as_ref(), Ok(&imported.configuration));
+    }
+}
+
+/// Reads text as the links that people pass on.
+pub fn links(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(link) = text.parse::<FoundingLink>() {
+        let written = link.expose();
+        assert_eq!(written.parse::<FoundingLink>().map(|again| again.expose()).as_deref(), Ok(written.as_str()));
+    }
+    if let Ok(link) = text.parse::<InviteLink>() {
+        let written = link.expose();
+        assert_eq!(written.parse::<InviteLink>().map(|again| again.expose()).as_deref(), Ok(written.as_str()));
     }
 }

@@ -31,6 +31,10 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .collect(),
         "saved_replica" => parts("replicas", &["bytes"]),
         "configuration" => vec![small_configuration()],
+        "links" => vectors("links")
+            .iter()
+            .map(|vector| vector.text("link").map(|text| text.as_bytes().to_vec()).unwrap_or_default())
+            .collect(),
         "primero_export" => vec![PRIMERO.to_vec()],
         _ => [parts("operations", &["bytes"]), parts("proofs", &["bytes"]), parts("wrapping", &["info"])].concat(),
     }

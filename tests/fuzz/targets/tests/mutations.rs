@@ -114,6 +114,7 @@ targets! {
     saved_replicas_survive_hostile_bytes = "saved_replica";
     configurations_survive_hostile_bytes = "configuration";
     exports_survive_hostile_bytes = "primero_export";
+    links_survive_hostile_text = "links";
     a_relay_survives_hostile_sessions = "relay_session";
     a_device_survives_hostile_sessions = "device_session";
 }

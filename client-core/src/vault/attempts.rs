@@ -5,7 +5,8 @@
 //! copy of the files only Argon2id and the passphrase help.
 
 use std::{
-    fs, io,
+    fs::{self, OpenOptions},
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -70,13 +71,10 @@ impl Attempts {
         Ok(Ok(()))
     }
 
-    /// Forgets the wrong attempts after a right one.
+    /// Forgets the wrong attempts after a right one. The file stays, so that it can be written when the disk is full.
     pub(super) fn forget(&mut self) -> io::Result<()> {
-        self.count = Count::default();
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        let count = std::mem::take(&mut self.count);
+        if count == Count::default() { Ok(()) } else { self.write() }
     }
 
     /// Tells how many attempts were wrong in a row.
@@ -84,8 +82,15 @@ impl Attempts {
         self.count.wrong
     }
 
+    /// Writes the count. Where there is no room for a second file, in place: a torn count counts as many attempts.
     fn write(&self) -> io::Result<()> {
-        replace(&self.path, &vereda_base::encode(&self.count))
+        let bytes = vereda_base::encode(&self.count);
+        replace(&self.path, &bytes).or_else(|_| {
+            let mut file = OpenOptions::new().write(true).open(&self.path)?;
+            file.write_all(&bytes)?;
+            file.set_len(bytes.len() as u64)?;
+            file.sync_all()
+        })
     }
 }
 
@@ -134,6 +139,18 @@ mod tests {
         assert_eq!(attempts.begin(at(10)).unwrap(), Err(at(11)));
         assert_eq!(attempts.begin(at(5)).unwrap(), Err(at(6)));
         assert_eq!(attempts.begin(at(6)).unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn attempts_are_counted_even_where_no_second_file_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut attempts = Attempts::read(folder.path()).unwrap();
+        attempts.begin(at(100)).unwrap().unwrap();
+        fs::create_dir(folder.path().join("attempts.new")).unwrap();
+        attempts.begin(at(100)).unwrap().unwrap();
+        assert_eq!(Attempts::read(folder.path()).unwrap().wrong(), 2);
+        attempts.forget().unwrap();
+        assert_eq!(Attempts::read(folder.path()).unwrap().wrong(), 0);
     }
 
     #[test]

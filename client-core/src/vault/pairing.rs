@@ -73,6 +73,7 @@ pub(super) struct Pairing {
 }
 
 impl Pairing {
+    /// Names the files of a vault.
     pub(super) const fn new(path: PathBuf, database: PathBuf) -> Self {
         Self { path, database }
     }
@@ -87,7 +88,11 @@ impl Pairing {
         });
         match known {
             Some((inside, _)) => {
-                self.write(store, inside.incarnation, Some(inside.value), rng)?;
+                match self.write(store, inside.incarnation, Some(inside.value), rng) {
+                    // The old pair still holds, and nothing can be sealed while there is no room: reading goes on.
+                    Err(error) if error.is_no_room() => store.rollback(),
+                    done => done?,
+                }
                 Ok(Paired { incarnation: inside.incarnation, is_new: false })
             }
             None => self.renew(store, rng),
@@ -173,4 +178,31 @@ pub enum PairingError {
     /// The state folder cannot be read or written.
     #[error("the folder for the device's state cannot be used: {0}")]
     Io(#[from] io::Error),
+}
+
+impl PairingError {
+    /// Says whether the disk is full or can only be read.
+    fn is_no_room(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::Full | StoreError::ReadOnly),
+            Self::Io(error) => matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lack_of_room_lets_an_old_pair_stand() {
+        let check = |error: PairingError, expected| assert_eq!(error.is_no_room(), expected, "{error}");
+        check(StoreError::Full.into(), true);
+        check(StoreError::Damaged { table: "pairing" }.into(), false);
+        check(io::Error::from(io::ErrorKind::StorageFull).into(), true);
+        check(io::Error::from(io::ErrorKind::PermissionDenied).into(), false);
+    }
 }

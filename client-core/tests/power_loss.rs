@@ -25,7 +25,7 @@ fn commit(store: &mut SealedStore, number: u64) -> Result<(), StoreError> {
         let key = [number.to_be_bytes(), row.to_be_bytes()].concat();
         store.put(LEDGER, b"", &key, &vec![number as u8; 900])?;
     }
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         store.delete(LEDGER, &[1u64.to_be_bytes(), 0u64.to_be_bytes()].concat())?;
         store.put(LEDGER, b"", &[1u64.to_be_bytes(), 0u64.to_be_bytes()].concat(), b"again")?;
     }
@@ -62,7 +62,7 @@ fn outcome(name: &str, seed: u64, cut: u64, lying: bool) -> (u64, u64) {
             break;
         }
         committed = number;
-        if number % 10 == 0 && store.checkpoint().is_err() {
+        if number.is_multiple_of(10) && store.checkpoint().is_err() {
             break;
         }
     }

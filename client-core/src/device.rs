@@ -85,8 +85,6 @@ pub struct Device<S: DeviceStore> {
     /// Chains that grew: members may lack wraps.
     repair_from: Option<Monotonic>,
     repairing: BTreeSet<ChainId>,
-    /// Members that this process wrapped a key for.
-    repaired: BTreeSet<(ChainId, vereda_policy::Subject)>,
     pub(crate) contact: Contact,
     effects: Vec<Effect>,
     changed: BTreeSet<ChainId>,
@@ -138,7 +136,6 @@ impl<S: IncarnatedStore> Device<S> {
             keys_may_open: true,
             repair_from: None,
             repairing: BTreeSet::new(),
-            repaired: BTreeSet::new(),
             contact: Contact::default(),
             effects: Vec::new(),
             changed: BTreeSet::new(),
@@ -149,6 +146,7 @@ impl<S: IncarnatedStore> Device<S> {
             device.commit()?;
         }
         device.find_keyless()?;
+        device.find_repairs()?;
         device.bring_books()?;
         device.find_stale()?;
         if before.is_some_and(|before| before != incarnation) {
@@ -390,9 +388,22 @@ impl<S: DeviceStore> Device<S> {
         self.recent.clear();
         self.changed.clear();
         // Where the store cannot be read either, the next use of it says so.
+        drop(self.reload_membership());
         drop(self.keyring.reload(&self.store));
         drop(self.load_sets());
+        drop(self.find_keyless());
+        drop(self.find_repairs());
         drop(self.find_stale());
+        self.keys_may_open = true;
+    }
+
+    /// Reads anew whose device this is; of founding or joining that was not committed nothing is left.
+    fn reload_membership(&mut self) -> Result<(), StoreError> {
+        self.membership = Membership::load(&self.store)?;
+        if self.membership.is_none() {
+            self.machine = None;
+        }
+        Ok(())
     }
 
     pub(crate) fn links_refused(&self, document: &ChainId) -> Result<BTreeSet<Link>, StoreError> {

@@ -3,12 +3,12 @@
 //! A device sees its own wraps only; of those of others it knows how many each operation committed to. So it counts: a
 //! member that came after an epoch's beginning lacks a wrap until a later repair reaches as far.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use vereda_base::{ChainId, Timestamp};
 use vereda_crypto::{context, hash};
-use vereda_policy::{Body, Chains, Repair, Subject, entitled, wrap_list};
-use vereda_sync::device::{DeviceStore, StoreError};
+use vereda_policy::{Body, ChainKind, Chains, Repair, Subject, entitled, wrap_list};
+use vereda_sync::device::{DeviceStore, OutboxItem, StoreError};
 
 use super::{Ambient, Device, DeviceError};
 use crate::{keyring::wrap_for, tables::INVITES};
@@ -27,10 +27,9 @@ impl<S: DeviceStore> Device<S> {
         let mut waits = false;
         for chain in chains {
             let lacking = self.view(|view, _| lacking(view, &chain, Some(now.wall)));
-            let lacking: Vec<_> =
-                lacking.into_iter().filter(|(subject, _)| !self.repaired.contains(&(chain, *subject))).collect();
             let holds = self.chain(&chain).is_some_and(|state| self.keyring.holds_newest(&state));
-            if lacking.is_empty() || !holds {
+            // Once the relay has it, the chain grows, and is looked at again.
+            if lacking.is_empty() || !holds || self.is_repair_queued(&chain)? {
                 self.repairing.remove(&chain);
                 continue;
             }
@@ -65,16 +64,12 @@ impl<S: DeviceStore> Device<S> {
         let Some(key) = self.keyring.key(&chain, epoch.number).cloned() else { return Ok(()) };
         let is_document = epoch.public_key.is_none();
         let mut wraps = Vec::new();
-        let mut subjects = BTreeSet::new();
         for member in lacking {
             let wrap = self.with_keyring(ambient, |keyring, view, rng| {
                 let key = (&epoch.commitment, epoch.number, &key);
                 wrap_for(keyring, view, key, member, Some(&chain), is_document, rng)
             })?;
-            if let Some(wrap) = wrap {
-                wraps.push(wrap);
-                subjects.insert((chain, member.0));
-            }
+            wraps.extend(wrap);
         }
         if wraps.is_empty() {
             return Ok(());
@@ -82,8 +77,20 @@ impl<S: DeviceStore> Device<S> {
         let (list, wraps) = wrap_list(wraps);
         let body = Body::Repair(Repair { epoch: epoch.number, wraps: list });
         self.intend(chain, body, wraps.into_iter().map(|(wrap, _)| wrap).collect())?;
-        self.repaired.extend(subjects);
         Ok(())
+    }
+
+    /// Finds the groups whose members may lack a wrap: whatever this process did not see happen, an earlier one may have.
+    pub(super) fn find_repairs(&mut self) -> Result<(), StoreError> {
+        for kind in [ChainKind::User, ChainKind::Team, ChainKind::Agency] {
+            self.repairing.extend(self.list_chains(kind)?);
+        }
+        Ok(())
+    }
+
+    fn is_repair_queued(&self, chain: &ChainId) -> Result<bool, StoreError> {
+        let of_chain = |item: &OutboxItem| matches!(item, OutboxItem::Intent { chain: of, body: Body::Repair(_), .. } if of == chain);
+        Ok(self.outbox()?.iter().any(of_chain))
     }
 
     /// Says whether this device began the chain or invited into it: then it is the one to pass the key on.

@@ -64,8 +64,6 @@ impl<S: DeviceStore> Device<S> {
         let founded = self.found(ambient, request);
         if founded.is_err() {
             self.roll_back();
-            self.membership = None;
-            self.machine = None;
         }
         founded
     }

@@ -57,8 +57,6 @@ impl<S: DeviceStore> Device<S> {
         let joined = self.begin_joining(ambient, link, person);
         if joined.is_err() {
             self.roll_back();
-            self.membership = None;
-            self.machine = None;
         }
         Ok(joined?)
     }

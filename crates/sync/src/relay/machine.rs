@@ -1,9 +1,6 @@
 //! The relay's machine: sessions, inputs, effects.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 use vereda_base::{DeviceId, Monotonic, Now, limits::MAX_FRAME_BYTES};
@@ -19,78 +16,10 @@ use super::{
     audience::Audience,
     authenticate::authenticate,
     chains::ChainCache,
+    effect::{Committed, Effect, Input, RelayConfig, WakeReason},
     session::{Backfill, Session, SessionId, Stage},
     store::{NewEntry, RelayStore, StoreError},
 };
-
-/// Bounds of a relay's machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RelayConfig {
-    /// How long a device may take to prove itself.
-    pub auth_timeout: Duration,
-    /// Bytes given to the driver for one session and not yet written, beyond which the session is served from the log
-    /// again later. One that takes in four times that much of answers without reading any is let go.
-    pub max_unwritten_bytes: usize,
-    /// Policy chains kept in memory.
-    pub max_chains: usize,
-    /// Backfills that a session may have waiting.
-    pub max_backfills: usize,
-}
-
-impl Default for RelayConfig {
-    fn default() -> Self {
-        Self {
-            auth_timeout: Duration::from_secs(20),
-            max_unwritten_bytes: 256 << 10,
-            max_chains: 8_192,
-            max_backfills: 16_384,
-        }
-    }
-}
-
-/// What the driver tells the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// A websocket was opened.
-    Opened(SessionId),
-    /// A binary frame arrived.
-    Frame(SessionId, Vec<u8>),
-    /// What arrived is no frame: too long, or no binary one.
-    Broken(SessionId),
-    /// So many bytes of frames were written to the network.
-    Written(SessionId, usize),
-    /// The websocket ended.
-    Closed(SessionId),
-    /// The time named by [`RelayMachine::poll_timeout`] came.
-    Timeout,
-    /// The relay stops: every session gets its goodbye.
-    Stop,
-}
-
-/// What the driver is to do, in this order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Write a binary frame; report it with [`Input::Written`].
-    Send(SessionId, Vec<u8>),
-    /// Close the websocket once what was sent is written. No [`Input::Closed`] is needed.
-    Close(SessionId),
-}
-
-/// What a commit released.
-#[derive(Debug, Default)]
-pub struct Committed {
-    /// To be done, in this order.
-    pub effects: Vec<Effect>,
-    /// Why nothing was stored, if so: the effects then say goodbye to every session.
-    pub failure: Option<StoreError>,
-}
-
-/// Why the machine wants to be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WakeReason {
-    /// A device has not proved itself in time.
-    AuthOverdue(SessionId),
-}
 
 /// The relay's machine. See the module's page for how it is driven.
 #[derive(Debug)]
@@ -103,6 +32,8 @@ pub struct RelayMachine {
     pub(super) effects: Vec<Effect>,
     /// Sessions that lag and can be served.
     pub(super) lagging: BTreeSet<SessionId>,
+    /// Whose turn it was last.
+    pub(super) served_last: SessionId,
     /// Sessions with something to go out at the commit.
     pub(super) dirty: BTreeSet<SessionId>,
     /// The log's end; `None` until it was read.
@@ -139,6 +70,7 @@ impl RelayMachine {
             chains: ChainCache::new(config.max_chains),
             effects: Vec::new(),
             lagging: BTreeSet::new(),
+            served_last: SessionId(0),
             dirty: BTreeSet::new(),
             end: None,
             deadlines: BTreeSet::new(),
@@ -353,8 +285,14 @@ impl RelayMachine {
                 return Ok(());
             }
         };
-        if let Some(older) = self.audience.of_device(&open.device) {
-            self.end_session(older, Goodbye::Superseded);
+        if let Some(other) = self.audience.of_device(&open.device) {
+            // Proofs of two connections may arrive in another order than the connections were opened: the one opened
+            // last is the one that the device still listens to.
+            if other > id {
+                self.end_session(id, Goodbye::Superseded);
+                return Ok(());
+            }
+            self.end_session(other, Goodbye::Superseded);
         }
         let held = store.held(&open.device, open.incarnation)?;
         let fields = WelcomeFields { device: open.device, nonce: *auth.nonce, version, time: now.wall, held };

@@ -8,7 +8,7 @@ use std::{
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, LogSafe, Monotonic};
 use vereda_protocol::{Chunk, DOWN_WINDOW_BYTES, Packer, PolicyEntry, Position, UP_WINDOW_BYTES, Unpacker};
 
-/// A connection, as the driver numbers it. Never reused.
+/// A connection, as the driver numbers it: ascending as they are opened, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 

@@ -58,10 +58,18 @@ impl World {
             || self.is_commit_due
             || !self.network.is_idle()
             || !self.people.iter().all(|person| is_everybody_in(person) && is_settled(person))
+            || !(0..self.people.len()).all(|who| self.is_connected(who))
         {
             return false;
         }
         (0..self.people.len()).all(|who| self.missing_at(who).is_none())
+    }
+
+    /// Whether the connection that a device believes in is one.
+    fn is_connected(&mut self, who: usize) -> bool {
+        let id = self.people.get(who).and_then(|person| person.connection);
+        let connection = id.and_then(|id| self.network.get(id));
+        connection.is_some_and(|connection| connection.session.is_some() && !connection.is_broken)
     }
 
     /// A case that a person is entitled to and cannot open.

@@ -3,5 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "drives real processes, so it reads the real clock")]
 
 pub mod canary;
+pub mod demo;
+pub mod exchange;
+pub mod frames;
 pub mod process;
 pub mod proxy;

@@ -31,12 +31,42 @@ pub fn binary(name: &str) -> Result<PathBuf> {
         .with_context(|| format!("the program {name} is not built: run `cargo build --workspace --bins` first"))
 }
 
+/// Runs a program of this workspace to its end; returns what it printed on standard output.
+///
+/// # Errors
+/// When it cannot be started or fails; the error holds what it said on standard error.
+pub fn run<A: AsRef<OsStr>>(name: &str, args: &[A]) -> Result<String> {
+    let output = Command::new(binary(name)?)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {name}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{name} ended with {}: {}", output.status, said.trim());
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Starts a program of this workspace that outlives this one; returns its process id. What it prints goes to `log`.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start_detached<A: AsRef<OsStr>>(name: &str, args: &[A], log: &Path) -> Result<u32> {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let mut command = Command::new(binary(name)?);
+    command.args(args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    #[cfg(unix)]
+    // A group of its own: an interrupt typed at the terminal does not reach it.
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    Ok(command.spawn().with_context(|| format!("starting {name}"))?.id())
+}
+
 /// A process whose standard output is read line by line. Killed when dropped.
 pub struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     seen: Vec<String>,
+    written: Vec<u8>,
 }
 
 impl Process {
@@ -64,7 +94,7 @@ impl Process {
                 }
             }
         });
-        Ok(Self { child, stdin, lines, seen: Vec::new() })
+        Ok(Self { child, stdin, lines, seen: Vec::new(), written: Vec::new() })
     }
 
     /// Writes one line to the process.
@@ -74,7 +104,10 @@ impl Process {
     pub fn write_line(&mut self, line: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().context("standard input is closed")?;
         writeln!(stdin, "{line}")?;
-        Ok(stdin.flush()?)
+        stdin.flush()?;
+        self.written.extend_from_slice(line.as_bytes());
+        self.written.push(b'\n');
+        Ok(())
     }
 
     /// Closes the standard input, by which a session ends in good order.
@@ -97,9 +130,30 @@ impl Process {
         }
     }
 
+    /// Reads lines as they come, for so long; returns them, and whether the output is still open.
+    pub fn lines_for(&mut self, duration: Duration) -> (Vec<String>, bool) {
+        let started = Instant::now();
+        let mut lines = Vec::new();
+        loop {
+            match self.lines.recv_timeout(duration.saturating_sub(started.elapsed())) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    lines.push(line);
+                }
+                Err(RecvTimeoutError::Timeout) => return (lines, true),
+                Err(RecvTimeoutError::Disconnected) => return (lines, false),
+            }
+        }
+    }
+
     /// Every line read so far.
     pub fn seen(&self) -> &[String] {
         &self.seen
+    }
+
+    /// Every line written so far.
+    pub fn written(&self) -> &[u8] {
+        &self.written
     }
 
     /// Process id.
@@ -210,6 +264,44 @@ impl Session {
         let answer = self.answer(id)?;
         ensure!(answer.get("ok") == Some(&Value::Bool(true)), "{what:?} was refused: {answer}");
         Ok(answer)
+    }
+
+    /// Takes in answers and events for so long; says whether the session still runs.
+    pub fn listen_for(&mut self, duration: Duration) -> bool {
+        let (lines, is_open) = self.process.lines_for(duration);
+        lines.iter().for_each(|line| self.take_line(line));
+        is_open
+    }
+
+    /// Asks again and again until the answer is as it should be; in between it listens.
+    ///
+    /// # Errors
+    /// When it is not after [`PATIENCE`]; the error shows the last answer.
+    pub fn until(&mut self, request: &Value, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+        let started = Instant::now();
+        loop {
+            let answer = self.call(request.clone())?;
+            if holds(&answer) {
+                return Ok(answer);
+            }
+            ensure!(started.elapsed() < PATIENCE, "{request} does not become as it should be: {answer}");
+            self.listen_for(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits for an event that is as it should be, among those that came and those to come.
+    ///
+    /// # Errors
+    /// When there is none after [`PATIENCE`], or the session ends.
+    pub fn event(&mut self, holds: impl Fn(&Value) -> bool) -> Result<Value> {
+        let started = Instant::now();
+        loop {
+            if let Some(event) = self.events.iter().find(|event| holds(event)) {
+                return Ok(event.clone());
+            }
+            ensure!(started.elapsed() < PATIENCE, "the event does not come; there were {:?}", self.events);
+            ensure!(self.listen_for(Duration::from_millis(10)), "the session ended; there were {:?}", self.events);
+        }
     }
 
     /// Kills with SIGKILL; returns the ids of all requests that were answered `ok`, also those read after the kill.

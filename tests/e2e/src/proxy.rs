@@ -13,6 +13,8 @@ use std::{
 
 use anyhow::Result;
 
+use crate::frames::payloads;
+
 /// How the line behaves. All zero: as fast as it goes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Line {
@@ -22,6 +24,15 @@ pub struct Line {
     pub bytes_per_second: u64,
     /// Cuts the connection after so many bytes, both ways added up; 0 for never.
     pub cut_every_bytes: u64,
+}
+
+/// What passed over one connection.
+#[derive(Debug, Clone, Default)]
+pub struct Recording {
+    /// From device to relay.
+    pub up: Vec<u8>,
+    /// From relay to device.
+    pub down: Vec<u8>,
 }
 
 /// A running proxy. Dropping it closes the listener's loop at the next connection.
@@ -38,7 +49,7 @@ struct State {
     up_bytes: AtomicU64,
     down_bytes: AtomicU64,
     connections: AtomicU64,
-    recording: Mutex<Vec<u8>>,
+    recordings: Mutex<Vec<Recording>>,
     streams: Mutex<Vec<TcpStream>>,
 }
 
@@ -49,7 +60,19 @@ impl Proxy {
     /// When no port can be had.
     pub fn start(target: SocketAddr, line: Line, is_recording: bool) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let address = listener.local_addr()?;
+        let proxy = Self::behind(listener.local_addr()?, target, line, is_recording);
+        let accepting = Arc::clone(&proxy.state);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                // A connection refused by a cut network just ends: the device sees a closed socket.
+                drop(accepting.serve(stream));
+            }
+        });
+        Ok(proxy)
+    }
+
+    /// Makes a proxy whose connections somebody else accepts at `address` and hands over.
+    pub(crate) fn behind(address: SocketAddr, target: SocketAddr, line: Line, is_recording: bool) -> Self {
         let state = Arc::new(State {
             target,
             line,
@@ -58,17 +81,23 @@ impl Proxy {
             up_bytes: AtomicU64::new(0),
             down_bytes: AtomicU64::new(0),
             connections: AtomicU64::new(0),
-            recording: Mutex::default(),
+            recordings: Mutex::default(),
             streams: Mutex::default(),
         });
-        let accepting = Arc::clone(&state);
-        thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                // A connection refused by a cut network just ends: the device sees a closed socket.
-                drop(accepting.serve(stream));
-            }
-        });
-        Ok(Self { address, state })
+        Self { address, state }
+    }
+
+    /// Takes over a connection of a device.
+    ///
+    /// # Errors
+    /// When the relay is not there.
+    pub(crate) fn serve(&self, device: TcpStream) -> Result<()> {
+        self.state.serve(device)
+    }
+
+    /// Makes a second handle on the same proxy.
+    pub(crate) fn share(&self) -> Self {
+        Self { address: self.address, state: Arc::clone(&self.state) }
     }
 
     /// Where devices connect to.
@@ -97,9 +126,27 @@ impl Proxy {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// Copies all recorded bytes, both ways in order of arrival.
+    /// Copies all recorded bytes as they passed: connection by connection, first one way, then the other. What clients
+    /// send is masked; see [`Proxy::traffic`].
     pub fn recording(&self) -> Vec<u8> {
-        self.state.recording.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.recordings().into_iter().flat_map(|kept| [kept.up, kept.down]).flatten().collect()
+    }
+
+    /// Copies everything recorded twice: as it passed, and with the masks of the websocket frames taken off.
+    pub fn traffic(&self) -> Vec<u8> {
+        let mut traffic = Vec::new();
+        for Recording { up, down } in self.recordings() {
+            for way in [up, down] {
+                traffic.extend(payloads(&way));
+                traffic.extend(way);
+            }
+        }
+        traffic
+    }
+
+    /// Copies what was recorded, connection by connection.
+    pub fn recordings(&self) -> Vec<Recording> {
+        self.state.recordings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -113,6 +160,11 @@ impl State {
         device.set_nodelay(true)?;
         relay.set_nodelay(true)?;
         self.connections.fetch_add(1, Ordering::SeqCst);
+        let number = {
+            let mut recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+            recordings.push(Recording::default());
+            recordings.len() - 1
+        };
         let budget = Arc::new(AtomicU64::new(self.line.cut_every_bytes));
         {
             let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,12 +173,34 @@ impl State {
         }
         let (up, down) = (Arc::clone(self), Arc::clone(self));
         let (device2, relay2, budget2) = (device.try_clone()?, relay.try_clone()?, Arc::clone(&budget));
-        thread::spawn(move || up.pump(device, relay, &up.up_bytes, &budget));
-        thread::spawn(move || down.pump(relay2, device2, &down.down_bytes, &budget2));
+        thread::spawn(move || {
+            up.pump(device, relay, &up.up_bytes, &budget, |bytes| up.record(number, |kept| &mut kept.up, bytes));
+        });
+        thread::spawn(move || {
+            let record = |bytes: &[u8]| down.record(number, |kept| &mut kept.down, bytes);
+            down.pump(relay2, device2, &down.down_bytes, &budget2, record);
+        });
         Ok(())
     }
 
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream, counter: &AtomicU64, budget: &AtomicU64) {
+    fn record(&self, number: usize, way: impl Fn(&mut Recording) -> &mut Vec<u8>, bytes: &[u8]) {
+        if !self.is_recording {
+            return;
+        }
+        let mut recordings = self.recordings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(recording) = recordings.get_mut(number) {
+            way(recording).extend_from_slice(bytes);
+        }
+    }
+
+    fn pump(
+        &self,
+        mut from: TcpStream,
+        mut to: TcpStream,
+        counter: &AtomicU64,
+        budget: &AtomicU64,
+        record: impl Fn(&[u8]),
+    ) {
         let mut buffer = vec![0; 16 << 10];
         let started = Instant::now();
         let mut sent = 0_u64;
@@ -139,9 +213,7 @@ impl State {
                 thread::sleep(self.line.latency);
             }
             counter.fetch_add(count as u64, Ordering::SeqCst);
-            if self.is_recording {
-                self.recording.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-            }
+            record(bytes);
             if to.write_all(bytes).is_err() {
                 break;
             }
@@ -151,9 +223,8 @@ impl State {
                 thread::sleep(due.saturating_sub(started.elapsed()));
             }
             if self.line.cut_every_bytes > 0 {
-                let left = budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                    Some(left.saturating_sub(count as u64))
-                });
+                let left = budget
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(count as u64)));
                 if left.is_ok_and(|left| left <= count as u64) {
                     break;
                 }
@@ -196,7 +267,12 @@ mod tests {
         stream.write_all(b"hello").unwrap();
         let mut back = [0; 5];
         stream.read_exact(&mut back).unwrap();
-        assert_eq!((&back, proxy.bytes(), proxy.recording()), (b"hello", (5, 5), b"hellohello".to_vec()));
+        let recordings = proxy.recordings();
+        assert_eq!((&back, proxy.bytes(), recordings.len()), (b"hello", (5, 5), 1));
+        assert_eq!(
+            (recordings[0].up.as_slice(), recordings[0].down.as_slice()),
+            (b"hello".as_slice(), b"hello".as_slice())
+        );
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub(crate) fn start(
     let bytes = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
     let mut writer =
         Writer { machine, store, clock, health, outboxes: BTreeMap::new(), stopping: false, failing: false };
+    // Whoever asks before the thread runs is told what is stored, not zeros.
+    writer.note_health();
     let thread = thread::Builder::new().name("writer".into()).spawn(move || runtime.block_on(writer.run(waiting)))?;
     Ok((Door { inputs, bytes }, thread))
 }

@@ -1,5 +1,7 @@
 //! Serving from the log: what a device has not stored yet.
 
+use std::ops::Bound;
+
 use vereda_base::{Now, Timestamp};
 use vereda_policy::{ChainKind, may_read};
 use vereda_protocol::{Chunk, Down, PolicyEntry, Position};
@@ -18,12 +20,17 @@ const PAGE: usize = 256;
 const FRAME_BYTES: usize = 48 << 10;
 /// Bytes served to one session before the next has its turn.
 const ROUND_BYTES: usize = 128 << 10;
+/// Sessions served in one round: what they get waits in memory for the commit.
+const ROUND_SESSIONS: usize = 64;
 
 impl RelayMachine {
-    /// Serves every session that lags for one bounded round. Says whether there is more to do at once.
+    /// Serves the sessions that lag for one bounded round, in turn. Says whether there is more to do at once.
     pub fn serve(&mut self, now: Now, store: &dyn RelayStore) -> bool {
-        let turn: Vec<SessionId> = self.lagging.iter().copied().collect();
-        for id in turn {
+        let last = self.served_last;
+        let after = self.lagging.range((Bound::Excluded(last), Bound::Unbounded));
+        let round: Vec<SessionId> = after.chain(self.lagging.range(..=last)).copied().take(ROUND_SESSIONS).collect();
+        for id in round {
+            self.served_last = id;
             if self.has_failed() {
                 return false;
             }

@@ -200,7 +200,7 @@ impl<S: DeviceStore> Device<S> {
         self.membership.as_ref().map_or("", |membership| membership.relay_url.as_str())
     }
 
-    /// Hands an input to the state machine; [`Self::commit`] makes it count. Before the first flight, edits are sealed.
+    /// Hands an input to the state machine; [`Self::commit`] makes it count.
     ///
     /// # Errors
     /// [`DeviceError`] by cause.
@@ -208,9 +208,6 @@ impl<S: DeviceStore> Device<S> {
         match input {
             Input::Start => self.contact.is_wanted = true,
             Input::Stop => self.contact.is_wanted = false,
-            Input::Connected => {
-                self.seal_all(ambient, usize::MAX)?;
-            }
             _ => {}
         }
         if let Some(machine) = &mut self.machine {

@@ -27,11 +27,12 @@ use crate::{fault::Outcome, passphrase::PassphraseSource, session};
 ///   vereda team create North
 ///   vereda invite North --role editor
 ///   vereda config apply --starter
-///   vereda case create --set name=Samir --set age=9
+///   vereda case create --set name_first=Samir --set sex=male
 ///   vereda case list
 ///
-/// Exit codes: 0 done; 1 failed; 2 wrong command line; 3 the vault stays locked; 4 no such thing; 5 stored, but the relay
-/// was not reached; 6 a file or value cannot be used.
+/// Exit codes: 0 done; 1 failed; 2 wrong command line; 3 the vault stays
+/// locked; 4 no such thing; 5 stored, but the relay was not reached; 6 a
+/// file or value cannot be used.
 #[derive(Debug, Parser)]
 #[command(name = "vereda", version, verbatim_doc_comment, max_term_width = 100)]
 pub(crate) struct Vereda {
@@ -76,41 +77,26 @@ enum Level {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes and lists vaults, and tries a passphrase
     #[command(subcommand)]
     Vault(vault::Vault),
-    /// Tries the passphrase of a vault and shows whose it is
     Unlock(vault::Unlock),
-    /// Founds an agency
     #[command(subcommand)]
     Agency(agency::Agency),
-    /// Makes and lists teams
     #[command(subcommand)]
     Team(agency::Team),
-    /// Shows the people of the agency
     People(agency::People),
-    /// Invites somebody into a team or the agency
     Invite(invite::Invite),
-    /// Lists the invites made on this device, with their links
     Invites(invite::Invites),
-    /// Joins a team or agency by an invite link
     Join(join::Join),
-    /// Takes over what another program exported
     #[command(subcommand)]
     Import(import::Import),
-    /// Applies and shows the agency's configuration
     #[command(subcommand)]
     Config(config::Config),
-    /// Works with cases
     #[command(subcommand)]
     Case(case::Case),
-    /// Exchanges what is new with the relay
     Sync(sync::Sync),
-    /// Shows this device: who, where, what is not yet sent
     Status(sync::Status),
-    /// Prints a digest of all replicas, equal on devices that hold the same
     Digest(sync::Digest),
-    /// Serves commands as lines of JSON and stays connected
     Session(session::Session),
 }
 

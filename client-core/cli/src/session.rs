@@ -23,7 +23,7 @@ const MAX_LINE_BYTES: usize = 8 << 20;
 /// How long `sync` waits where the sender does not say.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Serves commands as lines of JSON on standard input, answers on standard output, and stays connected.
+/// Serves commands as lines of JSON on standard input, answers on standard output, and stays connected
 ///
 /// Each line is an object with `id` and `do`; `docs/automation.md` lists them. What is answered with `"ok": true` is
 /// durable on this device.

@@ -74,7 +74,8 @@ fn contains(line: &CaseLine, word: &str) -> bool {
         Json::Array(list) => {
             list.iter().any(|item| item.as_str().is_some_and(|text| text.to_lowercase().contains(word)))
         }
-        other => other.to_string() == word,
+        Json::Number(number) => *word == number.to_string(),
+        _ => false,
     };
     line.title.to_lowercase().contains(word)
         || line.case.to_string().starts_with(word)

@@ -39,6 +39,8 @@ impl<S: DeviceStore> Device<S> {
             self.enter_name(ambient)?;
             is_more |= self.repair(ambient)?;
         }
+        // Not before the relay's welcome: it may know more of this device than the device itself, and then the store was
+        // restored from a copy, and no place in a sequence may be used twice.
         if self.contact.is_live && self.may_seal() {
             is_more |= self.seal_all(ambient, SEALS)? == SEALS;
         }

@@ -33,7 +33,7 @@ pub struct StatusView {
     pub locked: usize,
     /// Documents with edits that are not at the relay yet.
     pub pending_documents: usize,
-    /// Operations that wait for the relay: grants, invites, acceptances.
+    /// Decisions about people that wait for the relay: teams begun, grants, invites, acceptances.
     pub pending_operations: usize,
     /// Everything the relay had is here and opened, and everything made here is there.
     pub settled: bool,
@@ -57,7 +57,12 @@ impl<S: DeviceStore> Device<S> {
         let home = self.home();
         let (user, agency) = (home.map(|(user, _)| user), home.map(|(_, agency)| agency));
         let outbox = self.outbox()?;
-        let operations = outbox.iter().filter(|item| !matches!(item, OutboxItem::Chunk { .. })).count();
+        let is_decision = |item: &&OutboxItem| match item {
+            OutboxItem::Chunk { .. } => false,
+            OutboxItem::Op { op, .. } => self.document_begun(op).is_none(),
+            OutboxItem::Intent { .. } => true,
+        };
+        let operations = outbox.iter().filter(is_decision).count();
         let pending_name = self.membership.as_ref().map(|membership| membership.person.clone());
         let person = user.and_then(|user| self.name_of(&user).map(str::to_owned));
         Ok(StatusView {

@@ -126,6 +126,28 @@ fn a_store_restored_from_a_copy_goes_on_under_a_new_incarnation_with_its_unsent_
 }
 
 #[test]
+fn a_copy_put_back_in_place_unnoticed_is_noticed_by_the_relay() {
+    let (mut world, amina, berta) = two();
+    let case = world.create_case(amina, json!({"name_first": "A", "perpetrator_count": 1}));
+    world.settle();
+    world.cut(amina);
+    world.edit_case(amina, &case, json!({"set": {"perpetrator_count": 2}}));
+    let mut copy = world.devices[amina].store().clone();
+    world.edit_case(amina, &case, json!({"set": {"name_first": "B"}}));
+    world.connect(amina);
+    world.cut(amina);
+    copy.memory.crash();
+    let (incarnation, restored) = (copy.incarnation, world.open(copy));
+    world.connect(restored);
+    assert_ne!(world.devices[restored].store().incarnation, incarnation);
+    assert!(world.devices[restored].status().unwrap().settled);
+    assert_eq!(world.field(restored, &case, "name_first"), json!("B"));
+    assert_eq!(world.field(restored, &case, "perpetrator_count"), json!(2));
+    let digests = world.digests();
+    assert_eq!(digests[restored], digests[berta]);
+}
+
+#[test]
 fn lists_are_rebuilt_from_documents() {
     let (mut world, amina, berta) = two();
     world.create_case(amina, json!({"name_first": "Samir", "perpetrator_count": 9}));

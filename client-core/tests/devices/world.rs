@@ -156,6 +156,11 @@ impl World {
         for _ in 0..2_000 {
             let mut is_busy = false;
             for device in 0..self.devices.len() {
+                let now = self.now.monotonic;
+                if self.devices[device].poll_timeout().is_some_and(|due| due <= now) {
+                    self.device_input(device, Input::Timeout);
+                }
+                self.on(device, |device, ambient| device.renew_if_restored(ambient)).unwrap();
                 let step = self.on(device, |device, ambient| device.work(ambient)).unwrap();
                 let effects = self.devices[device].take_effects();
                 is_busy |= step.is_more || !effects.is_empty();

@@ -13,7 +13,7 @@ use crate::{
     views::{name, short},
 };
 
-/// Founds agencies.
+/// Founds agencies
 #[derive(Debug, Subcommand)]
 pub(crate) enum Agency {
     /// Founds an agency with you as its first manager; works offline
@@ -50,7 +50,7 @@ impl Agency {
     }
 }
 
-/// Makes and lists teams.
+/// Makes and lists teams
 #[derive(Debug, Subcommand)]
 pub(crate) enum Team {
     /// Makes a team with you as its first manager; works offline
@@ -95,7 +95,7 @@ impl Team {
     }
 }
 
-/// Shows the people of the agency.
+/// Shows the people of the agency
 ///
 /// Example: vereda people
 #[derive(Debug, Args)]

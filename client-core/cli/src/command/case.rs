@@ -24,7 +24,7 @@ use crate::{
     views::short,
 };
 
-/// Works with cases; all of it works offline.
+/// Works with cases; all of it works offline
 ///
 /// A field is named by its path: `name_first`, or `family_members[3fa]/member_age` within the entry whose id begins with
 /// 3fa. A value is written as the field asks: a text, a number, a day (2026-11-24), yes or no, a code, several codes
@@ -103,7 +103,7 @@ pub(crate) enum Case {
     },
 }
 
-/// Registers a case.
+/// Registers a case
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// A first answer: `path=value`, or `path:=JSON`
@@ -117,7 +117,7 @@ pub(crate) struct Create {
     team: Option<String>,
 }
 
-/// Changes a case.
+/// Changes a case
 #[derive(Debug, Args)]
 pub(crate) struct Edit {
     /// The case

@@ -16,7 +16,7 @@ use crate::{
     views::word_of,
 };
 
-/// The agency's configuration: forms, fields, lists of options, roles.
+/// The agency's configuration: forms, fields, lists of options, roles
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Makes a configuration the agency's; for its managers
@@ -43,7 +43,7 @@ pub(crate) enum Config {
     },
 }
 
-/// Makes a configuration the agency's.
+/// Makes a configuration the agency's
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Apply {

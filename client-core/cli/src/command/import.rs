@@ -14,7 +14,7 @@ use crate::{
     table::Table,
 };
 
-/// Takes over what another program exported.
+/// Takes over what another program exported
 #[derive(Debug, Subcommand)]
 pub(crate) enum Import {
     /// Reads Primero's configuration export and makes it the agency's

@@ -20,7 +20,7 @@ use crate::{
     views::{moment, name, word_of},
 };
 
-/// Invites somebody into a team or the agency.
+/// Invites somebody into a team or the agency
 ///
 /// The relay has to be reached once: then there is a link to pass on. It holds a secret and is good for one person, so
 /// pass it on as carefully as a key. If the relay is not reached, the invite waits; `vereda invites` shows the link later.
@@ -100,7 +100,7 @@ impl Invite {
     }
 }
 
-/// Lists the invites made on this device, with their links.
+/// Lists the invites made on this device, with their links
 ///
 /// Example: vereda invites --json
 #[derive(Debug, Args)]

@@ -8,13 +8,13 @@ use vereda_client_core::link::InviteLink;
 
 use super::Common;
 use crate::{
-    contact::exchange_until,
+    contact::{exchange, exchange_until},
     fault::Outcome,
     opened::Opened,
     output::{print_json, print_line},
 };
 
-/// Joins a team or agency by an invite link.
+/// Joins a team or agency by an invite link
 ///
 /// The relay has to be reached before the invite's time is over; until then joining waits. What the agency has can be
 /// read once a colleague's device has passed the key on, which happens by itself when one is online.
@@ -28,9 +28,12 @@ pub(crate) struct Join {
     /// Your name
     #[arg(long)]
     name: String,
-    /// How long to wait for the relay and for a colleague's device, in seconds
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    /// How long to wait for the relay, in seconds
+    #[arg(long, default_value_t = 20, value_name = "SECONDS")]
     wait: u64,
+    /// How long to wait for a colleague's device to pass the key on, in seconds
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    wait_for_key: u64,
 }
 
 impl Join {
@@ -41,7 +44,11 @@ impl Join {
         let is_member = |device: &vereda_client_core::device::Device<_>| {
             device.status().is_ok_and(|status| status.membership == "member")
         };
-        let exchanged = exchange_until(&opened, Duration::from_secs(self.wait), is_member);
+        let exchanged = exchange(&opened, Duration::from_secs(self.wait));
+        if exchanged.is_ok() && self.wait_for_key > 0 {
+            // No colleague being there is no failure: the state says so.
+            drop(exchange_until(&opened, Duration::from_secs(self.wait_for_key), is_member));
+        }
         let status = opened.device().with(|device, _| device.status())?;
         opened.close()?;
         if common.json {
@@ -55,7 +62,6 @@ impl Join {
                 _ => "Your acceptance is stored and completes when the relay is reached: vereda sync",
             })?;
         }
-        // The relay was reached: waiting for a colleague is no failure.
-        if status.membership == "waiting_for_key" { Ok(()) } else { exchanged }
+        exchanged
     }
 }

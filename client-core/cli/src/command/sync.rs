@@ -16,7 +16,7 @@ use crate::{
     views::{count, name, short},
 };
 
-/// Exchanges what is new with the relay.
+/// Exchanges what is new with the relay
 ///
 /// Examples:
 ///   vereda sync                 once, until nothing is left to exchange
@@ -79,7 +79,7 @@ fn stay(opened: &Opened) -> Outcome {
     done
 }
 
-/// Shows this device: who, where, what is not yet sent.
+/// Shows this device: who, where, what is not yet sent
 ///
 /// Examples:
 ///   vereda status
@@ -145,7 +145,7 @@ fn describe(label: &str, status: &StatusView) -> String {
     lines.into_iter().map(|(what, text)| format!("{what:<13} {text}\n")).collect()
 }
 
-/// Prints a digest of all replicas, equal on devices that hold the same.
+/// Prints a digest of all replicas, equal on devices that hold the same
 ///
 /// Examples:
 ///   vereda digest

@@ -11,7 +11,7 @@ use crate::{
     table::Table,
 };
 
-/// Makes and lists vaults.
+/// Makes and lists vaults
 ///
 /// A vault holds one user's keys and data on one device, sealed under a passphrase. Several people on one device have a
 /// vault each.
@@ -78,7 +78,7 @@ fn list(place: &Place, json: bool) -> Outcome {
     print(&table.render())
 }
 
-/// Tries the passphrase of a vault and shows whose it is.
+/// Tries the passphrase of a vault and shows whose it is
 ///
 /// Example: vereda unlock --vault amina
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! Who wrote what, and when: from the changes themselves, so that it is as well proven as they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use automerge::{Change, ChangeHash, ObjId, ReadDoc, ScalarValue};
 use vereda_base::{ActorBytes, Timestamp};
@@ -9,6 +9,7 @@ use vereda_records::{FieldPath, Value};
 use crate::{
     anatomy::{Action, Anatomy, Key, Operation},
     conflict::readable,
+    hydrate::current_text,
     replica::{Replica, from_seconds},
     shape::{Place, ROOTS, Root, Roots, actor_id, same_operation},
 };
@@ -99,12 +100,12 @@ impl HistoryReader<'_> {
     fn change(&mut self, change: &Change, wanted: &dyn Fn(&Place) -> bool) {
         // Everything in the document passed this reader before it was applied.
         let Ok(anatomy) = Anatomy::read(change.raw_bytes()) else { return };
-        let mut edited: BTreeMap<([u8; 16], u64), FieldPath> = BTreeMap::new();
+        let mut edited: BTreeSet<FieldPath> = BTreeSet::new();
         for (operation, counter) in anatomy.operations.iter().zip(anatomy.start_op..) {
             let Some(object) = operation.object else { continue };
             let Some(actor) = anatomy.actor_at(object.actor) else { continue };
             if let Some(path) = self.texts.get(&(actor.0, object.counter)) {
-                edited.insert((actor.0, object.counter), path.clone());
+                edited.insert(path.clone());
                 continue;
             }
             let Some((place, value)) = self.put(operation, actor, object.counter, change.hash()) else { continue };
@@ -116,14 +117,23 @@ impl HistoryReader<'_> {
                 (None, _) => {}
             }
         }
-        for ((actor, counter), path) in edited {
-            let id = ObjId::Id(counter, actor_id(ActorBytes(actor)), 0);
+        for path in edited {
             if wanted(&Place::Answer(path.clone()))
-                && let Ok(text) = self.replica.document.text_at(&id, &[ChangeHash(change.hash().0)])
+                && let Some(text) = self.text_after(change.hash(), &path)
             {
                 self.add(change, &anatomy, Place::Answer(path), Value::LongText(text), wanted);
             }
         }
+    }
+
+    /// Reads the text that was shown after a change; settling several texts empties all but that one.
+    fn text_after(&self, change: ChangeHash, path: &FieldPath) -> Option<String> {
+        let (document, heads) = (&self.replica.document, [change]);
+        let all = document.get_all_at(&self.roots.texts, path.to_string(), &heads).ok()?;
+        let texts = all.into_iter().filter(|(value, _)| value.is_object());
+        let texts: Vec<(ObjId, String)> =
+            texts.filter_map(|(_, id)| document.text_at(&id, &heads).ok().map(|text| (id, text))).collect();
+        current_text(&texts).map(|(_, text)| text.clone())
     }
 
     /// Reads an operation on a root map: the place, and the value unless it makes a text.

@@ -326,10 +326,26 @@ fn two_texts_begun_at_the_same_time_are_both_shown_and_none_is_lost_when_settled
     a.made.extend(a.replica.resolve(&conflict.place, long("mine and theirs"), AT).unwrap());
     assert!(a.replica.conflicts().is_empty());
     assert_eq!(a.answer("notes"), Some(long("mine and theirs")));
+    let settled = a.replica.history(&FieldPath::field("notes")).pop().unwrap();
+    assert_eq!((settled.value, settled.actor), (long("mine and theirs"), a.replica.actor()));
     c.splice(longer, 0, " and more");
     meet(&mut a, &mut c);
     let Some(Value::LongText(text)) = a.answer("notes") else { panic!() };
     assert!(text.contains(" and more"), "{text}");
+}
+
+#[test]
+fn a_text_settled_as_it_is_shown_stands_in_the_history_as_it_was_settled() {
+    let [mut a, mut b] = devices(|_| {});
+    a.set("notes", long("mine"));
+    b.set("notes", long("theirs"));
+    meet(&mut a, &mut b);
+    let conflict = a.replica.conflicts().pop().unwrap();
+    let shown = conflict.values.last().unwrap().value.clone();
+    a.replica.resolve(&conflict.place, shown.clone(), AT).unwrap();
+    let written: Vec<_> = a.replica.history(&FieldPath::field("notes")).into_iter().map(|entry| entry.value).collect();
+    assert_eq!(written.len(), 3);
+    assert_eq!(written.last(), Some(&shown));
 }
 
 #[test]

@@ -144,7 +144,9 @@ impl Disk {
     /// The mutation that reorders: the item goes to the place of the one before it.
     fn swap_items(&mut self, group: &[u8], key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         match self.last_item.take() {
-            Some((of, before, item)) if of == group && self.hand.0.borrow().memory.get(tables::OUTBOX, &before)?.is_some() => {
+            Some((of, before, item))
+                if of == group && self.hand.0.borrow().memory.get(tables::OUTBOX, &before)?.is_some() =>
+            {
                 self.hand.0.borrow_mut().memory.put(tables::OUTBOX, group, &before, value)?;
                 self.hand.0.borrow_mut().memory.put(tables::OUTBOX, group, key, &item)
             }

@@ -102,12 +102,8 @@ impl Pen {
         let text = |pen: &mut Self| Translated::new("en", pen.text());
         let mut field = |name: &str, kind| Field::new(name, kind, text(self));
         let choices = |codes: &[&str], labels: &Translated| {
-            let choice = |code: &&str| Choice {
-                code: (*code).to_owned(),
-                label: labels.clone(),
-                disabled: false,
-                tags: vec![],
-            };
+            let choice =
+                |code: &&str| Choice { code: (*code).to_owned(), label: labels.clone(), disabled: false, tags: vec![] };
             Some(OptionSource::List(codes.iter().map(choice).collect()))
         };
         let mut sex = field("sex", FieldType::SelectOne);
@@ -167,8 +163,7 @@ impl Pen {
     }
 
     fn choices(&mut self) -> Intent {
-        let picked: Vec<String> =
-            NEEDS.iter().filter(|_| self.draw.chance(500)).map(|&need| need.to_owned()).collect();
+        let picked: Vec<String> = NEEDS.iter().filter(|_| self.draw.chance(500)).map(|&need| need.to_owned()).collect();
         Intent {
             edit: plain(&json!({"set": {"needs": picked}})),
             expected: Expected::Choices { place: "needs".into(), picked },
@@ -230,11 +225,15 @@ impl Expected {
         match self {
             Self::Set { place, value } => at(place).into_iter().any(|found| is_same(found, value)),
             Self::Settled { place, value } => at(place).into_iter().any(|found| match found {
+                // Whether an entry is there or gone.
+                found if place.ends_with(']') => (*found != Value::Deleted) == (value.as_bool() == Some(true)),
                 Value::Deleted | Value::Text(_) | Value::LongText(_) | Value::Choice(_) => is_same(found, value),
                 _ => true,
             }),
             Self::Created { name } => at("name").into_iter().any(|found| text_of(found).as_ref() == Some(name)),
-            Self::Ends { place, end } => at(place).into_iter().filter_map(text_of).any(|text| text.ends_with(end.as_str())),
+            Self::Ends { place, end } => {
+                at(place).into_iter().filter_map(text_of).any(|text| text.ends_with(end.as_str()))
+            }
             Self::Choices { place, picked } => written.iter().all(|(found, value)| {
                 let member = found.strip_prefix(place.as_str()).and_then(|rest| rest.strip_prefix('/'));
                 member.is_none_or(|member| *value == Value::Boolean(picked.iter().any(|code| code == member)))
@@ -260,10 +259,7 @@ fn is_same(found: &Value, plain: &Json) -> bool {
 
 /// Asks for one answer to be set.
 pub fn set(place: &str, value: Json) -> Intent {
-    Intent {
-        edit: plain(&json!({"set": {place: value}})),
-        expected: Expected::Set { place: place.to_owned(), value },
-    }
+    Intent { edit: plain(&json!({"set": {place: value}})), expected: Expected::Set { place: place.to_owned(), value } }
 }
 
 fn clear(place: &str) -> Intent {

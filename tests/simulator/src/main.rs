@@ -93,7 +93,14 @@ fn take(report: &Report, tally: &mut Tally, of: u64, json: bool) {
         say(&format!(
             "{}/{of} seeds, {} failed: {} edits acknowledged, {} crashes, {} cuts, {} failed commits, {} clock jumps, {} \
              frames",
-            tally.done, tally.failed, counts.edits, counts.crashes, counts.cuts, counts.full_disks, counts.jumps, counts.frames
+            tally.done,
+            tally.failed,
+            counts.edits,
+            counts.crashes,
+            counts.cuts,
+            counts.full_disks,
+            counts.jumps,
+            counts.frames
         ));
     }
 }

@@ -31,12 +31,9 @@ impl Plan {
     /// Draws the plan of a seed. One kind of fault is stronger in some worlds than in others, and absent in some.
     pub fn of(seed: u64) -> Self {
         let mut draw = Draw::new(seed, 1);
-        let mut level = || match draw.below(4) {
-            0 => 0,
-            1 => 40,
-            2 => 120,
-            _ => 300,
-        };
+        // The first thousand worlds are mild, all others rough.
+        let levels = if seed < 1_000 { [0, 40, 120, 300] } else { [0, 100, 300, 600] };
+        let mut level = || draw.pick(&levels).copied().unwrap_or(0);
         let (network, crashes, full_disks, clocks, offline) = (level(), level(), level() / 2, level(), level());
         Self {
             seed,

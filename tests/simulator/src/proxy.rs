@@ -1,8 +1,6 @@
 //! Frames as they pass: unchanged, except under a mutation.
 
-use vereda_protocol::{
-    Chunk, Down, Packer, Unpacker, Up, decode_down, decode_up, encode_down, encode_up,
-};
+use vereda_protocol::{Chunk, Down, Packer, Unpacker, Up, decode_down, decode_up, encode_down, encode_up};
 
 use crate::mutation::Mutation;
 

@@ -49,9 +49,8 @@ pub fn run_all(seeds: &[u64], threads: usize, each: &(dyn Fn(&Report) + Sync)) {
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
-                while let Some(seed) = usize::try_from(next.fetch_add(1, Ordering::Relaxed))
-                    .ok()
-                    .and_then(|index| seeds.get(index))
+                while let Some(seed) =
+                    usize::try_from(next.fetch_add(1, Ordering::Relaxed)).ok().and_then(|index| seeds.get(index))
                 {
                     let report = run(Plan::of(*seed), false);
                     let _one_at_a_time = order.lock().unwrap_or_else(PoisonError::into_inner);

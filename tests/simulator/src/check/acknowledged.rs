@@ -21,7 +21,6 @@ pub(crate) fn check(world: &mut World, rebuilt: &BTreeMap<ChainId, Rebuilt>) {
         match written {
             None => lost.push(format!("the edit of {place} by person {who} in case {case} is lost")),
             Some(written) if !edit.expected.is_found_in(written) => {
-                if std::env::var("SIMDBG").is_ok() { eprintln!("{:?} {:?}", edit.expected, written); }
                 lost.push(format!("the edit of {place} by person {who} in case {case} is there otherwise"));
             }
             Some(_) => {}

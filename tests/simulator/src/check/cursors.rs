@@ -24,8 +24,7 @@ pub(crate) fn check_device(world: &mut World, who: usize) {
     let mut wrong = Vec::new();
     for (document, about) in &world.model.documents {
         let is_entitled = |team: &ChainId| {
-            who == 0
-                || world.model.accepted.get(&(device, *team)).is_some_and(|position| *position <= meta.policy)
+            who == 0 || world.model.accepted.get(&(device, *team)).is_some_and(|position| *position <= meta.policy)
         };
         let own = world.teams_of(who);
         let of_agency = world.agency == Some(about.holder) && own.iter().any(&is_entitled);

@@ -42,7 +42,11 @@ pub(crate) fn check(world: &mut World) {
             }
         }
         if let Some((table, case)) = found.first() {
-            let what = format!("device {who} stores {} rows of cases it may not read, such as one of {case} in {}", found.len(), table.0);
+            let what = format!(
+                "device {who} stores {} rows of cases it may not read, such as one of {case} in {}",
+                found.len(),
+                table.0
+            );
             world.breach(Checker::Entitlement, what);
         }
     }

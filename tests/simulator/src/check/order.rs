@@ -69,7 +69,8 @@ fn check_shown(world: &mut World, case: &ChainId) {
             }
         }
         if let Some(place) = wrong {
-            let what = format!("device {shower} shows edits of {place} by device {who} in case {case} in another order");
+            let what =
+                format!("device {shower} shows edits of {place} by device {who} in case {case} in another order");
             world.breach(Checker::Order, what);
         }
     }

@@ -84,8 +84,7 @@ fn admit(replica: &Replica, logged: &LoggedChunk, key: &DocumentEpochKey) -> Res
     let actor = derive_actor(header.device, header.incarnation, header.document);
     let context = replica.context(actor, header.first_change);
     let everything = |_: &[u8; 32]| true;
-    let expect =
-        Expect { context, first_seq: header.first_change, count: header.change_count, closure: &everything };
+    let expect = Expect { context, first_seq: header.first_change, count: header.change_count, closure: &everything };
     let parsed = ParsedChunk::parse(body, &expect).map_err(|_| "a chunk is not admitted")?;
     if ops_root(key, parsed.hashes()) != header.ops_root {
         return Err("a chunk does not match its ops_root");

@@ -23,9 +23,7 @@ impl World {
         let incarnation = Incarnation(rand_core::Rng::next_u64(draw.rng()));
         let arrives = match who {
             0..=1 => 0,
-            _ if self.draw.chance(400) => {
-                u32::try_from(self.draw.below(u64::from(self.plan.actions))).unwrap_or(0)
-            }
+            _ if self.draw.chance(400) => u32::try_from(self.draw.below(u64::from(self.plan.actions))).unwrap_or(0),
             _ => 0,
         };
         self.people.push(Person {
@@ -65,6 +63,7 @@ impl World {
                 let wants_online = device.home().is_some() && person.offline_for == 0;
                 person.device = Some(device);
                 note!(self, "device {who} starts");
+                crate::check::cursors::check_device(self, who);
                 if wants_online {
                     self.call(who, |device, ambient| device.go_online(ambient));
                 }

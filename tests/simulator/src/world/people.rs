@@ -203,10 +203,10 @@ impl World {
     }
 
     fn edit(&mut self, who: usize, bursts: u64) {
-        let cases: Vec<ChainId> = self.call(who, |device, _| device.list_cases(None).ok()).flatten().map_or_else(
-            Vec::new,
-            |lines| lines.into_iter().map(|line| line.case).collect(),
-        );
+        let cases: Vec<ChainId> = self
+            .call(who, |device, _| device.list_cases(None).ok())
+            .flatten()
+            .map_or_else(Vec::new, |lines| lines.into_iter().map(|line| line.case).collect());
         // The list follows the clocks; the draw must not.
         let mut cases = cases;
         cases.sort_unstable();

@@ -52,8 +52,7 @@ impl World {
 
     fn is_at_rest(&mut self) -> bool {
         let is_settled = |person: &super::Person| person.device.as_ref().is_some_and(|device| device.is_settled());
-        let is_everybody_in =
-            |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined);
+        let is_everybody_in = |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined);
         if self.relay.is_none()
             || self.is_commit_due
             || !self.network.is_idle()

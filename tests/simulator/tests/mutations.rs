@@ -1,0 +1,83 @@
+//! Each checker is proven: under a fault of its kind it speaks up, and names itself.
+
+use vereda_simulator::{breach::Checker, mutation::Mutation, plan::Plan, run::run};
+
+/// Worlds in which a fault must have shown.
+const WORLDS: u64 = 40;
+
+fn check(mutation: Mutation, checker: Checker) {
+    let mut others = std::collections::BTreeSet::new();
+    for seed in 0..WORLDS {
+        let report = run(Plan::of(seed).with(mutation), false);
+        if report.breaches.iter().any(|breach| breach.checker == checker) {
+            return;
+        }
+        others.extend(report.breaches.iter().map(|breach| breach.checker));
+    }
+    panic!("{mutation:?} was not flagged by {checker:?} in {WORLDS} worlds, only by {others:?}");
+}
+
+#[test]
+fn a_device_that_acknowledges_before_it_commits_is_flagged() {
+    check(Mutation::DeviceAcksBeforeCommit, Checker::Acknowledged);
+}
+
+#[test]
+fn a_device_store_that_drops_an_edit_is_flagged() {
+    check(Mutation::DeviceDropsEdit, Checker::Acknowledged);
+}
+
+#[test]
+fn a_replica_that_lacks_a_stored_chunk_is_flagged() {
+    check(Mutation::DeviceHidesChunk, Checker::Convergence);
+}
+
+#[test]
+fn an_outbox_that_reorders_is_flagged() {
+    check(Mutation::OutboxReorders, Checker::Honesty);
+}
+
+#[test]
+fn a_world_that_cannot_come_to_rest_is_flagged() {
+    check(Mutation::OutboxReorders, Checker::Settling);
+}
+
+#[test]
+fn a_relay_that_releases_effects_before_it_commits_is_flagged() {
+    check(Mutation::RelayEffectsBeforeCommit, Checker::Agreement);
+}
+
+#[test]
+fn a_relay_store_that_loses_a_committed_chunk_is_flagged() {
+    check(Mutation::RelayLosesChunk, Checker::Agreement);
+}
+
+#[test]
+fn receipts_that_run_back_are_flagged() {
+    check(Mutation::ReceiptsRunBack, Checker::Agreement);
+}
+
+#[test]
+fn a_relay_that_filters_nothing_is_flagged() {
+    check(Mutation::ContentFilterOff, Checker::Entitlement);
+}
+
+#[test]
+fn content_that_leaves_unsealed_is_flagged() {
+    check(Mutation::SealingSkipped, Checker::Secrecy);
+}
+
+#[test]
+fn a_cursor_that_passes_what_is_not_stored_is_flagged() {
+    check(Mutation::CursorRunsAhead, Checker::Cursors);
+}
+
+#[test]
+fn edits_in_another_order_than_acknowledged_are_flagged() {
+    check(Mutation::EditsSwapped, Checker::Order);
+}
+
+#[test]
+fn edits_acknowledged_and_coalesced_are_flagged() {
+    check(Mutation::EditsCoalesced, Checker::Order);
+}

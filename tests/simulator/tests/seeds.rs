@@ -1,0 +1,46 @@
+//! Worlds: those in which something was once wrong, and a fresh range.
+
+use std::sync::Mutex;
+
+use vereda_simulator::{
+    plan::Plan,
+    run::{Report, run, run_all},
+};
+
+fn hold(seeds: &[u64]) {
+    let failed = Mutex::new(Vec::new());
+    run_all(seeds, 2, &|report: &Report| {
+        if !report.breaches.is_empty() {
+            failed.lock().unwrap().push(report.clone());
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    for report in &failed {
+        eprintln!("{}", report.trace.join("\n"));
+        eprintln!("seed {}: {:#?}", report.seed, report.breaches);
+    }
+    let seeds: Vec<u64> = failed.iter().map(|report| report.seed).collect();
+    assert!(failed.is_empty(), "seeds {seeds:?} failed: cargo xtask simulate --seeds N..M -- --trace");
+}
+
+#[test]
+fn worlds_that_were_once_wrong_hold() {
+    let lines = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    let seeds: Vec<u64> = lines.map(|line| line.split_whitespace().next().unwrap().parse().unwrap()).collect();
+    assert!(!seeds.is_empty());
+    hold(&seeds);
+}
+
+#[test]
+fn fresh_worlds_hold() {
+    hold(&(0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_seed_gives_the_same_world_every_time() {
+    for seed in [3, 11] {
+        let [one, other] = [(); 2].map(|()| run(Plan::of(seed), false));
+        assert_eq!((one.digest, one.counts, one.trace), (other.digest, other.counts, other.trace), "seed {seed}");
+        assert!(one.counts.edits > 0 && one.counts.frames > 0);
+    }
+}

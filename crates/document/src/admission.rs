@@ -14,7 +14,7 @@ pub(crate) use standing::Standing;
 
 use crate::{
     anatomy::{Action, Anatomy, ChangeFault, Key, OpRef},
-    frame::{self, Context, FrameError, check_operations},
+    frame::{self, Context, FrameError, Tally},
     shape,
 };
 
@@ -168,8 +168,10 @@ impl ParsedChunk {
         let mut changes = Vec::with_capacity(raw.len());
         let mut hashes: Vec<[u8; 32]> = Vec::with_capacity(raw.len());
         let mut within = BTreeSet::new();
+        let mut tally = Tally::default();
         for (index, raw) in raw.into_iter().enumerate() {
             let anatomy = Anatomy::read(&raw).map_err(|fault| Refusal::Change { index, fault })?;
+            tally.add(&anatomy)?;
             check_author(&anatomy, index, expect)?;
             if !anatomy.deps.iter().all(|dep| within.contains(dep) || (expect.closure)(dep)) {
                 return Err(Refusal::OutsideClosure { index });
@@ -183,8 +185,6 @@ impl ParsedChunk {
             hashes.push(hash);
             changes.push(ParsedChange { raw, hash, anatomy });
         }
-        let total: usize = changes.iter().map(|change| change.anatomy.operations.len()).sum();
-        check_operations(total)?;
         Ok(Self { changes, hashes })
     }
 

@@ -21,13 +21,17 @@ use vereda_base::{
 pub use compression::Compression;
 
 use crate::{
-    anatomy::{ChangeFault, disclose, enclose},
+    anatomy::{Anatomy, ChangeFault, disclose, enclose},
     varint::{ReadError, Reader, write_length, write_prefixed},
 };
 
 /// Operations in one chunk. A run of a few bytes can stand for tens of thousands of operations, so the inflated length
 /// alone bounds nothing.
 pub const MAX_OPS_PER_CHUNK: usize = 1 << 18;
+
+/// References to overwritten operations in one chunk: runs stand for them too. An operation overwrites one, or as many as
+/// were in conflict.
+pub(crate) const MAX_REFERENCES_PER_CHUNK: usize = 4 * MAX_OPS_PER_CHUNK;
 
 const LAYOUT_PLAIN: u8 = 0;
 const LAYOUT_COLUMNAR: u8 = 1;
@@ -53,6 +57,9 @@ pub enum FrameError {
     /// More operations than a chunk may hold.
     #[error("more than {MAX_OPS_PER_CHUNK} operations")]
     TooManyOperations,
+    /// More references to overwritten operations than a chunk may hold.
+    #[error("more than {MAX_REFERENCES_PER_CHUNK} references to overwritten operations")]
+    TooManyReferences,
     /// More bytes than a chunk may hold when inflated, declared or rebuilt.
     #[error("{found} bytes inflated, allowed are {MAX_INFLATED_BYTES}")]
     TooLarge {
@@ -92,8 +99,9 @@ pub struct Context {
 /// Writes the body of a chunk from the raw bytes of its changes, in dependency order.
 ///
 /// # Errors
-/// [`FrameError::Count`], [`FrameError::TooLarge`] or [`FrameError::TooManyOperations`] where one chunk cannot hold
-/// them (see [`split`]); [`FrameError::Change`] where one is no change.
+/// [`FrameError::Count`], [`FrameError::TooLarge`], [`FrameError::TooManyOperations`] or
+/// [`FrameError::TooManyReferences`] where one chunk cannot hold them (see [`split`]); [`FrameError::Change`] where one
+/// is no change.
 pub fn encode<B: AsRef<[u8]>>(
     changes: &[B],
     context: &Context,
@@ -172,7 +180,30 @@ fn decode_plain(mut reader: Reader<'_>) -> Result<Vec<Vec<u8>>, FrameError> {
     Ok(changes)
 }
 
-/// Holds the operations of a chunk against the bound.
-pub(crate) const fn check_operations(total: usize) -> Result<(), FrameError> {
-    if total > MAX_OPS_PER_CHUNK { Err(FrameError::TooManyOperations) } else { Ok(()) }
+/// Counts what runs of a few bytes can stand for without end, while a chunk's changes are read one by one: a bound that
+/// is checked at the end comes after the memory is full.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    operations: usize,
+    references: usize,
+}
+
+impl Tally {
+    /// Counts operations.
+    pub(crate) const fn add_operations(&mut self, count: usize) -> Result<(), FrameError> {
+        self.operations = self.operations.saturating_add(count);
+        if self.operations > MAX_OPS_PER_CHUNK { Err(FrameError::TooManyOperations) } else { Ok(()) }
+    }
+
+    /// Counts references to overwritten operations.
+    pub(crate) const fn add_references(&mut self, count: usize) -> Result<(), FrameError> {
+        self.references = self.references.saturating_add(count);
+        if self.references > MAX_REFERENCES_PER_CHUNK { Err(FrameError::TooManyReferences) } else { Ok(()) }
+    }
+
+    /// Counts what a change holds.
+    pub(crate) fn add(&mut self, change: &Anatomy) -> Result<(), FrameError> {
+        self.add_operations(change.operations.len())?;
+        self.add_references(change.operations.iter().map(|operation| operation.replaces.len()).sum())
+    }
 }

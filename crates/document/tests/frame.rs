@@ -12,7 +12,7 @@ use automerge::Automerge;
 use vereda_base::{ActorBytes, Timestamp};
 use vereda_document::{
     Edit, LocalChange, Replica,
-    frame::{Compression, FrameError, decode, encode, split},
+    frame::{Compression, Context, FrameError, decode, encode, split},
 };
 use vereda_records::{EntryId, FieldPath, RecordType, Value};
 
@@ -168,4 +168,63 @@ fn changes_are_split_into_runs_that_chunks_can_hold() {
         encode::<Vec<u8>>(&[], &document().context(actor(), 1), Compression::Smallest),
         Err(FrameError::Count { found: 0 })
     );
+}
+
+/// The body of one put that claims to overwrite so many operations, which runs of a few bytes name.
+fn overwriting(references: u64) -> Vec<u8> {
+    let stream = |count: i64, value: u64| {
+        let mut bytes = Vec::new();
+        leb128(&mut bytes, count.cast_unsigned(), 0x3f);
+        leb128(&mut bytes, value, 0x7f);
+        bytes
+    };
+    let mut frame = vec![1, 1, 0, 1];
+    let (one, many) = (|value| stream(1, value), |value| stream(1 << 60, value));
+    // Sizes, starts, times, deps, forms, objects, keys, replaced, actors, distances, metas.
+    let streams =
+        [one(1), one(2), one(0), one(1), one(0), one(0), one(0), one(2 + references), many(0), many(1), one(0)];
+    for stream in streams {
+        frame.push(u8::try_from(stream.len()).unwrap());
+        frame.extend_from_slice(&stream);
+    }
+    frame.extend_from_slice(&[0, 0]);
+    [&[0, u8::try_from(frame.len()).unwrap()], &frame[..]].concat()
+}
+
+/// Writes an integer; the last byte holds at most `last`, so that it can be read as a signed one.
+fn leb128(out: &mut Vec<u8>, mut value: u64, last: u64) {
+    while value > last {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[test]
+fn a_few_bytes_cannot_stand_for_references_without_end() {
+    let context = document().context(actor(), 1);
+    assert!(overwriting(1 << 40).len() < 80);
+    assert_eq!(decode(&overwriting(1 << 40), &context), Err(FrameError::TooManyReferences));
+    assert_eq!(decode(&overwriting(u64::MAX - 2), &context), Err(FrameError::TooManyReferences));
+    assert!(matches!(decode(&overwriting(3), &context), Err(error) if error != FrameError::TooManyReferences));
+}
+
+#[test]
+fn operations_are_counted_change_by_change_so_that_many_small_changes_cannot_fill_the_memory() {
+    let mut replica = document();
+    let context = replica.context(actor(), 1);
+    let path = FieldPath::field("notes");
+    let begin = Edit::Set { path: path.clone(), value: Value::LongText("a".into()) };
+    replica.edit(&[begin], Timestamp(AT)).unwrap();
+    let context = Context { previous: replica.own_changes(1).first().map(|change| change.hash), ..context };
+    let mut changes: Vec<Vec<u8>> = (0..3)
+        .map(|_| {
+            let append = Edit::Append { path: path.clone(), text: "a".repeat(100_000) };
+            replica.edit(&[append], Timestamp(AT)).unwrap().unwrap().bytes
+        })
+        .collect();
+    assert_eq!(encode(&changes[..2], &context, Compression::Stored).unwrap()[4], 1, "fell back to the plain layout");
+    // What comes after the bound was passed is not even looked at.
+    changes.push(b"no change".to_vec());
+    assert_eq!(encode(&changes, &context, Compression::Smallest), Err(FrameError::TooManyOperations));
 }

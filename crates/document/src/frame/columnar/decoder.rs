@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     anatomy::{Action, Anatomy, Key, MAX_CHANGE_DEPS, OpRef, Operation},
-    frame::{Context, FrameError, MAX_OPS_PER_CHUNK},
+    frame::{Context, FrameError, Tally},
     varint::{ReadError, Reader, unzigzag},
 };
 
@@ -90,7 +90,7 @@ struct Decoder<'a> {
     hashes: Reader<'a>,
     values: Reader<'a>,
     memory: Memory,
-    operations: usize,
+    tally: Tally,
     key_bytes: usize,
 }
 
@@ -122,17 +122,17 @@ impl<'a> Decoder<'a> {
             hashes,
             values: reader,
             memory: Memory { keys: names, ..Memory::default() },
-            operations: 0,
+            tally: Tally::default(),
             key_bytes: 0,
         })
     }
 
     fn change(&mut self, before: &[[u8; 32]]) -> Result<Anatomy, FrameError> {
         let size = self.sizes.index()?;
-        self.operations = self.operations.saturating_add(size);
-        if size > MAX_OPS_PER_CHANGE || self.operations > MAX_OPS_PER_CHUNK {
+        if size > MAX_OPS_PER_CHANGE {
             return Err(FrameError::TooManyOperations);
         }
+        self.tally.add_operations(size)?;
         let start_op = self.next_op.wrapping_add(unzigzag(self.starts.next()?).cast_unsigned());
         let time = self.time.wrapping_add(unzigzag(self.times.next()?));
         let deps = self.dependencies(before)?;
@@ -227,7 +227,12 @@ impl<'a> Decoder<'a> {
                 Key::Map(_) | Key::Head => Err(FrameError::Read(ReadError::Integer)),
             },
             REPLACED_LAST => Ok(vec![self.memory.last(object, key).ok_or(FrameError::Read(ReadError::Integer))?]),
-            code => (REPLACED_LAST..code).map(|_| self.written_out(counter)).collect(),
+            code => {
+                // Neither actors nor distances need bytes of their own for each: only counting bounds them.
+                let count = code.saturating_sub(REPLACED_LAST);
+                self.tally.add_references(usize::try_from(count).unwrap_or(usize::MAX))?;
+                (0..count).map(|_| self.written_out(counter)).collect()
+            }
         }
     }
 

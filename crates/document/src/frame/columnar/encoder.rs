@@ -11,7 +11,7 @@ use super::{
 use crate::{
     anatomy::{Action, Anatomy, Key, OpRef, Operation},
     column::write_runs,
-    frame::{Context, FrameError, check_operations},
+    frame::{Context, FrameError, Tally},
     varint::{write_length, write_prefixed, write_unsigned, zigzag},
 };
 
@@ -23,8 +23,10 @@ pub(in crate::frame) fn encode<B: AsRef<[u8]>>(
 ) -> Result<Option<Vec<u8>>, FrameError> {
     let mut anatomies: Vec<Anatomy> = Vec::with_capacity(changes.len());
     let mut hashes: Vec<[u8; 32]> = context.previous.into_iter().collect();
+    let mut tally = Tally::default();
     for change in changes {
         let Ok(anatomy) = Anatomy::read(change.as_ref()) else { return Ok(None) };
+        tally.add(&anatomy)?;
         let (raw, hash) = anatomy.write();
         let follows = anatomies.last().is_none_or(|last| last.seq.checked_add(1) == Some(anatomy.seq));
         if raw != change.as_ref()
@@ -37,7 +39,6 @@ pub(in crate::frame) fn encode<B: AsRef<[u8]>>(
         anatomies.push(anatomy);
         hashes.push(hash);
     }
-    check_operations(anatomies.iter().map(|anatomy| anatomy.operations.len()).sum())?;
     Ok(Encoder::new(&anatomies, context).map(|encoder| encoder.run(&anatomies, &hashes)))
 }
 

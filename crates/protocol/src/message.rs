@@ -385,15 +385,15 @@ pub enum Goodbye {
     BadAuth,
     /// The relay does not know the device.
     #[n(2)]
-    #[error("this relay does not know the device")]
+    #[error("this relay does not know the device: ask whoever runs it, or whoever invited you")]
     UnknownDevice,
     /// The invite is spent, cancelled or past its time.
     #[n(3)]
-    #[error("the invite is expired or already used")]
+    #[error("the invite is expired or already used: ask for a new one")]
     InviteSpent,
     /// The founding secret is wrong or spent.
     #[n(4)]
-    #[error("the founding secret is wrong or already used")]
+    #[error("the founding secret is wrong or already used: ask whoever runs the relay for a new link")]
     FoundingSpent,
     /// The peer broke the protocol.
     #[n(5)]
@@ -405,7 +405,7 @@ pub enum Goodbye {
     ShuttingDown,
     /// The relay cannot store at present.
     #[n(7)]
-    #[error("the relay cannot store at present")]
+    #[error("the relay cannot store at present: what waits here is sent once whoever runs it has made room")]
     StorageFailure,
     /// A newer session of the same device took over.
     #[n(8)]

@@ -59,34 +59,58 @@ enum Signing {
 }
 
 impl DeviceMachine {
-    /// Sends as much of the outbox as the window takes, in order.
+    /// Sends as much of the outbox as the window takes: first what is signed already, in order, then intents, one after
+    /// another. So whatever this device sends was signed in the order of sending, and its cites never regress.
     pub(super) fn pump(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
-        let mut after = None;
-        loop {
-            let window = self.config.limits.window_bytes;
-            let full = |session: &mut Session| {
-                session.in_flight_bytes >= window || session.allowed < limits::MAX_FRAME_BYTES as u64
+        if self.pump_signed(store)? {
+            self.pump_intents(store)?;
+        }
+        Ok(())
+    }
+
+    /// Sends operations and chunks; tells whether none is left over.
+    fn pump_signed(&mut self, store: &mut dyn DeviceStore) -> Result<bool, Halt> {
+        let mut from = 0;
+        while self.has_room() {
+            let is_signed = |(_, queued): &(&u64, &Queued)| !matches!(queued, Queued::Intent { .. });
+            let next = self.cache(store)?.queue.range(from..).find(is_signed).map(|(place, queued)| (*place, *queued));
+            let Some((place, queued)) = next else {
+                return Ok(true);
             };
-            if self.session().is_none_or(full) {
-                return Ok(());
+            from = place.saturating_add(1);
+            if !self.is_in_flight(place) {
+                self.send_item(place, queued, store)?;
             }
-            let from = after.map_or(0, |after: u64| after.saturating_add(1));
-            let next = self.cache(store)?.queue.range(from..).next().map(|(place, queued)| (*place, *queued));
+        }
+        Ok(false)
+    }
+
+    /// Signs and sends intents until one has to be waited for: what follows it may build on it.
+    fn pump_intents(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let mut from = 0;
+        while self.has_room() {
+            let is_intent = |(_, queued): &(&u64, &Queued)| matches!(queued, Queued::Intent { .. });
+            let next = self.cache(store)?.queue.range(from..).find(is_intent).map(|(place, queued)| (*place, *queued));
             let Some((place, queued)) = next else {
                 return Ok(());
             };
-            after = Some(place);
-            if self.session().is_some_and(|session| session.in_flight.contains_key(&place)) {
-                // What follows an intent waits for its answer.
-                if matches!(queued, Queued::Intent { .. }) {
-                    return Ok(());
-                }
-                continue;
-            }
-            if !self.send_item(place, queued, store)? {
+            from = place.saturating_add(1);
+            if self.is_in_flight(place) || !self.send_item(place, queued, store)? {
                 return Ok(());
             }
         }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        let window = self.config.limits.window_bytes;
+        let room =
+            |session: &Session| session.in_flight_bytes < window && session.allowed >= limits::MAX_FRAME_BYTES as u64;
+        matches!(&self.phase, Phase::Session(session) if room(session))
+    }
+
+    fn is_in_flight(&self, place: u64) -> bool {
+        matches!(&self.phase, Phase::Session(session) if session.in_flight.contains_key(&place))
     }
 
     /// Works off the answer to an operation.
@@ -117,6 +141,14 @@ impl DeviceMachine {
                 if let Some(session) = self.session() {
                     session.moved.insert(chain, head);
                 }
+                let unsigned = OutboxItem::Intent { id, chain, body, wraps, signed: None };
+                save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned)?;
+            }
+            (
+                OutboxItem::Intent { id, chain, body, wraps, signed: Some(op) },
+                OpOutcome::Refused(RefusalCode::CiteRegressed),
+            ) if self.has_newer_cites(&chain, &op, store)? => {
+                // Signed in an earlier session; chunks made since then relied on newer policy.
                 let unsigned = OutboxItem::Intent { id, chain, body, wraps, signed: None };
                 save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned)?;
             }
@@ -201,6 +233,18 @@ impl DeviceMachine {
             None => self.tell(Event::OpDone { op: id }),
         }
         Ok(())
+    }
+
+    /// Says whether the operation would cite other heads if it were signed now.
+    fn has_newer_cites(&self, chain: &ChainId, op: &Signed<Op>, store: &dyn DeviceStore) -> Result<bool, StoreError> {
+        let view = self.shelf.view(store);
+        let Ok(old) = vereda_base::decode::<Op>(op.bytes(), limits::MAX_OP_BYTES) else {
+            return Ok(false);
+        };
+        let again = Draft::new(&view, self.device, None).append(chain, old.body);
+        let newer = again.is_ok_and(|again| again.cites != old.cites);
+        view.finish()?;
+        Ok(newer)
     }
 
     fn find_intent(&mut self, id: &OpId, store: &dyn DeviceStore) -> Result<Option<(u64, Option<IntentId>)>, Halt> {

@@ -151,3 +151,48 @@ fn what_follows_an_intent_waits_for_its_answer() {
     assert!(matches!(body, Body::Grant(grant) if grant.subject == chipo));
     assert!(second > first);
 }
+
+#[test]
+fn what_was_signed_offline_goes_before_intents_so_that_cites_never_regress() {
+    let mut rig = managing();
+    rig.lose();
+    let (case, team, bashir) = (rig.world.case, rig.world.team, rig.world.bashir.user);
+    rig.machine.enqueue_intent(&mut rig.store, case, grant(bashir, Role::Reader), Vec::new()).unwrap();
+    rig.commit();
+    let place = rig.machine.next_place(&rig.store, &case).unwrap();
+    let chunk = rig.world.chunk_of(&case, &rig.world.amina, place.incarnation, place.seq, place.prev, &[]);
+    rig.machine.enqueue_chunk(&mut rig.store, &chunk).unwrap();
+    rig.commit();
+    rig.sleep();
+    rig.connect_again();
+    assert_eq!(rig.sent.pop_front(), Some(Up::PutChunk(chunk)));
+    let (amina, chipo) = (rig.world.amina.key.clone(), rig.world.chipo.user);
+    let news = rig.world.append(&amina, &team, grant(chipo, Role::Reader));
+    rig.down(&Down::Policy { entries: vec![news], cursor: Position(100) });
+    assert!(rig.sent.is_empty());
+    rig.catch_up();
+    let (_, op) = taken(&mut rig);
+    let op = op.verify().unwrap();
+    let head = rig.world.head(&team);
+    assert!(op.value().cites.iter().any(|cite| cite.chain == team && cite.head == head));
+}
+
+#[test]
+fn an_intent_signed_before_newer_policy_was_relied_on_is_signed_anew() {
+    let mut rig = managing();
+    let (case, team, bashir) = (rig.world.case, rig.world.team, rig.world.bashir.user);
+    let id = rig.machine.enqueue_intent(&mut rig.store, case, grant(bashir, Role::Reader), Vec::new()).unwrap();
+    rig.commit();
+    let (request, op) = taken(&mut rig);
+    let (amina, chipo) = (rig.world.amina.key.clone(), rig.world.chipo.user);
+    let news = rig.world.append(&amina, &team, grant(chipo, Role::Reader));
+    rig.down(&Down::Policy { entries: vec![news], cursor: Position(100) });
+    let regressed = OpOutcome::Refused(RefusalCode::CiteRegressed);
+    rig.down(&Down::OpResult { request, outcome: regressed.clone() });
+    let (request, again) = taken(&mut rig);
+    assert_ne!(op_id_of_bytes(op.bytes()), op_id_of_bytes(again.bytes()));
+    // Nothing newer is known: the refusal stands.
+    rig.down(&Down::OpResult { request, outcome: regressed });
+    let reason = IntentFailure::Refused(RefusalCode::CiteRegressed);
+    assert!(rig.saw(&Event::IntentFailed { id, reason }));
+}

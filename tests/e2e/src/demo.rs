@@ -19,10 +19,10 @@ mod story;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Map, Value as Json};
 
-use self::screen::Screen;
+use self::{agency::Source, screen::Screen};
 
 /// How many cases there must be at least: every team needs some.
 pub const MIN_CASES: usize = 8;
@@ -34,7 +34,7 @@ pub const USUAL_CASES: usize = 100;
 pub struct Options {
     /// Ends with the verdict instead of leaving the relay running.
     pub is_headless: bool,
-    /// A configuration exported from Primero, instead of the starter configuration.
+    /// A configuration exported from Primero or by `vereda`, instead of the starter configuration.
     pub config: Option<PathBuf>,
     /// How many cases are registered.
     pub cases: usize,
@@ -59,21 +59,22 @@ pub struct Verdict {
 /// When it cannot go on: a program fails, or something is refused that must not be.
 pub fn play(options: &Options) -> Result<Verdict> {
     let mut screen = Screen::new(options.is_json);
+    let source = options.config.as_deref().map_or(Ok(Source::Starter), Source::of)?;
     let (folder, temporary) = if options.is_headless {
         let temporary = tempfile::tempdir()?;
         (temporary.path().to_owned(), Some(temporary))
     } else {
         (farewell::new_folder()?, None)
     };
-    let verdict = story::tell(&mut screen, options, &folder);
-    match (verdict, temporary) {
-        (Ok(verdict), _) => Ok(verdict),
-        (Err(error), None) => Err(error),
-        (Err(error), Some(temporary)) => {
-            let kept = temporary.keep();
-            Err(error).with_context(|| format!("logs and files are kept in {}", kept.display()))
-        }
+    let verdict = story::tell(&mut screen, options, &source, &folder);
+    if verdict.as_ref().is_ok_and(|verdict| verdict.broken.is_empty()) {
+        return verdict;
     }
+    if let Some(mut temporary) = temporary {
+        temporary.disable_cleanup(true);
+    }
+    screen.say(&format!("Logs and files are kept in {}.", folder.display()));
+    verdict
 }
 
 /// The beginning of a case's id, as people use it.

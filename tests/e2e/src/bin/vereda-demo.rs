@@ -17,7 +17,7 @@ struct Arguments {
     /// Ends by itself and stops everything that it started
     #[arg(long)]
     headless: bool,
-    /// Uses this Primero configuration export instead of the starter configuration
+    /// Uses this configuration, as Primero or `vereda` exports it, instead of the starter configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Registers so many cases

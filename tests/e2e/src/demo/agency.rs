@@ -1,5 +1,7 @@
 //! An agency of two teams, formed by invite links.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value as Json, json};
 use vereda_records::Configuration;
@@ -55,22 +57,45 @@ pub fn form(stage: &mut Stage) -> Result<Vec<Team>> {
 pub struct Applied {
     /// The configuration in force.
     pub configuration: Configuration,
-    /// What was taken: a number and its noun.
-    pub taken: Vec<(usize, &'static str)>,
+    /// What was taken: the key of the account, the number, its noun.
+    pub taken: Vec<(&'static str, usize, &'static str)>,
     /// Every loss or doubt: where, and why.
     pub losses: Vec<(String, String)>,
-    /// The answer as the device gave it.
-    pub account: Json,
 }
 
-/// Applies the starter configuration or an export of Primero's, and waits until every device has it.
+/// Where the forms come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// The starter configuration for child protection.
+    Starter,
+    /// A configuration in the form that `vereda` writes.
+    Own(PathBuf),
+    /// An export of Primero's.
+    Primero(PathBuf),
+}
+
+impl Source {
+    /// Finds out what a file is.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no JSON.
+    pub fn of(file: &Path) -> Result<Self> {
+        let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+        let json: Json = serde_json::from_slice(&bytes).with_context(|| format!("{} is no JSON", file.display()))?;
+        let file = std::path::absolute(file)?;
+        Ok(if json.get("forms").is_some_and(Json::is_array) { Self::Own(file) } else { Self::Primero(file) })
+    }
+}
+
+/// Applies a configuration, and waits until every device has it.
 ///
 /// # Errors
 /// When the file cannot be used, or the configuration does not arrive.
-pub fn configure(stage: &mut Stage, primero: Option<&std::path::Path>) -> Result<Applied> {
-    let request = match primero {
-        Some(file) => json!({"do": "config.apply", "primero": file}),
-        None => json!({"do": "config.apply", "starter": true}),
+pub fn configure(stage: &mut Stage, source: &Source) -> Result<Applied> {
+    let request = match source {
+        Source::Starter => json!({"do": "config.apply", "starter": true}),
+        Source::Own(file) => json!({"do": "config.apply", "file": file}),
+        Source::Primero(file) => json!({"do": "config.apply", "primero": file}),
     };
     let answer = amina(stage)?.call(request)?;
     let account = answer.get("account").cloned().unwrap_or_else(|| answer.clone());
@@ -97,10 +122,10 @@ pub fn configure(stage: &mut Stage, primero: Option<&std::path::Path>) -> Result
         ("contacts", "contact"),
     ];
     let number = |key: &str| account.get(key).and_then(Json::as_u64).and_then(|count| usize::try_from(count).ok());
-    let taken = nouns.iter().filter_map(|(key, noun)| Some((number(key)?, *noun))).collect();
+    let taken = nouns.iter().filter_map(|(key, noun)| Some((*key, number(key)?, *noun))).collect();
     let losses = account.get("losses").and_then(Json::as_array).into_iter().flatten();
     let losses = losses.map(|loss| Ok((text(loss, "path")?, text(loss, "reason")?))).collect::<Result<_>>()?;
-    Ok(Applied { configuration, taken, losses, account })
+    Ok(Applied { configuration, taken, losses })
 }
 
 /// Reads a text of an answer.

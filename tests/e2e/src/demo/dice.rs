@@ -17,7 +17,7 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         let drawn = z ^ (z >> 31);
-        (u128::from(drawn) * bound as u128 >> 64) as usize
+        ((u128::from(drawn) * bound as u128) >> 64) as usize
     }
 
     /// Picks one of several.

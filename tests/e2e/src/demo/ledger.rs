@@ -68,11 +68,6 @@ impl Ledger {
         self.edits.push(Entry { person, case: case.to_owned(), places });
     }
 
-    /// Cases in which somebody wrote something.
-    pub fn cases(&self) -> impl Iterator<Item = &String> {
-        self.writes.keys()
-    }
-
     /// How many people wrote in a case.
     pub fn people_in(&self, case: &str) -> usize {
         self.writes.get(case).map_or(0, BTreeMap::len)

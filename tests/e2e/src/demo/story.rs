@@ -1,13 +1,17 @@
 //! The demo from its first to its last sentence.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Instant,
+};
 
 use anyhow::{Context, Result};
 use serde_json::Value as Json;
 
 use super::{
     Options, Verdict,
-    agency::{self, Applied, BILAL, Team},
+    agency::{self, Applied, BILAL, Source, Team},
     caseload::{self, Caseload},
     days::{self, Killed},
     farewell,
@@ -22,20 +26,22 @@ use super::{
     stage::Stage,
 };
 
-/// Conflicts and losses are listed up to so many.
-const MAX_ROWS: usize = 8;
+/// Conflicts are listed up to so many.
+const MAX_CONFLICTS: usize = 8;
+/// Reasons of losses are listed up to so many.
+const MAX_REASONS: usize = 20;
 
 /// Plays and tells everything.
 ///
 /// # Errors
 /// When it cannot go on.
-pub fn tell(screen: &mut Screen, options: &Options, folder: &Path) -> Result<Verdict> {
+pub fn tell(screen: &mut Screen, options: &Options, source: &Source, folder: &Path) -> Result<Verdict> {
     let mut verdict = Verdict::default();
     screen.copy("Vereda: three caseworkers, three days offline, one relay that cannot read");
 
     let mut stage = begin(screen, folder)?;
     let teams = found(screen, &mut stage)?;
-    let applied = configure(screen, &mut stage, options, &mut verdict)?;
+    let applied = configure(screen, &mut stage, source, &mut verdict)?;
     let configuration = &applied.configuration;
     let caseload = register(screen, &mut stage, &teams, &applied, options, &mut verdict)?;
 
@@ -60,7 +66,7 @@ pub fn tell(screen: &mut Screen, options: &Options, folder: &Path) -> Result<Ver
     verdict.note("searched_bytes", hunt.relay_bytes + hunt.traffic_bytes + hunt.device_bytes);
     verdict.broken.extend(hunt.broken());
 
-    farewell::part(screen, stage, options.is_headless, &mut verdict)?;
+    farewell::part(screen, stage, &teams, &caseload, options.is_headless, &mut verdict)?;
     verdict.note("seconds", (screen.elapsed().as_secs_f64() * 10.0).round() / 10.0);
     conclude(screen, &verdict);
     Ok(verdict)
@@ -98,50 +104,48 @@ fn found(screen: &mut Screen, stage: &mut Stage) -> Result<Vec<Team>> {
     Ok(teams)
 }
 
-fn configure(screen: &mut Screen, stage: &mut Stage, options: &Options, verdict: &mut Verdict) -> Result<Applied> {
+fn configure(screen: &mut Screen, stage: &mut Stage, source: &Source, verdict: &mut Verdict) -> Result<Applied> {
     screen.chapter("Forms");
-    let config = options.config.as_deref();
-    let applied = screen.watch(|| "applying the configuration".to_owned(), || agency::configure(stage, config))?;
-    let what = match config {
-        Some(file) => {
-            let name =
-                file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into());
-            format!("Primero's export {name}")
-        }
-        None => "The starter configuration for child protection".to_owned(),
+    let applied = screen.watch(|| "applying the configuration".to_owned(), || agency::configure(stage, source))?;
+    let name = |file: &Path| file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let what = match source {
+        Source::Primero(file) => format!("Primero's export {}", name(file)),
+        Source::Own(file) => format!("The configuration {}", name(file)),
+        Source::Starter => "The starter configuration for child protection".to_owned(),
     };
-    let taken: Vec<String> = applied.taken.iter().map(|(number, noun)| count(*number, noun)).collect();
+    let taken: Vec<String> = applied.taken.iter().map(|(_, number, noun)| count(*number, noun)).collect();
     let taken: Vec<&str> = taken.iter().map(String::as_str).collect();
     screen.say(&format!("{what} is on all three devices: {}.", list(&taken)));
-    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (path, reason) in &applied.losses {
-        reasons.entry(reason).or_default().push(path);
-    }
-    if !reasons.is_empty() {
-        screen.say(&format!(
-            "Not taken as it stood, or taken with a doubt: {}, by reason:",
-            count(applied.losses.len(), "place")
-        ));
-        let mut reasons: Vec<_> = reasons.into_iter().collect();
-        reasons.sort_by_key(|(reason, places)| (std::cmp::Reverse(places.len()), *reason));
-        for (reason, places) in reasons.iter().take(MAX_ROWS) {
-            let place = if places.len() == 1 {
-                places.first().copied().unwrap_or_default().to_owned()
-            } else {
-                count(places.len(), "place")
-            };
-            screen.row(&format!("{reason} ({place})"));
-        }
-        if reasons.len() > MAX_ROWS {
-            let rest: usize = reasons.iter().skip(MAX_ROWS).map(|(_, places)| places.len()).sum();
-            screen.row(&format!("{rest} more: vereda import primero FILE --dry-run lists all"));
-        }
-    }
-    for (number, noun) in &applied.taken {
-        verdict.note(&format!("{}_taken", noun.replace(' ', "_")), *number);
+    tell_losses(screen, &applied.losses);
+    for (key, number, _) in &applied.taken {
+        verdict.note(key, *number);
     }
     verdict.note("losses", applied.losses.len());
     Ok(applied)
+}
+
+fn tell_losses(screen: &Screen, losses: &[(String, String)]) {
+    if losses.is_empty() {
+        return;
+    }
+    screen.say(&format!("{} of it could not be taken as they stood, by reason:", count(losses.len(), "place")));
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (path, reason) in losses {
+        reasons.entry(reason).or_default().push(path);
+    }
+    let mut reasons: Vec<_> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(reason, places)| (std::cmp::Reverse(places.len()), *reason));
+    for (reason, places) in reasons.iter().take(MAX_REASONS) {
+        let place = match places.as_slice() {
+            [one] => (*one).to_owned(),
+            several => count(several.len(), "place"),
+        };
+        screen.row(&format!("{reason} ({place})"));
+    }
+    if reasons.len() > MAX_REASONS {
+        let rest: usize = reasons.iter().skip(MAX_REASONS).map(|(_, places)| places.len()).sum();
+        screen.row(&format!("{rest} more: vereda import primero FILE --dry-run lists all"));
+    }
 }
 
 fn register(
@@ -177,18 +181,20 @@ fn work(screen: &mut Screen, stage: &mut Stage, plans: &[Days], applied: &Applie
     screen.chapter("Three days without a network");
     stage.cut();
     let before = stage.bytes();
+    let started = Instant::now();
     let killed = days::pass(screen, stage, plans, &applied.configuration, BILAL)?;
     let edits: Vec<String> = CAST
         .iter()
         .enumerate()
-        .map(|(index, role)| format!("{} {}", role.first, count(ledger.edits_of(index), "edit")))
+        .map(|(index, role)| format!("{} makes {}", role.first, count(ledger.edits_of(index), "edit")))
         .collect();
     let edits: Vec<&str> = edits.iter().map(String::as_str).collect();
     screen.say(&format!(
-        "The network is cut. In three days of work {} make {}, many in the same cases, some in the same fields. {} pass \
-         over the wire.",
+        "The network is cut. In three days of work, done here in {}, {}: {} in all, many in the same cases, some in the \
+         same fields. {} pass over the wire.",
+        seconds(started.elapsed()),
         list(&edits),
-        count(ledger.edits(), "edit"),
+        ledger.edits(),
         bytes(stage.bytes() - before)
     ));
     screen.say(&format!(
@@ -224,31 +230,34 @@ fn reunite(
 fn tell_reckoning(screen: &Screen, teams: &[Team], ledger: &Ledger, reunion: &Reunion, found: &Reckoning) {
     let equal = reunion.shared - reunion.unequal.len();
     screen.say(&format!(
-        "Every replica of {equal} of {} has the same digest on each device that holds it.",
+        "{equal} of {} have the same digest on every device that holds them.",
         count(reunion.shared, "case")
     ));
+    let woven = match found.woven {
+        0 => String::new(),
+        woven => format!(", also in {} that several wrote in at once", count(woven, "text")),
+    };
     screen.say(&format!(
-        "{} changed, {} of them by more than one person. {} of {} merged by themselves, also in {} that several wrote in; \
-         all {} that people wrote stand in the histories under their names, in order.",
+        "{} changed, {} of them by more than one person. {} of {} merged by themselves{woven}. All {} that people wrote \
+         stand in the histories under their names, in order.",
         count(found.edited, "case"),
         found.together,
         found.merged,
         count(ledger.edits(), "edit"),
-        count(found.woven, "note"),
         count(found.steps, "value")
     ));
-    let cases: std::collections::BTreeSet<&String> = found.conflicts.iter().map(|(case, _, _)| case).collect();
+    let cases: BTreeSet<&String> = found.conflicts.iter().map(|(case, _, _)| case).collect();
     screen.say(&format!(
         "{} in {} wait for somebody to decide: people answered differently without knowing of each other. Every device \
          shows the same answer meanwhile, and keeps all of them.",
         count(found.conflicts.len(), "answer"),
         count(cases.len(), "case")
     ));
-    for (case, label, names) in found.conflicts.iter().take(MAX_ROWS) {
+    for (case, label, names) in found.conflicts.iter().take(MAX_CONFLICTS) {
         screen.row(&format!("{} {label} ({})", short(case), list(names)));
     }
-    if found.conflicts.len() > MAX_ROWS {
-        screen.row(&format!("and {} more", found.conflicts.len() - MAX_ROWS));
+    if found.conflicts.len() > MAX_CONFLICTS {
+        screen.row(&format!("and {} more", found.conflicts.len() - MAX_CONFLICTS));
     }
     let south = teams.iter().find(|team| !team.people.contains(&BILAL)).map_or("", |team| team.name);
     screen.say(&format!(

@@ -148,3 +148,6 @@ impl OpenDocument {
         (seq < first.saturating_add(*count)).then_some(*link)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,7 @@ impl Keyring {
         let state = view.chain(chain)?;
         let commitment = state.epoch(epoch)?.commitment;
         let info = WrapInfo {
-            chain: scope(&commitment),
+            chain: scope(&state.creator(), &commitment),
             epoch,
             recipient: wrap.recipient.0,
             recipient_epoch: wrap.recipient_epoch,
@@ -114,14 +114,15 @@ impl Keyring {
     fn open_as_group(&self, view: &dyn Chains, info: &WrapInfo, wrap: &Wrap) -> Option<Key32> {
         let group = ChainId(wrap.recipient.0);
         let secret = self.group_secret(&group, wrap.recipient_epoch)?;
-        let commitment = view.chain(&group)?.epoch(wrap.recipient_epoch)?.commitment;
+        let state = view.chain(&group)?;
+        let scope = scope(&state.creator(), &state.epoch(wrap.recipient_epoch)?.commitment);
         match &wrap.key {
             WrappedKey::Hpke(bytes) => {
-                let pair = secret.derive_wrap_key_pair(scope(&commitment), wrap.recipient_epoch);
+                let pair = secret.derive_wrap_key_pair(scope, wrap.recipient_epoch);
                 unwrap_secret(&pair, info, bytes).ok()
             }
             WrappedKey::Group(bytes) => {
-                let key = secret.derive_wrap_key(scope(&commitment), wrap.recipient_epoch);
+                let key = secret.derive_wrap_key(scope, wrap.recipient_epoch);
                 open_from_group(&key, info, bytes).ok()
             }
         }
@@ -138,4 +139,59 @@ fn write_row(chain: &ChainId, epoch: u64) -> [u8; 40] {
 fn read_row(row: &[u8]) -> Option<(ChainId, u64)> {
     let (chain, epoch) = row.split_first_chunk::<32>()?;
     Some((ChainId(*chain), u64::from_be_bytes(epoch.try_into().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use vereda_crypto::DeviceKey;
+    use vereda_policy::{
+        AppendContext, ChainMap, Create, DocumentKind, Draft, Member, Parent, ParentAuthority, Role, chain_of,
+    };
+    use vereda_sync::device::MemoryStore;
+
+    use super::*;
+
+    struct Person {
+        key: DeviceKey,
+        keyring: Keyring,
+        user: ChainId,
+    }
+
+    fn begin(chains: &mut ChainMap, key: &DeviceKey, create: Create) -> ChainId {
+        let op = Draft::new(chains, key.device_id(), None).sign_create(key, create).unwrap();
+        chains.append(&op, &AppendContext::unreceipted()).unwrap();
+        chain_of(op.value())
+    }
+
+    fn join(chains: &mut ChainMap, store: &mut MemoryStore, rng: &mut ChaCha20Rng) -> Person {
+        let (key, pair) = (DeviceKey::generate(rng), WrapKeyPair::generate(rng));
+        let made = make_user_epoch(&key.device_id(), pair.public(), rng).unwrap();
+        let mut keyring = Keyring::load(key.device_id(), pair.clone(), store).unwrap();
+        let user = begin(chains, &key, Create::user([1; 16], pair.public().clone(), made.epoch));
+        keyring.keep(store, user, 0, made.key).unwrap();
+        Person { key, keyring, user }
+    }
+
+    #[test]
+    fn wraps_copied_into_a_chain_of_another_author_open_nothing_there() {
+        let (mut chains, mut store, mut rng) = (ChainMap::new(), MemoryStore::default(), ChaCha20Rng::seed_from_u64(1));
+        let amina = join(&mut chains, &mut store, &mut rng);
+        let mallory = join(&mut chains, &mut store, &mut rng);
+        let member = |subject, role| vec![Member { subject, role }];
+        let parent = |chain| vec![Parent { chain, authority: ParentAuthority::Full }];
+        let made = make_document_epoch(&amina.keyring, &chains, &[amina.user], &mut rng).unwrap();
+        let [wrap] = made.wraps.as_slice() else { panic!("one wrap") };
+        let kind = DocumentKind::Case;
+        let create = |nonce, by: &Person| {
+            let members = member(amina.user, Role::Manager);
+            Create::document(kind, [nonce; 16], parent(by.user), members, made.epoch.clone())
+        };
+        let case = begin(&mut chains, &amina.key, create(2, &amina));
+        assert_eq!(amina.keyring.open(&chains, &case, 0, wrap), Some(made.key));
+        // Whoever let himself into this one would be given Amina's key by her own device.
+        let copied = begin(&mut chains, &mallory.key, create(3, &mallory));
+        assert_eq!(amina.keyring.open(&chains, &copied, 0, wrap), None);
+    }
 }

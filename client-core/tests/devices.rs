@@ -1,12 +1,7 @@
 //! Whole devices and a whole relay in one process, over stores in memory and pipes: what people do, from founding to
 //! conflict.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod devices {
     mod cases;

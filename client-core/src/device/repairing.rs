@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use vereda_base::{ChainId, Timestamp};
-use vereda_crypto::{context, hash};
 use vereda_policy::{Body, ChainKind, Chains, Repair, Subject, entitled, wrap_list};
 use vereda_sync::device::{DeviceStore, OutboxItem, StoreError};
 
 use super::{Ambient, Device, DeviceError};
-use crate::{keyring::wrap_for, tables::INVITES};
+use crate::{
+    keyring::{scope, wrap_for},
+    tables::INVITES,
+};
 
 /// Who did not bring the member in leaves it to those who did for a while, and then each a while of its own.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -66,7 +68,7 @@ impl<S: DeviceStore> Device<S> {
         let mut wraps = Vec::new();
         for member in lacking {
             let wrap = self.with_keyring(ambient, |keyring, view, rng| {
-                let key = (&epoch.commitment, epoch.number, &key);
+                let key = (scope(&state.creator(), &epoch.commitment), epoch.number, &key);
                 wrap_for(keyring, view, key, member, Some(&chain), is_document, rng)
             })?;
             wraps.extend(wrap);
@@ -108,8 +110,8 @@ impl<S: DeviceStore> Device<S> {
 
     /// A number of this device's own, so that not all devices repair at once.
     fn turn(&self) -> u64 {
-        let digest = hash(context::WRAP_LIST, &[self.id().as_bytes()]);
-        digest.first().map_or(0, |byte| u64::from(*byte) % STEPS)
+        // A device's id is a public key, and so as good as random.
+        self.id().0.first().map_or(0, |byte| u64::from(*byte) % STEPS)
     }
 }
 

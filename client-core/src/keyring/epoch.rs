@@ -19,10 +19,12 @@ pub(crate) struct NewEpoch {
     pub(crate) key: Key32,
 }
 
-/// Names an epoch in what its keys are bound to. A chain's id is the hash of its first operation, which holds the epoch's
-/// public key and wraps, so that they cannot be bound to that id; the commitment stands for the epoch instead.
-pub(crate) fn scope(commitment: &Digest) -> ChainId {
-    ChainId(hash(context::EPOCH_SCOPE, &[commitment.as_bytes()]))
+/// Names a chain's first epoch in what its keys are bound to. A chain's id is the hash of its first operation, which holds
+/// the epoch's public key and wraps, so that they cannot be bound to that id; the device that signed it and the commitment
+/// stand for it instead. Without the device, whoever copies another chain's epoch and wraps into one of his own would
+/// have its members keep the other's key as the key of his, and pass it on to whom he lets in.
+pub(crate) fn scope(creator: &DeviceId, commitment: &Digest) -> ChainId {
+    ChainId(hash(context::EPOCH_SCOPE, &[creator.as_bytes(), commitment.as_bytes()]))
 }
 
 /// Makes the first epoch of a user, wrapped to his first device.
@@ -35,10 +37,11 @@ pub(crate) fn make_user_epoch(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<NewEpoch, WrapError> {
     let secret = GroupEpochSecret::make(rng);
-    let info = WrapInfo { chain: scope(&secret.commitment()), epoch: 0, recipient: device.0, recipient_epoch: 0 };
+    let info =
+        WrapInfo { chain: scope(device, &secret.commitment()), epoch: 0, recipient: device.0, recipient_epoch: 0 };
     let wrapped = WrappedKey::Hpke(wrap(key, &info, secret.key(), rng)?);
     let wraps = vec![Wrap { recipient: Digest(device.0), recipient_epoch: 0, key: wrapped }];
-    Ok(group_epoch(&secret, wraps))
+    Ok(group_epoch(device, &secret, wraps))
 }
 
 /// Makes the first epoch of a team or agency, wrapped to its first members; those unknown here are left out.
@@ -52,8 +55,9 @@ pub(crate) fn make_group_epoch(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<NewEpoch, WrapError> {
     let secret = GroupEpochSecret::make(rng);
-    let wraps = wrap_to(keyring, view, members, &secret.commitment(), secret.key(), false, rng)?;
-    Ok(group_epoch(&secret, wraps))
+    let scope = scope(&keyring.device, &secret.commitment());
+    let wraps = wrap_to(keyring, view, members, scope, secret.key(), false, rng)?;
+    Ok(group_epoch(&keyring.device, &secret, wraps))
 }
 
 /// Makes the first epoch of a document, sealed to those of its first members whose secret is held, wrapped to the others.
@@ -67,7 +71,8 @@ pub(crate) fn make_document_epoch(
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<NewEpoch, WrapError> {
     let key = DocumentEpochKey::make(rng);
-    let wraps = wrap_to(keyring, view, members, &key.commitment(), key.key(), true, rng)?;
+    let scope = scope(&keyring.device, &key.commitment());
+    let wraps = wrap_to(keyring, view, members, scope, key.key(), true, rng)?;
     let (list, wraps) = wrap_list(wraps);
     let epoch = Epoch { public_key: None, commitment: key.commitment(), wraps: list, previous: None };
     Ok(NewEpoch { epoch, wraps: wraps.into_iter().map(|(wrap, _)| wrap).collect(), key: key.key().clone() })
@@ -77,7 +82,7 @@ fn wrap_to(
     keyring: &Keyring,
     view: &dyn Chains,
     members: &[ChainId],
-    commitment: &Digest,
+    scope: ChainId,
     key: &Key32,
     is_document: bool,
     rng: &mut (impl CryptoRng + ?Sized),
@@ -86,14 +91,14 @@ fn wrap_to(
     for member in members {
         let subject = vereda_policy::Subject::Chain(*member);
         let Some(epoch) = view.chain(member).and_then(|state| Some(state.newest_epoch()?.number)) else { continue };
-        wraps.extend(wrap_for(keyring, view, (commitment, 0, key), (subject, epoch), None, is_document, rng)?);
+        wraps.extend(wrap_for(keyring, view, (scope, 0, key), (subject, epoch), None, is_document, rng)?);
     }
     Ok(wraps)
 }
 
-fn group_epoch(secret: &GroupEpochSecret, wraps: Vec<Wrap>) -> NewEpoch {
+fn group_epoch(creator: &DeviceId, secret: &GroupEpochSecret, wraps: Vec<Wrap>) -> NewEpoch {
     let commitment = secret.commitment();
-    let public_key = Some(secret.derive_wrap_key_pair(scope(&commitment), 0).public().clone());
+    let public_key = Some(secret.derive_wrap_key_pair(scope(creator, &commitment), 0).public().clone());
     let (list, wraps) = wrap_list(wraps);
     NewEpoch {
         epoch: Epoch { public_key, commitment, wraps: list, previous: None },

@@ -1,0 +1,169 @@
+//! Chunks that a member sealed and signed, honest and hostile.
+
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+use vereda_base::{Digest, Incarnation, Timestamp, decode};
+use vereda_crypto::{
+    ChunkKeyScope, DeviceKey, DocumentEpochKey, Nonce24, Signed, commitment, context, derive_actor, derive_chunk_key,
+    hash, open, seal,
+};
+use vereda_document::Refusal;
+use vereda_protocol::Chunk;
+use vereda_records::{Record, RecordType, Value};
+
+use super::*;
+
+struct Author {
+    key: DeviceKey,
+    keys: ChunkKeys,
+    rng: ChaCha20Rng,
+    open: OpenDocument,
+}
+
+const DOCUMENT: ChainId = ChainId([7; 32]);
+const INCARNATION: Incarnation = Incarnation(3);
+
+fn keys() -> ChunkKeys {
+    let key = || DocumentEpochKey::make(&mut ChaCha20Rng::seed_from_u64(5));
+    ChunkKeys { epoch: key(), first: key() }
+}
+
+impl Author {
+    /// A member who created the document.
+    fn new(seed: u64) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let key = DeviceKey::generate(&mut rng);
+        let actor = derive_actor(key.device_id(), INCARNATION, DOCUMENT);
+        let (replica, change) = Replica::create(actor, RecordType::Case, Timestamp(1_000)).unwrap();
+        let mut open = OpenDocument::with(DOCUMENT, replica);
+        open.note_edit(&change);
+        Self { key, keys: keys(), rng, open }
+    }
+
+    fn set(&mut self, field: &str, value: &str) {
+        let before = self.open.replica.hydrate().unwrap();
+        let after = before.clone().with(field, Value::text(value));
+        let change = self.open.replica.reconcile(&before, &after, Timestamp(2_000)).unwrap().unwrap();
+        self.open.note_edit(&change);
+    }
+
+    fn seal(&mut self, seq: u64, prev: Option<Link>) -> Chunk {
+        let inputs = SealInputs {
+            key: &self.key,
+            incarnation: INCARNATION,
+            epoch: 0,
+            keys: &self.keys,
+            cites: Vec::new(),
+            seq,
+            prev,
+        };
+        self.open.seal_edits(inputs, &mut self.rng).unwrap().remove(0)
+    }
+
+    /// Signs another header over the same body, sealed anew as a member can who holds the key.
+    fn forge(&mut self, chunk: &Chunk, change: impl FnOnce(&mut Header)) -> Chunk {
+        let mut header = header(chunk);
+        let scope = scope(&header);
+        let key = derive_chunk_key(&self.keys.epoch, &scope);
+        let body = open(&key, &Nonce24(*header.nonce), &header.associated_data(), &chunk.ciphertext).unwrap();
+        change(&mut header);
+        let ciphertext = seal(&key, &Nonce24(*header.nonce), &header.associated_data(), &body);
+        header.ciphertext_hash = Digest(hash(context::CIPHERTEXT, &[&ciphertext]));
+        Chunk { header: Signed::sign(&self.key, &header).unwrap(), ciphertext }
+    }
+}
+
+fn scope(header: &Header) -> ChunkKeyScope {
+    ChunkKeyScope {
+        suite: header.suite,
+        kind: 0,
+        document: header.document,
+        device: header.device,
+        incarnation: header.incarnation,
+        seq: header.seq,
+        epoch: header.epoch,
+    }
+}
+
+fn header(chunk: &Chunk) -> Header {
+    decode(chunk.header.bytes(), vereda_base::limits::MAX_HEADER_BYTES).unwrap()
+}
+
+fn reader() -> OpenDocument {
+    OpenDocument::empty(DOCUMENT, derive_actor(vereda_base::DeviceId([1; 32]), INCARNATION, DOCUMENT))
+}
+
+fn take(reader: &mut OpenDocument, chunk: &Chunk) -> Result<(), ChunkFault> {
+    let header = header(chunk);
+    reader.take_chunk(chunk, &header, derive_actor(header.device, header.incarnation, DOCUMENT), &keys())
+}
+
+fn shown(document: &OpenDocument) -> Record {
+    document.replica.hydrate().unwrap()
+}
+
+#[test]
+fn what_one_member_seals_another_reads_with_its_author() {
+    let mut author = Author::new(1);
+    author.set("name", "Samir");
+    let first = author.seal(0, None);
+    author.set("name", "Samira");
+    let second = author.seal(1, Some(header(&first).link()));
+    assert_eq!(header(&second).deps, [header(&first).link()]);
+    let mut reader = reader();
+    assert!(matches!(take(&mut reader, &second), Err(ChunkFault::Missing { .. })));
+    take(&mut reader, &first).unwrap();
+    take(&mut reader, &second).unwrap();
+    assert_eq!(shown(&reader), shown(&author.open));
+    let actor = derive_actor(author.key.device_id(), INCARNATION, DOCUMENT);
+    assert_eq!(reader.author(&actor), Some(author.key.device_id()));
+}
+
+#[test]
+fn a_hostile_chunk_of_a_member_is_refused_and_the_reader_goes_on() {
+    let mut author = Author::new(2);
+    author.set("name", "Samir");
+    let first = author.seal(0, None);
+    author.set("name", "Samira");
+    let honest = author.seal(1, Some(header(&first).link()));
+    let mut reader = reader();
+    take(&mut reader, &first).unwrap();
+    let before = shown(&reader);
+
+    let root = author.forge(&honest, |header| header.ops_root = Digest([9; 32]));
+    assert_eq!(take(&mut reader, &root), Err(ChunkFault::OpsRoot));
+    let key = author.forge(&honest, |header| header.commitment = commitment(&vereda_crypto::Key32::new([9; 32])));
+    assert_eq!(take(&mut reader, &key), Err(ChunkFault::Commitment));
+    let count = author.forge(&honest, |header| header.change_count = 2);
+    assert!(matches!(take(&mut reader, &count), Err(ChunkFault::Refused(Refusal::Count { .. }))));
+    let place = author.forge(&honest, |header| header.first_change += 1);
+    assert!(matches!(take(&mut reader, &place), Err(ChunkFault::Refused(_))));
+    let mut bytes = honest.clone();
+    bytes.ciphertext[40] ^= 1;
+    assert!(matches!(take(&mut reader, &bytes), Err(ChunkFault::Open(_))));
+    let mut other = Author::new(3);
+    other.set("name", "Omar");
+    let rival = other.seal(0, None);
+    assert!(matches!(take(&mut reader, &rival), Err(ChunkFault::Refused(_))), "a second creation");
+
+    assert_eq!(shown(&reader), before);
+    take(&mut reader, &honest).unwrap();
+    assert_eq!(shown(&reader), shown(&author.open));
+}
+
+#[test]
+fn a_dependency_that_the_header_does_not_name_is_refused() {
+    let mut author = Author::new(4);
+    author.set("name", "Samir");
+    let first = author.seal(0, None);
+    let mut reader = reader();
+    take(&mut reader, &first).unwrap();
+    let mut other = Author::new(5);
+    other.open = OpenDocument::empty(DOCUMENT, derive_actor(other.key.device_id(), INCARNATION, DOCUMENT));
+    take(&mut other.open, &first).unwrap();
+    other.set("name", "Samira");
+    let second = other.seal(0, None);
+    assert_eq!(header(&second).deps, [header(&first).link()]);
+    let hidden = other.forge(&second, |header| header.deps = Vec::new());
+    assert!(matches!(take(&mut reader, &hidden), Err(ChunkFault::Refused(Refusal::OutsideClosure { .. }))));
+    take(&mut reader, &second).unwrap();
+}

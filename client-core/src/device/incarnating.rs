@@ -40,11 +40,8 @@ impl<S: DeviceStore> Device<S> {
         let own = derive_actor(self.id(), before, *id);
         let mut old = self.replayed(id, OpenDocument::empty(*id, own))?;
         let shared = old.replica.hydrate().ok();
-        for edit in edits {
-            let document = *id;
-            old.take_edit(edit).map_err(|error| DocumentError::StoredEdit { document, error })?;
-        }
         let document = *id;
+        old.take_edits(edits).map_err(|error| DocumentError::StoredEdit { document, error })?;
         let wanted = old.replica.hydrate().map_err(|error| DocumentError::Hydrate { document, error })?;
         let at = ambient.now.wall;
         let mut new = match shared {

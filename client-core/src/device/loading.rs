@@ -127,10 +127,9 @@ impl<S: DeviceStore> Device<S> {
 
     /// Applies the edits that no chunk holds yet.
     fn with_edits(&self, mut document: OpenDocument) -> Result<OpenDocument, DeviceError> {
-        for edit in self.stored_edits(&document.document)? {
-            let id = document.document;
-            document.take_edit(edit).map_err(|error| DocumentError::StoredEdit { document: id, error })?;
-        }
+        let id = document.document;
+        let edits = self.stored_edits(&id)?;
+        document.take_edits(edits).map_err(|error| DocumentError::StoredEdit { document: id, error })?;
         Ok(document)
     }
 

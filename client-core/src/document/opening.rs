@@ -10,6 +10,10 @@ use vereda_protocol::{Chunk, Header};
 
 use super::{LocalEdit, OpenDocument, sealing::kind_code};
 
+/// Stored edits that are applied together, at most.
+const MAX_RUN: usize = 256;
+const MAX_RUN_BYTES: usize = 256 << 10;
+
 /// Why a chunk's content was refused. Ids, positions and sizes only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ChunkFault {
@@ -93,22 +97,76 @@ impl OpenDocument {
         Ok(())
     }
 
-    /// Applies an edit that this device stored and no chunk holds yet.
+    /// Applies edits that this device stored and no chunk holds yet, in order; many at once, because each time costs a
+    /// copy of the replica.
     ///
     /// # Errors
-    /// [`Refusal`] if it is not what this device wrote.
-    pub(crate) fn take_edit(&mut self, edit: LocalEdit) -> Result<(), Refusal> {
+    /// [`Refusal`] if one is not what this device wrote.
+    pub(crate) fn take_edits(&mut self, edits: Vec<LocalEdit>) -> Result<(), Refusal> {
+        let mut rest = edits.as_slice();
+        while !rest.is_empty() {
+            let (run, after) = rest.split_at(run_of(rest));
+            if let Err(refusal) = self.take_run(run) {
+                // Together they may be more than a frame holds.
+                if run.len() < 2 || !matches!(refusal, Refusal::Frame(_)) {
+                    return Err(refusal);
+                }
+                run.chunks(1).try_for_each(|one| self.take_run(one))?;
+            }
+            rest = after;
+        }
+        self.edits.extend(edits);
+        Ok(())
+    }
+
+    /// Applies edits whose changes follow one another.
+    fn take_run(&mut self, run: &[LocalEdit]) -> Result<(), Refusal> {
+        let Some(first) = run.first() else { return Ok(()) };
         let actor = self.replica.actor();
-        let context = self.replica.context(actor, edit.seq);
-        let body = frame::encode(&[&edit.bytes], &context, frame::Compression::default())?;
+        let context = self.replica.context(actor, first.seq);
+        let bodies: Vec<&[u8]> = run.iter().map(|edit| edit.bytes.as_slice()).collect();
+        let body = frame::encode(&bodies, &context, frame::Compression::Stored)?;
         let everything = |_: &[u8; 32]| true;
-        let expect = Expect { context, first_seq: edit.seq, count: 1, closure: &everything };
+        let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
+        let expect = Expect { context, first_seq: first.seq, count, closure: &everything };
         let parsed = ParsedChunk::parse(&body, &expect)?;
         self.replica.apply(&parsed)?;
-        for hash in parsed.hashes() {
+        for (hash, edit) in parsed.hashes().iter().zip(run) {
             self.places.insert(*hash, (actor, edit.seq));
         }
-        self.edits.push(edit);
         Ok(())
+    }
+}
+
+/// Counts the edits at the front that are applied together: their changes follow one another, and are not too much.
+fn run_of(edits: &[LocalEdit]) -> usize {
+    let mut bytes = 0_usize;
+    let mut next = None;
+    let together = edits.iter().take(MAX_RUN).take_while(|edit| {
+        bytes = bytes.saturating_add(edit.bytes.len());
+        let follows = next.is_none_or(|next| next == edit.seq);
+        let fits = next.is_none() || bytes <= MAX_RUN_BYTES;
+        next = Some(edit.seq.saturating_add(1));
+        follows && fits
+    });
+    together.count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_are_applied_together_as_far_as_they_follow_one_another_and_are_not_too_much() {
+        let check = |edits: &[(u64, usize)], expected: usize| {
+            let edits: Vec<LocalEdit> =
+                edits.iter().map(|(seq, length)| LocalEdit { seq: *seq, bytes: vec![0; *length] }).collect();
+            assert_eq!(run_of(&edits), expected, "{edits:?}");
+        };
+        check(&[], 0);
+        check(&[(5, MAX_RUN_BYTES + 1), (6, 1)], 1);
+        check(&[(5, 9), (6, 9), (7, 9)], 3);
+        check(&[(5, 9), (6, 9), (8, 9)], 2);
+        check(&[(5, 9), (6, MAX_RUN_BYTES)], 1);
     }
 }

@@ -369,6 +369,10 @@ pub enum RefusalCode {
     #[n(11)]
     #[error("larger than allowed")]
     TooLarge,
+    /// A repair of what was repaired already.
+    #[n(12)]
+    #[error("it was done already")]
+    Repeated,
 }
 
 /// Why a relay closes.

@@ -12,7 +12,7 @@ use super::{
     admit::{check_cites, note_cites},
     chains::{ChainCache, Known},
     session::{Admission, Open},
-    store::{Entry, Founding, Naming, NewEntry, RelayStore, StoreError},
+    store::{About, Entry, Founding, Naming, NewEntry, RelayStore, Scope, StoreError},
 };
 
 /// With what a relay signs.
@@ -81,6 +81,11 @@ pub(super) fn check_op(
         None => wraps.is_empty().then(Vec::new),
     };
     let Some(proofs) = proofs else { return refused(RefusalCode::Malformed) };
+    if let (Body::Repair(repair), Some(known)) = (&op.value().body, &state)
+        && is_repeated(store, known, repair.epoch, wraps)?
+    {
+        return refused(RefusalCode::Repeated);
+    }
     let agency = find_agency(chains, store, open, &op)?;
     let agency = match ledger.and(agency) {
         Ok(agency) => agency,
@@ -115,6 +120,30 @@ pub(super) fn append_op(
     note_cites(chains, store, &open.device, &op.value().cites)?;
     note_founding(chains, store, open, op.value(), &known)?;
     Ok(Appended { op: op.signed().clone(), receipt: receipt.signed().clone(), known, position, wraps: placed })
+}
+
+/// Says whether a recipient of a repair was given the epoch's key before. Devices do not see one another's wraps and
+/// count them: a second one for the same member would be counted for another, who would then be given none.
+fn is_repeated(store: &dyn RelayStore, known: &Known, epoch: u64, wraps: &[Wrap]) -> Result<bool, StoreError> {
+    let state = &known.state;
+    let Some(epoch) = state.epoch(epoch) else { return Ok(false) };
+    let is_new = |wrap: &Wrap| wraps.iter().any(|new| to_whom(new) == to_whom(wrap));
+    for head in store.heads(Scope::Chain(state.id()), Position(0), Position(u64::MAX), usize::MAX)? {
+        if !matches!(head.about, About::Wrap { .. }) {
+            continue;
+        }
+        if let Some(Entry::Wrap { op, wrap, .. }) = store.entry(head.position)?
+            && is_new(&wrap)
+            && epoch.wraps.iter().any(|list| list.op == op)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+const fn to_whom(wrap: &Wrap) -> (Digest, u64) {
+    (wrap.recipient, wrap.recipient_epoch)
 }
 
 /// Enters new members into the index.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vereda_base::{Digest, Timestamp};
 use vereda_crypto::{Signed, Verified};
-use vereda_policy::{Body, Grant, Role};
+use vereda_policy::{Body, Grant, Repair, Role, Wrap, WrappedKey, wrap_list};
 use vereda_protocol::Credential;
 use vereda_protocol::{OpOutcome, RefusalCode, Up};
 use vereda_sync::people::{NOW, Person, Put};
@@ -71,6 +71,34 @@ fn wraps_must_be_exactly_those_of_the_list() {
     let with_wraps = Put { wraps: team.wraps.clone(), ..invite };
     assert_eq!(code(&room.put(id, &with_wraps)), Some(RefusalCode::Malformed));
     assert_eq!(check(&mut room, &|_| ()), None);
+}
+
+#[test]
+fn a_member_is_given_the_key_of_an_epoch_once() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+    assert_appended(&room.put(id, &team));
+    let mut repair = |manager: &mut Person, recipients: &[u8]| {
+        let wrap = |recipient: &u8| Wrap {
+            recipient: Digest([*recipient; 32]),
+            recipient_epoch: 0,
+            key: WrappedKey::Group(vec![8; 72]),
+        };
+        let (list, wraps) = wrap_list(recipients.iter().map(wrap).collect());
+        let wraps = wraps.into_iter().map(|(wrap, _)| wrap).collect();
+        let put = Put { wraps, ..manager.draft(team.chain(), Body::Repair(Repair { epoch: 0, wraps: list })) };
+        let outcome = room.put(id, &put);
+        if code(&outcome).is_none() {
+            manager.learn(&put.op);
+        }
+        // A retry is answered as the first time.
+        assert_eq!(room.put(id, &put), outcome);
+        code(&outcome)
+    };
+    assert_eq!(repair(&mut manager, &[1, 2]), None);
+    assert_eq!(repair(&mut manager, &[1]), Some(RefusalCode::Repeated));
+    assert_eq!(repair(&mut manager, &[2, 3]), Some(RefusalCode::Repeated));
+    assert_eq!(repair(&mut manager, &[3]), None);
 }
 
 #[test]

@@ -303,6 +303,7 @@ impl<S: DeviceStore> Device<S> {
             && self.stale.is_empty()
             && !self.keys_may_open
             && self.effects.is_empty()
+            && self.repairing.is_empty()
             && self.repair_from.is_none()
     }
 
@@ -375,6 +376,9 @@ impl<S: DeviceStore> Device<S> {
                 self.keys_may_open = true;
             }
             Event::OpDone { .. } | Event::IntentDone { .. } => self.keys_may_open = true,
+            // Another device may have repaired part of what this one wanted to. Where the store cannot be read, the next
+            // use of it says so.
+            Event::IntentFailed { .. } => drop(self.find_repairs()),
             _ => {}
         }
     }

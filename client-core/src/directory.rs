@@ -48,12 +48,13 @@ pub(crate) fn written(document: &OpenDocument) -> Vec<WrittenName> {
     entries.collect()
 }
 
-/// Keeps the newest name of each chain among those whose author may say it.
+/// Keeps the newest name of each chain among those that are names and whose author may say it. Others' devices may write
+/// anything: what could move a terminal's cursor or fill a screen is no name.
 pub(crate) fn accept(view: &dyn Chains, written: Vec<WrittenName>) -> BTreeMap<ChainId, String> {
     let mut newest: BTreeMap<ChainId, WrittenName> = BTreeMap::new();
     for name in written {
         let is_newer = newest.get(&name.chain).is_none_or(|known| known.order < name.order);
-        if is_newer && may_name(view, &name) {
+        if is_newer && is_name(&name.name) && may_name(view, &name) {
             newest.insert(name.chain, name);
         }
     }
@@ -74,5 +75,54 @@ fn may_name(view: &dyn Chains, name: &WrittenName) -> bool {
 /// Says whether a text can be a name.
 pub(crate) fn is_name(text: &str) -> bool {
     let trimmed = text.trim();
-    !trimmed.is_empty() && trimmed.chars().count() <= MAX_NAME_CHARS && !trimmed.chars().any(char::is_control)
+    !trimmed.is_empty() && trimmed.chars().count() <= MAX_NAME_CHARS && !trimmed.chars().any(moves_text)
+}
+
+/// Says whether a character controls a terminal, or turns the direction of the text around it, which can make one name
+/// look like another. The marks that right-to-left names need are not among them.
+fn moves_text(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use vereda_base::Digest;
+    use vereda_crypto::{DeviceKey, WrapKeyPair};
+    use vereda_policy::{AppendContext, ChainMap, Create, Draft, Epoch, WrapList, chain_of};
+
+    use super::*;
+
+    fn join(chains: &mut ChainMap, seed: u64) -> (DeviceId, ChainId) {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let (key, pair) = (DeviceKey::generate(&mut rng), WrapKeyPair::generate(&mut rng));
+        let wraps = WrapList { root: Digest([0; 32]), count: 1 };
+        let public_key = Some(pair.public().clone());
+        let epoch = Epoch { public_key, commitment: Digest([0; 32]), wraps, previous: None };
+        let create = Create::user([0; 16], pair.public().clone(), epoch);
+        let op = Draft::new(chains, key.device_id(), None).sign_create(&key, create).unwrap();
+        chains.append(&op, &AppendContext::unreceipted()).unwrap();
+        (key.device_id(), chain_of(op.value()))
+    }
+
+    #[test]
+    fn a_name_counts_if_its_bearer_wrote_it_and_it_is_one() {
+        let mut chains = ChainMap::new();
+        let (amina, chain) = join(&mut chains, 1);
+        let (mallory, _) = join(&mut chains, 2);
+        let written = |name: &str, device, at| {
+            let order = (Timestamp(at), ActorBytes([0; 16]), 1);
+            WrittenName { chain, name: name.to_owned(), device, order }
+        };
+        let check = |names: &[(&str, DeviceId)], expected: Option<&str>| {
+            let names = names.iter().zip(0..).map(|((name, device), at)| written(name, *device, at)).collect();
+            assert_eq!(accept(&chains, names).get(&chain).map(String::as_str), expected);
+        };
+        check(&[("Amina", amina), ("Amina H.", amina)], Some("Amina H."));
+        check(&[("Amina", amina), ("Fool", mallory)], Some("Amina"));
+        check(&[("أمينة", amina), ("\u{1b}[2J", amina)], Some("أمينة"));
+        check(&[("Amina", amina), (&"x".repeat(MAX_NAME_CHARS + 1), amina), (" ", amina)], Some("Amina"));
+        check(&[("\u{202e}anima", amina)], None);
+    }
 }

@@ -57,6 +57,10 @@ pub(crate) fn plain(value: &Json) -> String {
         Json::Array(items) if items.iter().all(Json::is_string) => {
             items.iter().filter_map(Json::as_str).map(one_line).collect::<Vec<_>>().join(", ")
         }
+        // The tagged form, of answers that no form asks for.
+        Json::Object(tagged) if tagged.len() == 2 && tagged.contains_key("type") => {
+            tagged.get("value").map_or_else(String::new, plain)
+        }
         other => one_line(&other.to_string()),
     }
 }
@@ -93,5 +97,6 @@ mod tests {
         assert_eq!(plain(&serde_json::json!(["food", "shelter"])), "food, shelter");
         assert_eq!(plain(&serde_json::json!("a\u{1b}[2Jb")), "a [2Jb");
         assert_eq!(plain(&Json::Null), "(nothing)");
+        assert_eq!(plain(&serde_json::json!({"type": "long_text", "value": "a"})), "a");
     }
 }

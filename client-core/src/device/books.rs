@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use vereda_base::{ChainId, Timestamp};
-use vereda_policy::{ChainKind, DocumentKind};
+use vereda_policy::{ChainKind, ChainState, DocumentKind, Parent, ParentAuthority};
 use vereda_records::{Configuration, Summary, Translated, summarize};
 use vereda_sync::device::{DeviceStore, StoreError};
 
@@ -247,17 +247,73 @@ impl<S: DeviceStore> Device<S> {
         }
     }
 
-    /// Of several documents of the kind, the one that its agency's relay received first; while none was received, any.
+    /// Of several books of the kind, the one that its agency's relay received first; while none was received, any.
     fn find_book(&self, kind: DocumentKind, agency: &ChainId) -> Result<Option<ChainId>, StoreError> {
         let documents = self.list_chains(ChainKind::Document)?;
         let states = documents.iter().filter_map(|document| self.chain(document));
-        let of_agency = states.filter(|state| {
-            state.document_kind() == Some(kind) && state.parents().iter().any(|parent| parent.chain == *agency)
-        });
+        let of_agency = states.filter(|state| is_book(state, kind, agency));
         let first = of_agency.min_by_key(|state| {
             let received = state.op(0).and_then(|op| op.time);
             (received.is_none(), received, state.id())
         });
         Ok(first.map(|state| state.id()))
+    }
+}
+
+/// Says whether a document can be the agency's configuration or directory: one that the agency's Managers have full
+/// authority over, since policy let only one of them begin it. Any member may name the agency as a parent without authority.
+fn is_book(state: &ChainState, kind: DocumentKind, agency: &ChainId) -> bool {
+    let governs = |parent: &Parent| parent.chain == *agency && parent.authority == ParentAuthority::Full;
+    state.document_kind() == Some(kind) && state.parents().iter().any(governs)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+    use vereda_base::Digest;
+    use vereda_crypto::{DeviceKey, WrapKeyPair, WrapPublicKey};
+    use vereda_policy::{AppendContext, ChainMap, Create, Draft, Epoch, Member, Role, WrapList, chain_of};
+
+    use super::*;
+
+    fn epoch(public_key: Option<WrapPublicKey>) -> Epoch {
+        let wraps = WrapList { root: Digest([0; 32]), count: 1 };
+        Epoch { public_key, commitment: Digest([0; 32]), wraps, previous: None }
+    }
+
+    fn begin(chains: &mut ChainMap, key: &DeviceKey, create: Create) -> Option<ChainId> {
+        let op = Draft::new(chains, key.device_id(), None).sign_create(key, create).ok()?;
+        chains.append(&op, &AppendContext::unreceipted()).ok()?;
+        Some(chain_of(op.value()))
+    }
+
+    #[test]
+    fn a_book_is_one_that_a_manager_of_the_agency_began() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let public = WrapKeyPair::generate(&mut rng).public().clone();
+        let mut chains = ChainMap::new();
+        let mut join = |chains: &mut ChainMap, nonce| {
+            let key = DeviceKey::generate(&mut rng);
+            let user = begin(chains, &key, Create::user([nonce; 16], public.clone(), epoch(Some(public.clone()))));
+            (key, user.unwrap())
+        };
+        let (amina, amina_user) = join(&mut chains, 1);
+        let (mallory, mallory_user) = join(&mut chains, 2);
+        let member = |subject, role| Member { subject, role };
+        let members = vec![member(amina_user, Role::Manager), member(mallory_user, Role::Editor)];
+        let agency = begin(&mut chains, &amina, Create::agency([3; 16], members, epoch(Some(public.clone())))).unwrap();
+        let mut begin_book = |by: &DeviceKey, authority, also: Option<ChainId>| {
+            let parents = [(agency, authority)].into_iter().chain(also.map(|user| (user, ParentAuthority::Full)));
+            let parents = parents.map(|(chain, authority)| Parent { chain, authority }).collect();
+            let kind = DocumentKind::Configuration;
+            let create = Create::document(kind, [4; 16], parents, vec![member(agency, Role::Reader)], epoch(None));
+            let begun = begin(&mut chains, by, create)?;
+            Some(chains.iter().any(|state| state.id() == begun && is_book(state, kind, &agency)))
+        };
+        assert_eq!(begin_book(&amina, ParentAuthority::Full, None), Some(true));
+        assert_eq!(begin_book(&mallory, ParentAuthority::Full, Some(mallory_user)), None);
+        // Policy lets him: it is a document of his own. It must not be taken for the agency's.
+        assert_eq!(begin_book(&mallory, ParentAuthority::None, Some(mallory_user)), Some(false));
     }
 }

@@ -6,5 +6,7 @@ pub mod canary;
 pub mod demo;
 pub mod exchange;
 pub mod frames;
+pub mod insider;
 pub mod process;
 pub mod proxy;
+pub mod world;

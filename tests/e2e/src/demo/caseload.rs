@@ -20,6 +20,7 @@ use super::{
 
 /// A case to be registered.
 struct Draft {
+    number: usize,
     team: usize,
     record: Record,
 }
@@ -28,6 +29,8 @@ struct Draft {
 pub struct Caseload {
     /// The cases of each team, as they were drawn, by their ids.
     pub cases: Vec<BTreeMap<String, Record>>,
+    /// The ids of each team's cases in the order in which they were drawn, which is the same for equal seeds.
+    pub order: Vec<Vec<String>>,
     /// Answers that were drawn for a field somewhere: what people might write there too.
     pub answers: BTreeMap<(String, Option<String>), Vec<Value>>,
 }
@@ -60,7 +63,7 @@ pub fn register(
         collect(&mut answers, &record);
         let people = teams.get(team).context("no team")?.people;
         let person = people.get(index % people.len()).copied().context("a team without people")?;
-        drafts.get_mut(person).context("nobody")?.push(Draft { team, record });
+        drafts.get_mut(person).context("nobody")?.push(Draft { number: index, team, record });
     }
     let done = AtomicUsize::new(0);
     let lines: Vec<_> = stage.people.iter().map(|person| person.line.share()).collect();
@@ -69,7 +72,7 @@ pub fn register(
         let done = done.load(Ordering::Relaxed);
         format!("registering: {done} of {cases} cases, {} on the wire", super::screen::bytes(bytes))
     };
-    let registered = screen.watch(picture, || {
+    let mut registered = screen.watch(picture, || {
         thread::scope(|scope| {
             let working: Vec<_> = stage
                 .people
@@ -77,17 +80,24 @@ pub fn register(
                 .zip(drafts)
                 .map(|(person, drafts)| scope.spawn(|| enter(person, teams, configuration, drafts, &done)))
                 .collect();
-            let mut cases: Vec<BTreeMap<String, Record>> = teams.iter().map(|_| BTreeMap::new()).collect();
+            let mut all = Vec::new();
             for thread in working {
-                let entered = thread.join().map_err(|_| anyhow::anyhow!("registering stopped by a defect"))??;
-                for (team, case, record) in entered {
-                    cases.get_mut(team).context("no team")?.insert(case, record);
-                }
+                all.extend(thread.join().map_err(|_| anyhow::anyhow!("registering stopped by a defect"))??);
             }
-            Ok(cases)
+            Ok(all)
         })
     })?;
-    Ok(Caseload { cases: registered, answers })
+    let mut caseload = Caseload {
+        cases: teams.iter().map(|_| BTreeMap::new()).collect(),
+        order: teams.iter().map(|_| Vec::new()).collect(),
+        answers,
+    };
+    registered.sort_by_key(|(number, ..)| *number);
+    for (_, team, case, record) in registered {
+        caseload.order.get_mut(team).context("no team")?.push(case.clone());
+        caseload.cases.get_mut(team).context("no team")?.insert(case, record);
+    }
+    Ok(caseload)
 }
 
 /// Waits until every device has the cases of its teams, and reads what it shows.
@@ -129,13 +139,13 @@ fn enter(
     configuration: &Configuration,
     drafts: Vec<Draft>,
     done: &AtomicUsize,
-) -> Result<Vec<(usize, String, Record)>> {
+) -> Result<Vec<(usize, usize, String, Record)>> {
     let mut entered = Vec::new();
-    for Draft { team, record } in drafts {
+    for Draft { number, team, record } in drafts {
         let id = &teams.get(team).context("no team")?.id;
         let fields = write(configuration, &record).get("fields").cloned().unwrap_or_default();
         let answer = person.call(json!({"do": "case.create", "team": id, "fields": fields}))?;
-        entered.push((team, text(&answer, "case")?, record));
+        entered.push((number, team, text(&answer, "case")?, record));
         done.fetch_add(1, Ordering::Relaxed);
     }
     Ok(entered)

@@ -15,7 +15,9 @@ use super::{
     agency::Team,
     caseload::Caseload,
     person::Person,
+    reckoning::Told,
     screen::Screen,
+    short,
     stage::{Stage, stop},
 };
 use crate::process::binary;
@@ -39,7 +41,7 @@ pub fn new_folder() -> Result<PathBuf> {
 }
 
 /// Starts the relay again where the devices connect to, lets people work through it by the commands that anybody can
-/// type, and stops it or tells how to go on.
+/// type, and stops it or tells how to go on, with an example that fits.
 ///
 /// # Errors
 /// When a program fails.
@@ -48,7 +50,7 @@ pub fn part(
     stage: Stage,
     teams: &[Team],
     caseload: &Caseload,
-    is_headless: bool,
+    example: Option<Vec<String>>,
     verdict: &mut Verdict,
 ) -> Result<()> {
     screen.chapter("The relay starts again");
@@ -63,7 +65,7 @@ pub fn part(
             write_starters(&folder, &mut people).map(|()| found)
         },
     );
-    if is_headless || worked.is_err() {
+    if example.is_none() || worked.is_err() {
         stop(relay)?;
     }
     if worked? {
@@ -74,10 +76,26 @@ pub fn part(
     } else {
         verdict.broken.push("an edit made after the relay's restart does not reach everybody".to_owned());
     }
-    if !is_headless {
-        tell_how_to_go_on(screen, &folder, relay, address, &people)?;
+    if let Some(example) = example {
+        tell_how_to_go_on(screen, &folder, relay, address, &people, &example)?;
     }
     Ok(())
+}
+
+/// Commands to settle a conflict with: one that Bilal sees too, with an answer that is easily typed.
+pub fn example(conflicts: &[Told]) -> Vec<String> {
+    let fits = |told: &&Told| told.people.contains(&"Bilal") && told.answer.is_some();
+    let ease = |told: &&Told| (told.place.contains(['[', '/']), told.answer.as_ref().map_or(usize::MAX, String::len));
+    let Some(told) = conflicts.iter().filter(fits).min_by_key(ease) else { return Vec::new() };
+    let (case, place) = (short(&told.case), quoted(&told.place));
+    let answer = quoted(told.answer.as_deref().unwrap_or_default());
+    vec![
+        format!("./amina case show {case}"),
+        format!("./amina case history {case} {place}"),
+        format!("./amina case resolve {case} {place} --value {answer}"),
+        "./amina sync && ./bilal sync".to_owned(),
+        format!("./bilal case show {case}"),
+    ]
 }
 
 /// Chooses a case of the first team, a text in it, and another text to stand there.
@@ -129,6 +147,7 @@ fn tell_how_to_go_on(
     relay: u32,
     address: std::net::SocketAddr,
     people: &[Person],
+    example: &[String],
 ) -> Result<()> {
     screen.chapter("Go on yourself");
     screen.say(&format!(
@@ -136,19 +155,14 @@ fn tell_how_to_go_on(
     ));
     screen.copy("");
     screen.copy(&format!("   cd {}", quoted(&folder.display().to_string())));
-    for line in [
-        "./amina status",
-        "./amina case list",
-        "./amina case conflicts",
-        "./amina case show ID            # the first digits of an id are enough",
-        "./amina case history ID",
-        "./amina case resolve ID FIELD --value VALUE",
-        "./bilal sync && ./bilal case show ID",
-        "./carmen people",
-        "./carmen --help",
-    ] {
+    for line in ["./amina status", "./amina case list", "./amina case conflicts"] {
         screen.copy(&format!("   {line}"));
     }
+    for line in example {
+        screen.copy(&format!("   {line}"));
+    }
+    screen.copy("   ./carmen people");
+    screen.copy("   ./carmen --help");
     screen.copy("");
     screen.say("Each is the client with the vault and passphrase of that person; in full:");
     screen.copy("");

@@ -65,9 +65,8 @@ pub fn draw(
         dice.shuffle(&mut own);
         let mut cases = person.cases.clone();
         // The same half of the cases sees everybody's work, so that overlaps are many.
-        let is_busy = |case: &&String| case.as_bytes().first().is_some_and(|digit| digit % 2 == 0);
-        let busy: Vec<String> = cases.keys().filter(is_busy).cloned().collect();
-        let ids = if busy.is_empty() { cases.keys().cloned().collect() } else { busy };
+        let busy = caseload.order.iter().flat_map(|order| order.iter().step_by(2));
+        let ids: Vec<String> = busy.filter(|case| cases.contains_key(*case)).cloned().collect();
         let mut days = Days::default();
         for (day, edits) in days.iter_mut().enumerate() {
             let mut slots: Vec<Option<&Contested>> = (0..edits_a_day).map(|_| None).collect();
@@ -113,8 +112,8 @@ fn fits(configuration: &Configuration, record: &Record, edit: Edit) -> Option<(E
 /// Chooses cases, a place in each, and two or three people who will write different values there.
 fn contest(dice: &mut Dice, teams: &[Team], caseload: &Caseload) -> Vec<Contested> {
     let mut contested = Vec::new();
-    for (team, cases) in teams.iter().zip(&caseload.cases) {
-        let mut ids: Vec<&String> = cases.keys().collect();
+    for ((team, cases), order) in teams.iter().zip(&caseload.cases).zip(&caseload.order) {
+        let mut ids: Vec<&String> = order.iter().collect();
         dice.shuffle(&mut ids);
         let many = (cases.len() / 6).max(2);
         for (number, case) in ids.into_iter().take(many).enumerate() {

@@ -28,14 +28,28 @@ pub struct Reckoning {
     pub merged: usize,
     /// Texts that several wrote in and that hold what all wrote.
     pub woven: usize,
-    /// Every conflict: the case, the field's label, who.
-    pub conflicts: Vec<(String, String, Vec<&'static str>)>,
+    /// Every conflict.
+    pub conflicts: Vec<Told>,
     /// Steps of histories that were compared.
     pub steps: usize,
     /// Cases that those outside their team know nothing of.
     pub unknown: usize,
     /// What is not as it must be.
     pub broken: Vec<String>,
+}
+
+/// A conflict as it is told.
+pub struct Told {
+    /// The case.
+    pub case: String,
+    /// Where in it.
+    pub place: String,
+    /// The field's label.
+    pub label: String,
+    /// Who answered differently.
+    pub people: Vec<&'static str>,
+    /// One of the answers, where it is a plain text.
+    pub answer: Option<String>,
 }
 
 /// Conflicts by case and place, as a device lists them.
@@ -72,7 +86,14 @@ pub fn reckon(
             }
             for (place, conflict) in outcome.conflicts {
                 let names = conflict.people.iter().filter_map(|&person| CAST.get(person)).map(|role| role.first);
-                found.conflicts.push((case.clone(), label(configuration, &place), names.collect()));
+                let answers = conflict.values.iter().filter_map(|value| serde_json::from_str::<String>(value).ok());
+                found.conflicts.push(Told {
+                    case: case.clone(),
+                    place: place.clone(),
+                    label: label(configuration, &place),
+                    people: names.collect(),
+                    answer: answers.min_by_key(|answer| (!answer.is_ascii(), answer.len())),
+                });
                 for &person in team.people {
                     let copy = Conflict { values: conflict.values.clone(), people: conflict.people.clone() };
                     due.get_mut(person).context("nobody")?.insert((case.clone(), place.clone()), copy);

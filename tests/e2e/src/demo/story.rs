@@ -57,7 +57,7 @@ pub fn tell(screen: &mut Screen, options: &Options, source: &Source, folder: &Pa
     verdict.note("merged_edits", found.merged);
     verdict.note("conflicts", found.conflicts.len());
     verdict.note("history_steps", found.steps);
-    verdict.broken.extend(found.broken);
+    verdict.broken.extend(found.broken.iter().cloned());
 
     let planted = plant(&teams, &caseload, &plans);
     let hunt = search(screen, &mut stage, &planted)?;
@@ -66,7 +66,8 @@ pub fn tell(screen: &mut Screen, options: &Options, source: &Source, folder: &Pa
     verdict.note("searched_bytes", hunt.relay_bytes + hunt.traffic_bytes + hunt.device_bytes);
     verdict.broken.extend(hunt.broken());
 
-    farewell::part(screen, stage, &teams, &caseload, options.is_headless, &mut verdict)?;
+    let example = farewell::example(&found.conflicts);
+    farewell::part(screen, stage, &teams, &caseload, (!options.is_headless).then_some(example), &mut verdict)?;
     verdict.note("seconds", (screen.elapsed().as_secs_f64() * 10.0).round() / 10.0);
     conclude(screen, &verdict);
     Ok(verdict)
@@ -246,15 +247,15 @@ fn tell_reckoning(screen: &Screen, teams: &[Team], ledger: &Ledger, reunion: &Re
         count(ledger.edits(), "edit"),
         count(found.steps, "value")
     ));
-    let cases: BTreeSet<&String> = found.conflicts.iter().map(|(case, _, _)| case).collect();
+    let cases: BTreeSet<&String> = found.conflicts.iter().map(|told| &told.case).collect();
     screen.say(&format!(
         "{} in {} wait for somebody to decide: people answered differently without knowing of each other. Every device \
          shows the same answer meanwhile, and keeps all of them.",
         count(found.conflicts.len(), "answer"),
         count(cases.len(), "case")
     ));
-    for (case, label, names) in found.conflicts.iter().take(MAX_CONFLICTS) {
-        screen.row(&format!("{} {label} ({})", short(case), list(names)));
+    for told in found.conflicts.iter().take(MAX_CONFLICTS) {
+        screen.row(&format!("{} {} ({})", short(&told.case), told.label, list(&told.people)));
     }
     if found.conflicts.len() > MAX_CONFLICTS {
         screen.row(&format!("and {} more", found.conflicts.len() - MAX_CONFLICTS));

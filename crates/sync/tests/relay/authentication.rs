@@ -88,6 +88,17 @@ fn a_newer_session_of_a_device_takes_over() {
 }
 
 #[test]
+fn a_late_proof_of_an_older_connection_leaves_the_newer_one_alone() {
+    let (mut room, manager, _, _) = Room::founded();
+    let (older, opening) = room.open();
+    let newer = room.connect_member(&manager);
+    room.take(newer);
+    room.up(older, Up::Auth(manager.auth(&opening, Credential::Member)));
+    assert_eq!(room.goodbye(older), Some(Goodbye::Superseded));
+    assert_eq!(room.goodbye(newer), None);
+}
+
+#[test]
 fn a_founding_secret_founds_one_agency_and_lets_its_founder_back_in() {
     let (mut room, manager, _, _) = Room::founded();
     let other = Person::new(9);

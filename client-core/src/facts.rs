@@ -7,7 +7,10 @@ use vereda_crypto::{DeviceKey, Key32, WrapKeyPair};
 use vereda_sync::device::{DeviceCredential, DeviceStore, StoreError};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{link::RelayAddress, tables::FACTS};
+use crate::{
+    link::{RelayAddress, invite_key},
+    tables::FACTS,
+};
 
 const SEEDS: &[u8] = b"seeds";
 const MEMBERSHIP: &[u8] = b"membership";
@@ -135,7 +138,7 @@ impl Membership {
             Introduction::Known => DeviceCredential::Member,
             Introduction::Founding(secret) => DeviceCredential::Founding(Sensitive::new(**secret)),
             Introduction::Invite { chain, invite, seed } => {
-                DeviceCredential::Invite { chain: *chain, invite: *invite, key: DeviceKey::from_seed(seed) }
+                DeviceCredential::Invite { chain: *chain, invite: *invite, key: invite_key(seed) }
             }
         }
     }

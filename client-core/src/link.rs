@@ -6,6 +6,7 @@ mod invite;
 
 pub use founding::FoundingLink;
 pub use invite::InviteLink;
+pub(crate) use invite::invite_key;
 
 use std::borrow::Cow;
 

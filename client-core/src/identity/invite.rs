@@ -5,13 +5,13 @@ use std::time::Duration;
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use serde::Serialize;
 use vereda_base::{ChainId, DeviceId, OpId, Sensitive, Timestamp, decode, encode};
-use vereda_crypto::{DeviceKey, Key32};
+use vereda_crypto::Key32;
 use vereda_policy::{Body, ChainKind, Cite, Invite, InviteEnd, Role};
 use vereda_sync::device::{DeviceStore, IntentId, OutboxItem, StoreError};
 
 use crate::{
     device::{Ambient, Device, DeviceError},
-    link::InviteLink,
+    link::{InviteLink, invite_key},
     tables::INVITES,
 };
 
@@ -135,7 +135,7 @@ impl<S: DeviceStore> Device<S> {
 
     fn keep_invite(&mut self, ambient: &mut Ambient<'_>, request: &InviteRequest) -> Result<DeviceId, DeviceError> {
         let seed = Key32::make(ambient.rng);
-        let key = DeviceKey::from_seed(seed.expose()).device_id();
+        let key = invite_key(seed.expose()).device_id();
         let expires = ambient.now.wall.saturating_add(request.open_for);
         let body = Body::Invite(Invite { key, role: request.role, expires });
         let intent = self.intend(request.chain, body, Vec::new())?;
@@ -147,7 +147,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     fn view_invite(&self, stored: &StoredInvite, now: Timestamp) -> Result<InviteView, StoreError> {
-        let key = DeviceKey::from_seed(&stored.seed).device_id();
+        let key = invite_key(&stored.seed).device_id();
         let chain = self.chain(&stored.chain);
         let found = chain.as_ref().and_then(|state| state.invites().iter().find(|invite| invite.key == key).copied());
         let is_queued = |item: &OutboxItem| matches!(item, OutboxItem::Intent { id, .. } if *id == stored.intent);

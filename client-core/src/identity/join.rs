@@ -2,7 +2,6 @@
 
 use minicbor::bytes::ByteArray;
 use vereda_base::{ChainId, Timestamp};
-use vereda_crypto::DeviceKey;
 use vereda_policy::{Accept, Body, ChainMap, Create, Draft, chain_of};
 use vereda_sync::device::DeviceStore;
 
@@ -11,7 +10,7 @@ use crate::{
     directory,
     facts::{Introduction, Membership},
     keyring::make_user_epoch,
-    link::InviteLink,
+    link::{InviteLink, invite_key},
 };
 
 /// Why nobody joined; nothing was kept.
@@ -72,7 +71,7 @@ impl<S: DeviceStore> Device<S> {
         if is_member {
             return Err(JoinError::Member);
         }
-        let invite_key = DeviceKey::from_seed(link.secret.expose());
+        let invite_key = invite_key(link.secret.expose());
         let accept = Accept::with_key(link.invite, user, self.id(), &invite_key);
         let intended = self.intend(link.chain, Body::Accept(accept), Vec::new()).and_then(|_| self.commit());
         if intended.is_err() {
@@ -93,7 +92,7 @@ impl<S: DeviceStore> Device<S> {
         let draft = ChainMap::new();
         let op = Draft::new(&draft, self.id(), Some(ambient.now.wall)).sign_create(&self.keys.signing, create)?;
         let user = chain_of(op.value());
-        let invite_key = DeviceKey::from_seed(link.secret.expose());
+        let invite_key = invite_key(link.secret.expose());
         let membership = Membership {
             user,
             agency: link.agency,

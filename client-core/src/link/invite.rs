@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use vereda_base::{ChainId, OpId, Sensitive, Timestamp};
+use vereda_crypto::{DeviceKey, Key32, context, derive_key};
 use vereda_policy::Cite;
 
 use super::{ParseLinkError, Parts, RelayAddress, read_id, write_id, write_url};
@@ -53,6 +54,11 @@ impl InviteLink {
     }
 }
 
+/// Derives the one-time key of an invite from its secret.
+pub(crate) fn invite_key(secret: &[u8; 32]) -> DeviceKey {
+    DeviceKey::from_seed(derive_key(context::INVITE_KEY, &Key32::new(*secret), &[]).expose())
+}
+
 impl FromStr for InviteLink {
     type Err = ParseLinkError;
 
@@ -99,6 +105,15 @@ mod tests {
                 Cite { chain: ChainId([7; 32]), head: OpId([8; 32]) },
             ],
         }
+    }
+
+    #[test]
+    fn the_key_of_an_invite_is_derived_from_the_secret_and_is_not_the_secret() {
+        let secret = [0xa1; 32];
+        let key = invite_key(&secret).device_id();
+        assert_ne!(key, DeviceKey::from_seed(&secret).device_id());
+        let derived = derive_key(context::INVITE_KEY, &Key32::new(secret), &[]);
+        assert_eq!(key, DeviceKey::from_seed(derived.expose()).device_id());
     }
 
     #[test]

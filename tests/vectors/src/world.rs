@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
-use vereda_base::{ChainId, Digest, Incarnation, OpId, Timestamp};
+use vereda_base::{ChainId, DeviceId, Digest, Incarnation, OpId, Timestamp};
 use vereda_crypto::{
     DeviceKey, DocumentEpochKey, GroupEpochSecret, Key32, Signed, Verified, WrapInfo, WrapKeyPair, context, derive_key,
     hash, seal_for_group, wrap,
@@ -97,9 +97,10 @@ impl World {
     }
 }
 
-/// Names an epoch in what its keys are bound to, since a first epoch cannot be bound to the id of its own chain.
-pub fn epoch_scope(commitment: &Digest) -> ChainId {
-    ChainId(hash(context::EPOCH_SCOPE, &[commitment.as_bytes()]))
+/// Names an epoch in what its keys are bound to, since a first epoch cannot be bound to the id of its own chain: by the
+/// device that signed the chain's first operation, and the commitment.
+pub fn epoch_scope(creator: &DeviceId, commitment: &Digest) -> ChainId {
+    ChainId(hash(context::EPOCH_SCOPE, &[creator.as_bytes(), commitment.as_bytes()]))
 }
 
 /// The world in the making.
@@ -126,7 +127,7 @@ impl Founding {
         let invite_secret = Key32::new([0xa1; 32]);
         let invite = self.invite(&amina, &chipo, team, &invite_secret)?;
         self.repair_team(&amina, &chipo, team, &team_secret)?;
-        let (case, case_key) = self.begin_case(&chipo, team, &team_secret)?;
+        let (case, case_key) = self.begin_case(&amina, &chipo, team, &team_secret)?;
         self.add_device(&amina)?;
         let grant = Grant {
             subject: amina.user,
@@ -144,8 +145,9 @@ impl Founding {
         let key = DeviceKey::from_seed(&[seed; 32]);
         let wrapping = WrapKeyPair::from_seed(&Key32::new([0x10 + seed; 32]));
         let secret = GroupEpochSecret::from_key(Key32::new([0x20 + seed; 32]));
-        let wrapped = self.wrap(&secret.commitment(), secret.key(), key.device_id().0, &wrapping)?;
-        let (epoch, wraps) = group_epoch(&secret, vec![wrapped]);
+        let scope = epoch_scope(&key.device_id(), &secret.commitment());
+        let wrapped = self.wrap(scope, secret.key(), key.device_id().0, &wrapping)?;
+        let (epoch, wraps) = group_epoch(scope, &secret, vec![wrapped]);
         let create = Create::user([seed; 16], wrapping.public().clone(), epoch);
         let user = self.create(name, about, &key, create, wraps)?;
         Ok(Person { key, wrapping, incarnation: Incarnation(0x1000 + u64::from(seed)), user, secret })
@@ -153,13 +155,14 @@ impl Founding {
 
     fn found_agency(&mut self, amina: &Person) -> Result<ChainId> {
         let secret = GroupEpochSecret::from_key(Key32::new([0x31; 32]));
-        let wrapped = self.wrap_to_user(&secret, amina)?;
-        let (epoch, wraps) = group_epoch(&secret, vec![wrapped]);
+        let scope = epoch_scope(&amina.key.device_id(), &secret.commitment());
+        let wrapped = self.wrap_to_user(scope, &secret, amina)?;
+        let (epoch, wraps) = group_epoch(scope, &secret, vec![wrapped]);
         let create = Create::agency([0x41; 16], vec![manager(amina.user)], epoch);
         let agency = self.create("create agency", "an agency with its first Manager", &amina.key, create, wraps)?;
         let parents = vec![Parent { chain: agency, authority: ParentAuthority::Full }];
         let key = DocumentEpochKey::from_key(Key32::new([0x51; 32]));
-        let (epoch, wraps) = self.document_epoch(&key, agency, &secret);
+        let (epoch, wraps) = self.document_epoch((amina, &key), agency, (amina, &secret));
         let create = Create::document(DocumentKind::Configuration, [0x61; 16], parents, vec![manager(agency)], epoch);
         self.create("create configuration", "the agency's configuration", &amina.key, create, wraps)?;
         Ok(agency)
@@ -167,8 +170,9 @@ impl Founding {
 
     fn found_team(&mut self, amina: &Person, agency: ChainId) -> Result<(ChainId, GroupEpochSecret)> {
         let secret = GroupEpochSecret::from_key(Key32::new([0x32; 32]));
-        let wrapped = self.wrap_to_user(&secret, amina)?;
-        let (epoch, wraps) = group_epoch(&secret, vec![wrapped]);
+        let scope = epoch_scope(&amina.key.device_id(), &secret.commitment());
+        let wrapped = self.wrap_to_user(scope, &secret, amina)?;
+        let (epoch, wraps) = group_epoch(scope, &secret, vec![wrapped]);
         let create = Create::team([0x42; 16], agency, vec![manager(amina.user)], epoch);
         let team = self.create("create team", "a team of the agency", &amina.key, create, wraps)?;
         Ok((team, secret))
@@ -191,7 +195,8 @@ impl Founding {
         team: ChainId,
         secret: &GroupEpochSecret,
     ) -> Result<OpId> {
-        let wrapped = self.wrap_to_user(secret, chipo)?;
+        let scope = epoch_scope(&amina.key.device_id(), &secret.commitment());
+        let wrapped = self.wrap_to_user(scope, secret, chipo)?;
         let (wraps, proven) = wrap_list(vec![wrapped]);
         let about = "the newcomer gets the team's key";
         self.append("repair team", about, amina, team, Body::Repair(Repair { epoch: 0, wraps }), proven)
@@ -199,12 +204,13 @@ impl Founding {
 
     fn begin_case(
         &mut self,
+        amina: &Person,
         chipo: &Person,
         team: ChainId,
         secret: &GroupEpochSecret,
     ) -> Result<(ChainId, DocumentEpochKey)> {
         let key = DocumentEpochKey::from_key(Key32::new([0x52; 32]));
-        let (epoch, wraps) = self.document_epoch(&key, team, secret);
+        let (epoch, wraps) = self.document_epoch((chipo, &key), team, (amina, secret));
         let parents = vec![Parent { chain: team, authority: ParentAuthority::Full }];
         let create = Create::document(DocumentKind::Case, [0x62; 16], parents, vec![manager(team)], epoch);
         let case = self.create("create case", "a case, held by the team", &chipo.key, create, wraps)?;
@@ -217,26 +223,34 @@ impl Founding {
         let add = AddDevice::with_key(amina.user, &key, wrapping.public().clone());
         let about = "a second device of the user, proven by itself";
         self.append("add device", about, amina, amina.user, Body::AddDevice(add), vec![])?;
-        let wrapped = self.wrap(&amina.secret.commitment(), amina.secret.key(), key.device_id().0, &wrapping)?;
+        let scope = epoch_scope(&amina.key.device_id(), &amina.secret.commitment());
+        let wrapped = self.wrap(scope, amina.secret.key(), key.device_id().0, &wrapping)?;
         let (wraps, proven) = wrap_list(vec![wrapped]);
         let about = "the second device gets the user's key";
         self.append("repair user", about, amina, amina.user, Body::Repair(Repair { epoch: 0, wraps }), proven)
     }
 
-    fn wrap_to_user(&mut self, secret: &GroupEpochSecret, person: &Person) -> Result<Wrap> {
-        let pair = person.secret.derive_wrap_key_pair(epoch_scope(&person.secret.commitment()), 0);
-        self.wrap(&secret.commitment(), secret.key(), person.user.0, &pair)
+    fn wrap_to_user(&mut self, scope: ChainId, secret: &GroupEpochSecret, person: &Person) -> Result<Wrap> {
+        let own = epoch_scope(&person.key.device_id(), &person.secret.commitment());
+        let pair = person.secret.derive_wrap_key_pair(own, 0);
+        self.wrap(scope, secret.key(), person.user.0, &pair)
     }
 
-    fn wrap(&mut self, commitment: &Digest, key: &Key32, recipient: [u8; 32], pair: &WrapKeyPair) -> Result<Wrap> {
-        let info = WrapInfo { chain: epoch_scope(commitment), epoch: 0, recipient, recipient_epoch: 0 };
+    fn wrap(&mut self, scope: ChainId, key: &Key32, recipient: [u8; 32], pair: &WrapKeyPair) -> Result<Wrap> {
+        let info = WrapInfo { chain: scope, epoch: 0, recipient, recipient_epoch: 0 };
         let key = WrappedKey::Hpke(wrap(pair.public(), &info, key, &mut self.rng)?);
         Ok(Wrap { recipient: Digest(recipient), recipient_epoch: 0, key })
     }
 
-    fn document_epoch(&mut self, key: &DocumentEpochKey, group: ChainId, secret: &GroupEpochSecret) -> (Epoch, Wraps) {
-        let wrap_key = secret.derive_wrap_key(epoch_scope(&secret.commitment()), 0);
-        let chain = epoch_scope(&key.commitment());
+    /// Makes a document's first epoch, begun by one person, sealed to a group that a person began.
+    fn document_epoch(
+        &mut self,
+        (author, key): (&Person, &DocumentEpochKey),
+        group: ChainId,
+        (founder, secret): (&Person, &GroupEpochSecret),
+    ) -> (Epoch, Wraps) {
+        let wrap_key = secret.derive_wrap_key(epoch_scope(&founder.key.device_id(), &secret.commitment()), 0);
+        let chain = epoch_scope(&author.key.device_id(), &key.commitment());
         let info = WrapInfo { chain, epoch: 0, recipient: group.0, recipient_epoch: 0 };
         let sealed = WrappedKey::Group(seal_for_group(&wrap_key, &info, key.key(), &mut self.rng));
         let (list, wraps) = wrap_list(vec![Wrap { recipient: Digest(group.0), recipient_epoch: 0, key: sealed }]);
@@ -279,9 +293,9 @@ impl Founding {
     }
 }
 
-fn group_epoch(secret: &GroupEpochSecret, wraps: Vec<Wrap>) -> (Epoch, Wraps) {
+fn group_epoch(scope: ChainId, secret: &GroupEpochSecret, wraps: Vec<Wrap>) -> (Epoch, Wraps) {
     let commitment = secret.commitment();
-    let public_key = Some(secret.derive_wrap_key_pair(epoch_scope(&commitment), 0).public().clone());
+    let public_key = Some(secret.derive_wrap_key_pair(scope, 0).public().clone());
     let (list, wraps) = wrap_list(wraps);
     (Epoch { public_key, commitment, wraps: list, previous: None }, wraps)
 }

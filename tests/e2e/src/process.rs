@@ -46,18 +46,42 @@ pub fn run<A: AsRef<OsStr>>(name: &str, args: &[A]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Starts a program of this workspace that outlives this one; returns its process id. What it prints goes to `log`.
+/// Starts a program of this workspace that outlives this one unless it is stopped. What it prints goes to `log`.
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn start_detached<A: AsRef<OsStr>>(name: &str, args: &[A], log: &Path) -> Result<u32> {
+pub fn start_detached<A: AsRef<OsStr>>(name: &str, args: &[A], log: &Path) -> Result<Child> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
     let mut command = Command::new(binary(name)?);
     command.args(args).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     #[cfg(unix)]
     // A group of its own: an interrupt typed at the terminal does not reach it.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    Ok(command.spawn().with_context(|| format!("starting {name}"))?.id())
+    command.spawn().with_context(|| format!("starting {name}"))
+}
+
+/// Asks a process to end with SIGTERM and waits.
+///
+/// # Errors
+/// When it does not end within [`PATIENCE`].
+pub fn stop(child: &mut Child) -> Result<ExitStatus> {
+    let id = i32::try_from(child.id())?;
+    #[allow(unsafe_code, reason = "kill(2) on our own child has no safe wrapper in std")]
+    // SAFETY: a plain system call on the id of a child that has not been reaped.
+    let sent = unsafe { libc::kill(id, libc::SIGTERM) };
+    ensure!(sent == 0, "cannot signal process {id}");
+    wait_for(child)
+}
+
+fn wait_for(child: &mut Child) -> Result<ExitStatus> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        ensure!(started.elapsed() < PATIENCE, "the process does not end");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A process whose standard output is read line by line. Killed when dropped.
@@ -183,12 +207,7 @@ impl Process {
     /// # Errors
     /// When it does not end within [`PATIENCE`].
     pub fn terminate(&mut self) -> Result<ExitStatus> {
-        let id = i32::try_from(self.child.id())?;
-        #[allow(unsafe_code, reason = "kill(2) on our own child has no safe wrapper in std")]
-        // SAFETY: a plain system call on the id of a child that has not been reaped.
-        let sent = unsafe { libc::kill(id, libc::SIGTERM) };
-        ensure!(sent == 0, "cannot signal process {id}");
-        self.wait()
+        stop(&mut self.child)
     }
 
     /// Waits for its end.
@@ -196,14 +215,7 @@ impl Process {
     /// # Errors
     /// When it does not end within [`PATIENCE`].
     pub fn wait(&mut self) -> Result<ExitStatus> {
-        let started = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            ensure!(started.elapsed() < PATIENCE, "the process does not end");
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(&mut self.child)
     }
 }
 

@@ -11,16 +11,9 @@ use serde_json::Value as Json;
 use vereda_records::Value;
 
 use super::{
-    Verdict,
-    agency::Team,
-    caseload::Caseload,
-    person::Person,
-    reckoning::Told,
-    screen::Screen,
-    short,
-    stage::{Stage, stop},
+    Verdict, agency::Team, caseload::Caseload, person::Person, reckoning::Told, screen::Screen, short, stage::Stage,
 };
-use crate::process::binary;
+use crate::process::{binary, stop};
 
 /// Makes a folder for a demo whose relay goes on.
 ///
@@ -55,7 +48,8 @@ pub fn part(
 ) -> Result<()> {
     screen.chapter("The relay starts again");
     let folder = stage.folder.clone();
-    let (relay, address, mut people) = screen.watch(|| "starting the relay again".to_owned(), || stage.hand_over())?;
+    let (mut relay, address, mut people) =
+        screen.watch(|| "starting the relay again".to_owned(), || stage.hand_over())?;
     let team = teams.first().context("no team")?;
     let worked = screen.watch(
         || "working through it".to_owned(),
@@ -66,7 +60,7 @@ pub fn part(
         },
     );
     if example.is_none() || worked.is_err() {
-        stop(relay)?;
+        stop(&mut relay)?;
     }
     if worked? {
         screen.say(
@@ -77,7 +71,7 @@ pub fn part(
         verdict.broken.push("an edit made after the relay's restart does not reach everybody".to_owned());
     }
     if let Some(example) = example {
-        tell_how_to_go_on(screen, &folder, relay, address, &people, &example)?;
+        tell_how_to_go_on(screen, &folder, relay.id(), address, &people, &example)?;
     }
     Ok(())
 }

@@ -136,7 +136,7 @@ mod tests {
     fn one_writer_settles_equal_values_agree_and_different_ones_conflict() {
         let configuration = child_protection();
         let base = Record::new(RecordType::Case)
-            .with("name", Value::text("Samir"))
+            .with("name_first", Value::text("Samir"))
             .with("story", Value::LongText("one".into()));
         let mut ledger = Ledger::default();
         let mut write = |person: usize, edits: &[Edit]| {
@@ -149,14 +149,14 @@ mod tests {
         };
         let set = |field: &str, text: &str| Edit::Set { path: FieldPath::field(field), value: Value::text(text) };
         let append = |text: &str| Edit::Append { path: FieldPath::field("story"), text: text.into() };
-        write(0, &[set("name", "Samira"), set("name", "Samir"), set("town", "Aden"), append(" two")]);
-        write(1, &[set("name", "Samer"), set("town", "Aden"), set("age", "9"), append(" three")]);
+        write(0, &[set("name_first", "Samira"), set("name_first", "Samir"), set("address", "Aden"), append(" two")]);
+        write(1, &[set("name_first", "Samer"), set("address", "Aden"), set("name_nickname", "9"), append(" three")]);
         let outcome = ledger.outcome("c", &leaves(configuration, &base));
-        assert_eq!(outcome.settled["town"], json!("Aden"));
-        assert_eq!(outcome.settled["age"], json!("9"));
+        assert_eq!(outcome.settled["address"], json!("Aden"));
+        assert_eq!(outcome.settled["name_nickname"], json!("9"));
         let values = ["\"Samir\"".to_owned(), "\"Samer\"".to_owned()].into();
-        assert_eq!(outcome.conflicts["name"], Conflict { values, people: [0, 1].into() });
-        assert!(outcome.woven.contains("story") && !outcome.settled.contains_key("name"));
-        assert_eq!((ledger.edits(), ledger.edits_beside(|_, place| place == "name")), (8, 5));
+        assert_eq!(outcome.conflicts["name_first"], Conflict { values, people: [0, 1].into() });
+        assert!(outcome.woven.contains("story") && !outcome.settled.contains_key("name_first"));
+        assert_eq!((ledger.edits(), ledger.edits_beside(|_, place| place == "name_first")), (8, 5));
     }
 }

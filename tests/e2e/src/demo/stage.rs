@@ -4,6 +4,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
+    process::Child,
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use serde_json::Value as Json;
 use super::person::{CAST, Person};
 use crate::{
     exchange::Exchange,
-    process::{PATIENCE, Process, run, start_detached},
+    process::{PATIENCE, Process, run, start_detached, stop},
 };
 
 /// The port that a relay has unless told otherwise.
@@ -31,11 +32,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts the relay, and a device for each person.
+    /// Starts the relay, and a device for each person. `is_lasting` takes the port that relays usually have, where it is
+    /// free: that of a relay that goes on is easier to remember.
     ///
     /// # Errors
     /// When a program fails.
-    pub fn build(folder: &Path) -> Result<Self> {
+    pub fn build(folder: &Path, is_lasting: bool) -> Result<Self> {
         let data = folder.join("relay").display().to_string();
         let args = ["--log", "trace", "serve", "--data", &data, "--listen", "127.0.0.1:0", "--json"];
         let mut relay = Process::start("vereda-relay", &args, &[], &folder.join("relay.log"))?;
@@ -44,8 +46,8 @@ impl Stage {
         let address = listening.get("address").and_then(Json::as_str).context("the relay names no address")?;
         let target: SocketAddr = address.parse()?;
         let keys = CAST.each_ref().map(|role| role.key);
-        let (exchange, lines) =
-            Exchange::start(USUAL_PORT, target, &keys).or_else(|_| Exchange::start(0, target, &keys))?;
+        let usual = is_lasting.then(|| Exchange::start(USUAL_PORT, target, &keys)).and_then(Result::ok);
+        let (exchange, lines) = usual.map_or_else(|| Exchange::start(0, target, &keys), Ok)?;
         let folder_of_people = folder.join("people");
         let mut people = Vec::new();
         for (role, line) in CAST.iter().zip(lines) {
@@ -118,11 +120,11 @@ impl Stage {
     }
 
     /// Stops the relay and starts it again, on the same data, where devices connect to; from here on without lines in
-    /// between. It outlives this process. Returns its process id.
+    /// between. It outlives this process unless it is stopped.
     ///
     /// # Errors
     /// When it does not stop or start in good order.
-    pub fn hand_over(self) -> Result<(u32, SocketAddr, Vec<Person>)> {
+    pub fn hand_over(self) -> Result<(Child, SocketAddr, Vec<Person>)> {
         let Self { folder, people, mut relay, exchange } = self;
         let status = relay.terminate()?;
         ensure!(status.success(), "the relay ended with {status}");
@@ -130,30 +132,17 @@ impl Stage {
         exchange.close()?;
         let data = folder.join("relay").display().to_string();
         let listen = address.to_string();
-        let id = start_detached(
+        let mut child = start_detached(
             "vereda-relay",
             &["serve", "--data", &data, "--listen", &listen],
             &folder.join("relay.log"),
         )?;
         if let Err(error) = wait_for_health(address) {
-            stop(id)?;
+            stop(&mut child)?;
             return Err(error);
         }
-        Ok((id, address, people))
+        Ok((child, address, people))
     }
-}
-
-/// Asks a process to end.
-///
-/// # Errors
-/// When it cannot be signalled.
-pub fn stop(id: u32) -> Result<()> {
-    let id = i32::try_from(id)?;
-    #[allow(unsafe_code, reason = "kill(2) has no safe wrapper in std")]
-    // SAFETY: a plain system call on the id of a child that nobody has reaped.
-    let sent = unsafe { libc::kill(id, libc::SIGTERM) };
-    ensure!(sent == 0, "cannot signal process {id}");
-    Ok(())
 }
 
 fn wait_for_health(address: SocketAddr) -> Result<()> {

@@ -39,7 +39,7 @@ pub fn tell(screen: &mut Screen, options: &Options, source: &Source, folder: &Pa
     let mut verdict = Verdict::default();
     screen.copy("Vereda: three caseworkers, three days offline, one relay that cannot read");
 
-    let mut stage = begin(screen, folder)?;
+    let mut stage = begin(screen, folder, !options.is_headless)?;
     let teams = found(screen, &mut stage)?;
     let applied = configure(screen, &mut stage, source, &mut verdict)?;
     let configuration = &applied.configuration;
@@ -80,9 +80,10 @@ impl Verdict {
     }
 }
 
-fn begin(screen: &mut Screen, folder: &Path) -> Result<Stage> {
+fn begin(screen: &mut Screen, folder: &Path, is_lasting: bool) -> Result<Stage> {
     screen.chapter("A relay and three devices");
-    let stage = screen.watch(|| "starting a relay and three devices".to_owned(), || Stage::build(folder))?;
+    let stage =
+        screen.watch(|| "starting a relay and three devices".to_owned(), || Stage::build(folder, is_lasting))?;
     let names = CAST.each_ref().map(|role| role.first);
     screen.say(&format!(
         "The relay runs as process {}. {} have a device each: a process of its own with a vault of its own, sealed \

@@ -43,6 +43,7 @@ fn quiet_panics() {
 fn start_log(arguments: &Vereda) {
     let subscriber = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_env_filter(tracing_subscriber::EnvFilter::new(arguments.log_filter()))
         .finish();
     // Only a second call could fail, and there is none.

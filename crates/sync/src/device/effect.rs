@@ -207,7 +207,7 @@ pub enum Disconnect {
     #[error("the relay broke the protocol")]
     Violation,
     /// The own store failed.
-    #[error("the store of this device failed")]
+    #[error("the store of this device failed: look for room on its disk")]
     Store,
     /// The store was restored from a copy and no new incarnation was opened yet.
     #[error("this device's store was restored from a copy: unlock again")]

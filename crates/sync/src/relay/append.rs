@@ -1,10 +1,12 @@
 //! Whether an operation is appended, and its appending: policy's judgement, and what only a relay asks.
 
+use std::collections::BTreeSet;
+
 use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
-    AppendContext, Authorized, Body, ChainKind, Create, Op, OpDecodeError, OpRefusal, Receipt, Wrap, WrapList,
-    WrapProof, authorize, check_wraps, receipt_time, verify_op,
+    AppendContext, Authorized, Body, ChainKind, Chains, Create, Op, OpDecodeError, OpRefusal, Receipt, Wrap, WrapList,
+    WrapProof, authorize, check_wraps, entitled, receipt_time, verify_op,
 };
 use vereda_protocol::{OpOutcome, Position, RefusalCode};
 
@@ -81,6 +83,11 @@ pub(super) fn check_op(
         None => wraps.is_empty().then(Vec::new),
     };
     let Some(proofs) = proofs else { return refused(RefusalCode::Malformed) };
+    let view = chains.view(store);
+    let concerned = wraps.is_empty() || are_entitled(&view, &op, wraps, time);
+    if !view.finish(concerned)? {
+        return refused(RefusalCode::NotAuthorized);
+    }
     if let (Body::Repair(repair), Some(known)) = (&op.value().body, &state)
         && is_repeated(store, known, repair.epoch, wraps)?
     {
@@ -255,6 +262,17 @@ fn agency_of_agency(
 
 fn agency(chains: &mut ChainCache, store: &dyn RelayStore, id: &ChainId) -> Result<Option<ChainId>, StoreError> {
     Ok(chains.load(store, id)?.and_then(|known| known.agency))
+}
+
+/// Says whether wraps are for members of their chain only. A wrap goes to its recipient whether or not he sees the chain:
+/// without this anybody could fill the store of any device whose id he knows, of another agency too.
+fn are_entitled(view: &dyn Chains, op: &Authorized<Op>, wraps: &[Wrap], now: Timestamp) -> bool {
+    let entitled: BTreeSet<Digest> = match &op.value().body {
+        Body::Create(create) if create.kind == ChainKind::User => [Digest(op.value().device.0)].into(),
+        Body::Create(create) => create.members.iter().map(|member| Digest(member.subject.0)).collect(),
+        _ => entitled(view, &op.chain(), Some(now)).iter().map(|(subject, _)| subject.recipient()).collect(),
+    };
+    wraps.iter().all(|wrap| entitled.contains(&wrap.recipient))
 }
 
 /// The list of wraps that a body commits to.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vereda_base::{Digest, Timestamp};
+use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_crypto::{Signed, Verified};
 use vereda_policy::{Body, Grant, Repair, Role, Wrap, WrappedKey, wrap_list};
 use vereda_protocol::Credential;
@@ -78,9 +78,11 @@ fn a_member_is_given_the_key_of_an_epoch_once() {
     let (mut room, mut manager, id, agency) = Room::founded();
     let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
     assert_appended(&room.put(id, &team));
-    let mut repair = |manager: &mut Person, recipients: &[u8]| {
-        let wrap = |recipient: &u8| Wrap {
-            recipient: Digest([*recipient; 32]),
+    let mut join = |seed| room.join((&mut manager, id), team.chain(), Role::Editor, seed).0.user();
+    let [a, b, c] = [join(2), join(3), join(4)];
+    let mut repair = |manager: &mut Person, recipients: &[ChainId]| {
+        let wrap = |recipient: &ChainId| Wrap {
+            recipient: Digest(recipient.0),
             recipient_epoch: 0,
             key: WrappedKey::Group(vec![8; 72]),
         };
@@ -95,10 +97,31 @@ fn a_member_is_given_the_key_of_an_epoch_once() {
         assert_eq!(room.put(id, &put), outcome);
         code(&outcome)
     };
-    assert_eq!(repair(&mut manager, &[1, 2]), None);
-    assert_eq!(repair(&mut manager, &[1]), Some(RefusalCode::Repeated));
-    assert_eq!(repair(&mut manager, &[2, 3]), Some(RefusalCode::Repeated));
-    assert_eq!(repair(&mut manager, &[3]), None);
+    assert_eq!(repair(&mut manager, &[a, b]), None);
+    assert_eq!(repair(&mut manager, &[a]), Some(RefusalCode::Repeated));
+    assert_eq!(repair(&mut manager, &[b, c]), Some(RefusalCode::Repeated));
+    assert_eq!(repair(&mut manager, &[c]), None);
+    assert_eq!(repair(&mut manager, &[agency]), Some(RefusalCode::NotAuthorized));
+}
+
+#[test]
+fn nobody_is_sent_wraps_of_a_chain_that_he_is_no_member_of() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let (worker, _) = room.join((&mut manager, id), agency, Role::Reader, 2);
+    let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+    let mut begin = |recipient: Digest| {
+        let wrap = Wrap { recipient, ..team.wraps[0].clone() };
+        let (list, proven) = wrap_list(vec![wrap]);
+        let mut op = team.op.value().clone();
+        if let Body::Create(create) = &mut op.body {
+            create.epoch.wraps = list;
+        }
+        let op = Verified::sign(&manager.key, op).unwrap();
+        code(&room.put(id, &Put { op, wraps: proven.into_iter().map(|(wrap, _)| wrap).collect() }))
+    };
+    assert_eq!(begin(Digest(worker.user().0)), Some(RefusalCode::NotAuthorized));
+    assert_eq!(begin(Digest(worker.device().0)), Some(RefusalCode::NotAuthorized));
+    assert_eq!(begin(Digest(manager.user().0)), None);
 }
 
 #[test]

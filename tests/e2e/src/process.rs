@@ -271,10 +271,11 @@ impl Session {
     /// # Errors
     /// When the session refuses or ends.
     pub fn call(&mut self, request: Value) -> Result<Value> {
-        let what = request.get("do").cloned();
+        let what = request.get("do").and_then(Value::as_str).unwrap_or_default().to_owned();
         let id = self.send(request)?;
         let answer = self.answer(id)?;
-        ensure!(answer.get("ok") == Some(&Value::Bool(true)), "{what:?} was refused: {answer}");
+        let why = answer.get("error").and_then(Value::as_str).unwrap_or("without a reason");
+        ensure!(answer.get("ok") == Some(&Value::Bool(true)), "{what} was refused: {why}");
         Ok(answer)
     }
 

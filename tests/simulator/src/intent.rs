@@ -145,7 +145,8 @@ impl Pen {
         match self.draw.below(100) {
             // Few values, so that one comes again after another: A, B, A.
             0..25 => {
-                let value = format!("{}-{}", self.mark, ["A", "B"][self.draw.index(2)]);
+                let which = self.one_of(&["A", "B"]);
+                let value = format!("{}-{which}", self.mark);
                 set("name", Json::from(value))
             }
             25..38 => {
@@ -153,13 +154,17 @@ impl Pen {
                 set("place", Json::from(text))
             }
             38..46 => set("age", Json::from(self.draw.below(18))),
-            46..52 => set("sex", Json::from(["female", "male", "other"][self.draw.index(3)])),
+            46..52 => set("sex", Json::from(self.one_of(&["female", "male", "other"]))),
             52..57 => set("alone", Json::from(self.draw.chance(500))),
-            57..65 => clear(["name", "place", "age", "sex"][self.draw.index(4)]),
+            57..65 => clear(self.one_of(&["name", "place", "age", "sex"])),
             65..73 => self.choices(),
             73..85 => self.story(record),
             _ => self.member(record),
         }
+    }
+
+    fn one_of<'a>(&mut self, words: &[&'a str]) -> &'a str {
+        self.draw.pick(words).copied().unwrap_or_default()
     }
 
     fn choices(&mut self) -> Intent {

@@ -1,26 +1,28 @@
 //! Worlds: those in which something was once wrong, and a fresh range.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use vereda_simulator::{
     plan::Plan,
     run::{Report, run, run_all},
 };
 
-fn hold(seeds: &[u64]) {
+/// What is wrong in worlds of these seeds, each with the last of what happened there.
+fn failures(seeds: &[u64]) -> Vec<String> {
     let failed = Mutex::new(Vec::new());
     run_all(seeds, 2, &|report: &Report| {
         if !report.breaches.is_empty() {
-            failed.lock().unwrap().push(report.clone());
+            let (seed, trace) = (report.seed, report.trace.join("\n"));
+            let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.push(format!("{trace}\nseed {seed}: {:#?}", report.breaches));
         }
     });
-    let failed = failed.into_inner().unwrap();
-    for report in &failed {
-        eprintln!("{}", report.trace.join("\n"));
-        eprintln!("seed {}: {:#?}", report.seed, report.breaches);
-    }
-    let seeds: Vec<u64> = failed.iter().map(|report| report.seed).collect();
-    assert!(failed.is_empty(), "seeds {seeds:?} failed: cargo xtask simulate --seeds N..M -- --trace");
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn hold(seeds: &[u64]) {
+    let failures = failures(seeds);
+    assert!(failures.is_empty(), "{} worlds failed:\n{}", failures.len(), failures.join("\n\n"));
 }
 
 #[test]

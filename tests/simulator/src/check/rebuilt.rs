@@ -41,7 +41,7 @@ impl Rebuilt {
         let chunks = world.model.chunks.get(case).map(Vec::as_slice).unwrap_or_default();
         let mut replica = Replica::empty(vereda_base::ActorBytes([0xff; 16]));
         for logged in chunks {
-            let chunk = admit(&replica, logged, &key).map_err(|what| failed(what))?;
+            let chunk = admit(&replica, logged, &key).map_err(failed)?;
             replica.apply(&chunk).map_err(|error| failed(&format!("a chunk does not apply: {error}")))?;
         }
         let record = replica.hydrate().map_err(|error| failed(&format!("no record: {error}")))?;

@@ -8,7 +8,7 @@ use std::{
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use anyhow::{Context, Result};
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
+use data_encoding::{BASE32_NOPAD, BASE64_NOPAD, BASE64URL_NOPAD};
 
 /// One find: which planted value, in which encoding, where.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,23 +31,42 @@ pub struct Canaries {
 }
 
 impl Canaries {
-    /// Prepares the search for UTF-8, UTF-16 (both byte orders), hexadecimal (both cases) and base64 (both alphabets,
-    /// all three alignments). Values shorter than six bytes are refused: they would be found by chance.
+    /// Prepares the search for UTF-8, UTF-16 (both byte orders), hexadecimal (both cases), base64 (both alphabets, all
+    /// three alignments), and for what `Debug` makes of bytes. Values shorter than six bytes are refused: they would be
+    /// found by chance.
     ///
     /// # Errors
     /// When a value is too short or the automaton cannot be built.
     pub fn new(values: &[String]) -> Result<Self> {
+        Self::with_secrets(values, &[])
+    }
+
+    /// As [`Canaries::new`], and searches for secrets that are no text besides: as they are, in all those encodings and
+    /// in base32. They are counted after the values.
+    ///
+    /// # Errors
+    /// When one is too short or the automaton cannot be built.
+    pub fn with_secrets(values: &[String], secrets: &[[u8; 32]]) -> Result<Self> {
         let mut needles: Vec<Vec<u8>> = Vec::new();
         let mut patterns = Vec::new();
-        for (index, value) in values.iter().enumerate() {
-            anyhow::ensure!(value.len() >= 6, "planted value {index} is shorter than 6 bytes");
-            for (encoding, needle) in encodings(value) {
+        let mut plant = |index: usize, encodings: Vec<(&'static str, Vec<u8>)>| {
+            for (encoding, needle) in encodings {
                 needles.push(needle);
                 patterns.push((index, encoding));
             }
+        };
+        for (index, value) in values.iter().enumerate() {
+            anyhow::ensure!(value.len() >= 6, "planted value {index} is shorter than 6 bytes");
+            plant(index, encodings_of_text(value));
+            plant(index, encodings(value.as_bytes()));
+        }
+        for (index, secret) in secrets.iter().enumerate() {
+            plant(values.len() + index, vec![("bytes", secret.to_vec())]);
+            plant(values.len() + index, encodings(secret));
+            plant(values.len() + index, base32(secret));
         }
         let automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).build(&needles)?;
-        Ok(Self { automaton, patterns, count: values.len() })
+        Ok(Self { automaton, patterns, count: values.len() + secrets.len() })
     }
 
     /// How many values are planted.
@@ -114,21 +133,36 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn encodings(value: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let bytes = value.as_bytes();
-    let mut all = vec![
-        ("utf-8", bytes.to_vec()),
+fn encodings_of_text(value: &str) -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("utf-8", value.as_bytes().to_vec()),
         ("utf-16le", value.encode_utf16().flat_map(u16::to_le_bytes).collect()),
         ("utf-16be", value.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+    ]
+}
+
+fn encodings(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    let mut all = vec![
         ("hex", hex::encode(bytes).into_bytes()),
         ("hex", hex::encode_upper(bytes).into_bytes()),
+        ("numbers", numbers.join(", ").into_bytes()),
     ];
+    let escaped = bytes.escape_ascii().to_string().into_bytes();
+    if escaped != bytes {
+        all.push(("escaped", escaped));
+    }
     for alignment in 0..3 {
         for alphabet in [&BASE64_NOPAD, &BASE64URL_NOPAD] {
             all.push(("base64", base64_core(alphabet, bytes, alignment)));
         }
     }
     all
+}
+
+fn base32(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let text = BASE32_NOPAD.encode(bytes);
+    vec![("base32", text.to_lowercase().into_bytes()), ("base32", text.into_bytes())]
 }
 
 /// The characters that `bytes` must produce inside a longer base64 text when it starts `alignment` bytes after a
@@ -169,6 +203,22 @@ mod tests {
             check(BASE64_NOPAD.encode(format!("{before}{value} tail").as_bytes()).into_bytes(), "base64");
             check(BASE64URL_NOPAD.encode(format!("{before}{value} tail").as_bytes()).into_bytes(), "base64");
         }
+    }
+
+    #[test]
+    fn what_a_log_makes_of_bytes_is_found_and_so_is_a_secret_in_a_link() {
+        let secret: [u8; 32] = std::array::from_fn(|index| (index * 7) as u8);
+        let canaries = Canaries::with_secrets(&["ليلى حسن".to_owned()], &[secret]).unwrap();
+        let check = |haystack: String, value: usize, encoding: &str| {
+            let finds = canaries.search_bytes("here", haystack.as_bytes());
+            assert!(finds.iter().any(|find| find.value == value && find.encoding == encoding), "{encoding}");
+        };
+        check(format!("{:?}", "xليلى حسنx".as_bytes()), 0, "numbers");
+        check("ليلى حسن".as_bytes().escape_ascii().to_string(), 0, "escaped");
+        check(format!("{secret:?}"), 1, "numbers");
+        check(format!("secret={}&", BASE32_NOPAD.encode(&secret)), 1, "base32");
+        assert_eq!(canaries.search_bytes("here", &secret).len(), 1);
+        assert_eq!(canaries.count(), 2);
     }
 
     #[test]

@@ -14,6 +14,9 @@ use serde_json::{Value as Json, json};
 
 use crate::process::{Process, Session, binary};
 
+/// What a relay logs unless asked for another filter.
+const LOG: &str = "vereda_relay=trace,vereda_sync=trace,info";
+
 /// How a program ended, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
@@ -53,9 +56,28 @@ impl Relay {
     /// # Errors
     /// When the program fails.
     pub fn start(folder: &Path) -> Result<Self> {
+        Self::start_with(folder, LOG)
+    }
+
+    /// As [`Self::start`], at an address of the caller's.
+    ///
+    /// # Errors
+    /// When the program fails.
+    pub fn start_at(folder: &Path, listen: SocketAddr) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mut relay = Self { folder: folder.to_owned(), listen, process: None };
+        relay.restart()?;
+        Ok(relay)
+    }
+
+    /// As [`Self::start`], with another filter of its log.
+    ///
+    /// # Errors
+    /// When the program fails.
+    pub fn start_with(folder: &Path, log: &str) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut relay = Self { folder: folder.to_owned(), listen: ([127, 0, 0, 1], 0).into(), process: None };
-        relay.restart()?;
+        relay.restart_with(log)?;
         Ok(relay)
     }
 
@@ -64,7 +86,7 @@ impl Relay {
     /// # Errors
     /// When the program fails.
     pub fn restart(&mut self) -> Result<()> {
-        self.restart_with("vereda_relay=trace,vereda_sync=trace,info")
+        self.restart_with(LOG)
     }
 
     /// As [`Self::restart`], with another filter of its log.

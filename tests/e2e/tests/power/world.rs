@@ -25,7 +25,7 @@ use vereda_records::starter::child_protection;
 use vereda_relay::store::SqliteStore;
 use vereda_sync::{
     device::{DeviceStore, Effect, Input, StoreError, Table, store::EachRow},
-    relay::{self, RelayConfig, RelayMachine, RelayStore, SessionId, founding_hash, store::Founding},
+    relay::{self, RelayConfig, RelayMachine, RelayStore, SessionId, founding_digest, store::Founding},
 };
 
 static DISKS: AtomicU64 = AtomicU64::new(0);
@@ -108,7 +108,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let relay_disk = disk(seed);
         let mut store = SqliteStore::open_on_vfs(&folder.path().join("relay.db"), relay_disk.name()).unwrap();
-        store.set_founding(&founding_hash(&FOUNDING), &Founding::Open).unwrap();
+        store.set_founding(&founding_digest(&FOUNDING), &Founding::Open).unwrap();
         let relay_key = DeviceKey::generate(&mut rng);
         let relay = RelayMachine::open(relay_key.clone(), RelayConfig::default(), &mut store, &mut rng).unwrap();
         let now = Now { monotonic: Monotonic(Duration::from_secs(1)), wall: Timestamp(1_790_000_000_000) };

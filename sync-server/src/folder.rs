@@ -9,7 +9,7 @@ use std::{
 use rand_core::Rng;
 use vereda_base::Sensitive;
 use vereda_crypto::DeviceKey;
-use vereda_sync::relay::{RelayStore, StoreError, founding_hash, store::Founding};
+use vereda_sync::relay::{RelayStore, StoreError, founding_digest, store::Founding};
 
 use crate::{
     entropy::SystemEntropy,
@@ -110,7 +110,7 @@ impl Folder {
         }
     }
 
-    /// Draws a founding secret, good for one agency, and stores its hash. Also while the relay serves.
+    /// Draws a founding secret, good for one agency, and stores the public half of its key. Also while the relay serves.
     ///
     /// # Errors
     /// [`FolderError`] by cause.
@@ -120,7 +120,7 @@ impl Folder {
         SystemEntropy.fill_bytes(&mut secret);
         let secret = Sensitive::new(secret);
         let mut store = self.open_store()?;
-        store.set_founding(&founding_hash(secret.expose()), &Founding::Open)?;
+        store.set_founding(&founding_digest(secret.expose()), &Founding::Open)?;
         store.commit()?;
         Ok(secret)
     }

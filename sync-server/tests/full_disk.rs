@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use vereda_base::{Monotonic, Now};
 use vereda_crypto::DeviceKey;
-use vereda_protocol::{ChunkOutcome, Credential, Down, Opening, Packer, Unpacker, Up, decode_down, encode_up};
+use vereda_protocol::{
+    ChunkOutcome, Credential, Down, Opening, Packer, Unpacker, Up, decode_down, encode_up, founding_credential,
+};
 use vereda_relay::{entropy::SystemEntropy, store::SqliteStore};
 use vereda_sync::{
     people::{NOW, Person, link_of},
     relay::{
-        Committed, Effect, Input, RelayConfig, RelayMachine, RelayStore, SessionId, StoreError, founding_hash,
+        Committed, Effect, Input, RelayConfig, RelayMachine, RelayStore, SessionId, StoreError, founding_digest,
         store::Founding,
     },
 };
@@ -51,7 +53,7 @@ impl Desk {
         self.input(Input::Frame(id, frame))
     }
 
-    fn connect(&mut self, id: SessionId, person: &Person, credential: Credential) {
+    fn connect(&mut self, id: SessionId, person: &Person, credential: impl FnOnce(&Opening) -> Credential) {
         (self.packer, self.unpacker) = (Packer::new(), Unpacker::new());
         let opened = self.input(Input::Opened(id));
         let downs = self.downs(opened);
@@ -67,13 +69,13 @@ impl Desk {
 fn a_full_disk_closes_every_session_with_its_reason_and_work_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = SqliteStore::open(&folder.path().join("relay.db")).unwrap();
-    store.set_founding(&founding_hash(&[1; 32]), &Founding::Open).unwrap();
+    store.set_founding(&founding_digest(&[1; 32]), &Founding::Open).unwrap();
     store.commit().unwrap();
     let key = DeviceKey::from_seed(&[200; 32]);
     let machine = RelayMachine::open(key, RelayConfig::default(), &mut store, &mut SystemEntropy).unwrap();
     let mut desk = Desk { machine, store, packer: Packer::new(), unpacker: Unpacker::new() };
     let mut person = Person::new(1);
-    desk.connect(SessionId(1), &person, Credential::Founding([1; 32].into()));
+    desk.connect(SessionId(1), &person.clone(), |opening| founding_credential(opening, &person.device(), &[1; 32]));
     let (user, agency) = (person.create_user(), person.create_agency());
     let case = person.create_case(agency.chain());
     for put in [&user, &agency, &case] {
@@ -90,7 +92,7 @@ fn a_full_disk_closes_every_session_with_its_reason_and_work_goes_on_when_there_
     assert!(matches!(committed.effects.as_slice(), [Effect::Send(SessionId(1), _), Effect::Close(SessionId(1))]));
     assert_eq!((desk.machine.session_count(), desk.store.end().unwrap()), (0, end));
     desk.store.limit_pages(u32::MAX - 2).unwrap();
-    desk.connect(SessionId(2), &person, Credential::Member);
+    desk.connect(SessionId(2), &person, |_| Credential::Member);
     let committed = desk.up(SessionId(2), &put);
     let durable = Down::ChunkResult { link: link_of(&chunk), outcome: ChunkOutcome::Durable };
     assert_eq!(desk.downs(committed), [durable]);

@@ -50,8 +50,10 @@ contexts! {
     AUTH_SIGNATURE = "auth signature";
     /// Signature by the one-time key of an invite over the challenge of a relay, before the acceptance.
     INVITE_AUTH_SIGNATURE = "invite auth signature";
-    /// Hash of the secret with which an agency is founded at a relay.
-    FOUNDING_SECRET = "founding secret";
+    /// The signing key with which an agency is founded at a relay, from the secret in the operator's link.
+    FOUNDING_KEY = "founding key";
+    /// Signature by the founding key over the challenge of a relay.
+    FOUNDING_AUTH_SIGNATURE = "founding auth signature";
     /// Signature of the relay over both nonces of a session.
     WELCOME_SIGNATURE = "welcome signature";
     /// Signature over a presence message.

@@ -2,6 +2,7 @@
 
 use minicbor::{Encode, bytes::ByteArray};
 use vereda_base::{ChainId, DeviceId, Incarnation, OpId, Timestamp, encode};
+use vereda_crypto::{DeviceKey, Key32, context, derive_key};
 
 use crate::message::{Auth, Credential};
 
@@ -39,6 +40,29 @@ pub fn invite_auth_message(opening: &Opening, device: &DeviceId, chain: &ChainId
         chain: *chain,
         invite: *invite,
     })
+}
+
+/// Derives the key with which an agency is founded from the secret in the operator's link. The relay knows its public
+/// half.
+pub fn founding_key(secret: &[u8; 32]) -> DeviceKey {
+    DeviceKey::from_seed(derive_key(context::FOUNDING_KEY, &Key32::new(*secret), &[]).expose())
+}
+
+/// Builds what a founding key signs under `FOUNDING_AUTH_SIGNATURE`: relay key, relay epoch, challenge and device.
+pub fn founding_auth_message(opening: &Opening, device: &DeviceId) -> Vec<u8> {
+    encode(&FoundingAuthMessage {
+        relay: opening.relay,
+        relay_epoch: opening.relay_epoch,
+        challenge: opening.challenge.into(),
+        device: *device,
+    })
+}
+
+/// Proves to one relay, for one challenge and one device, that its holder knows a founding secret.
+pub fn founding_credential(opening: &Opening, device: &DeviceId, secret: &[u8; 32]) -> Credential {
+    let key = founding_key(secret);
+    let proof = key.sign(context::FOUNDING_AUTH_SIGNATURE, &founding_auth_message(opening, device));
+    Credential::Founding { key: key.device_id(), proof }
 }
 
 /// What the relay says in its welcome, and to whom.
@@ -108,6 +132,19 @@ struct InviteAuthMessage {
 
 #[derive(Encode)]
 #[cbor(array)]
+struct FoundingAuthMessage {
+    #[n(0)]
+    relay: DeviceId,
+    #[n(1)]
+    relay_epoch: u64,
+    #[n(2)]
+    challenge: ByteArray<32>,
+    #[n(3)]
+    device: DeviceId,
+}
+
+#[derive(Encode)]
+#[cbor(array)]
 struct WelcomeMessage {
     #[n(0)]
     relay: DeviceId,
@@ -158,7 +195,27 @@ mod tests {
         assert!(check(&opening, &|auth| auth.incarnation = Incarnation(9)));
         assert!(check(&opening, &|auth| auth.nonce = [9; 32].into()));
         assert!(check(&opening, &|auth| auth.relay_epoch = Some(2)));
-        assert!(check(&opening, &|auth| auth.credential = Credential::Founding([9; 32].into())));
+        let founding = founding_credential(&opening, &auth.device, &[9; 32]);
+        assert!(check(&opening, &|auth| auth.credential = founding.clone()));
         assert!(!check(&opening, &|auth| auth.signature = Signature([9; 64])));
+    }
+
+    #[test]
+    fn a_founding_secret_never_travels_and_its_proof_is_good_for_one_relay_epoch_challenge_and_device() {
+        let opening = Opening { relay: DeviceId([1; 32]), relay_epoch: 2, challenge: [3; 32] };
+        let (device, secret) = (DeviceId([4; 32]), [0xa7; 32]);
+        let credential = founding_credential(&opening, &device, &secret);
+        let bytes = encode(&credential);
+        assert!(!bytes.windows(8).any(|window| window == &secret[..8]));
+        let Credential::Founding { key, proof } = credential else { panic!("{credential:?}") };
+        let holds = |opening: &Opening, device: &DeviceId| {
+            let message = founding_auth_message(opening, device);
+            vereda_crypto::verify(context::FOUNDING_AUTH_SIGNATURE, &key, &message, &proof).is_ok()
+        };
+        assert!(holds(&opening, &device));
+        assert!(!holds(&Opening { relay: DeviceId([9; 32]), ..opening }, &device));
+        assert!(!holds(&Opening { relay_epoch: 9, ..opening }, &device));
+        assert!(!holds(&Opening { challenge: [9; 32], ..opening }, &device));
+        assert!(!holds(&opening, &DeviceId([9; 32])));
     }
 }

@@ -7,7 +7,10 @@ pub mod message;
 pub mod pack;
 pub mod version;
 
-pub use auth::{Opening, WelcomeFields, auth_message, invite_auth_message, welcome_message};
+pub use auth::{
+    Opening, WelcomeFields, auth_message, founding_auth_message, founding_credential, founding_key,
+    invite_auth_message, welcome_message,
+};
 pub use chunk::{Chunk, ChunkKind, Header};
 pub use frame::{FrameError, decode_chunk, decode_down, decode_up, encode_chunk, encode_down, encode_up};
 pub use message::{

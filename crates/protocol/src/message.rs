@@ -118,9 +118,17 @@ pub enum Credential {
     /// It stands in a user chain the relay knows.
     #[n(0)]
     Member,
-    /// It founds an agency, by the secret the operator gave. Good for one agency.
+    /// It founds an agency, by the secret in the operator's link, which never travels: whoever answers in the relay's
+    /// name before it proved itself could use it. Good for one agency.
     #[n(1)]
-    Founding(#[n(0)] ByteArray<32>),
+    Founding {
+        /// The key derived from the secret, by which the relay knows it.
+        #[n(0)]
+        key: DeviceId,
+        /// Signature by that key, under `FOUNDING_AUTH_SIGNATURE`, over relay key, relay epoch, challenge and device.
+        #[n(1)]
+        proof: Signature,
+    },
     /// It joins by an open invite.
     #[n(2)]
     Invite {

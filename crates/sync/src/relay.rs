@@ -24,7 +24,7 @@ mod serve;
 mod session;
 
 pub use admit::AcceptedChunk;
-pub use authenticate::founding_hash;
+pub use authenticate::founding_digest;
 pub use effect::{Committed, Effect, Input, RelayConfig, WakeReason};
 pub use machine::RelayMachine;
 pub use session::SessionId;

@@ -63,7 +63,7 @@ const STEPS: &[&str] = &["
         seq INTEGER NOT NULL,
         PRIMARY KEY (device, chain)
     ) STRICT, WITHOUT ROWID;
-    -- Hashes of founding secrets. With a device: claimed. With an agency: spent.
+    -- Public keys derived from founding secrets. With a device: claimed. With an agency: spent.
     CREATE TABLE founding (secret BLOB PRIMARY KEY, device BLOB, agency BLOB) STRICT, WITHOUT ROWID;
     CREATE INDEX founding_device ON founding (device) WHERE device IS NOT NULL;
 "];

@@ -4,7 +4,7 @@ use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::tungstenite::Message;
 use vereda_base::limits::MAX_FRAME_BYTES;
 use vereda_policy::Role;
-use vereda_protocol::{ChunkOutcome, Credential, Down, Goodbye, OpOutcome, Position, Up};
+use vereda_protocol::{ChunkOutcome, Credential, Down, Goodbye, OpOutcome, Position, Up, founding_credential};
 use vereda_sync::people::{Person, link_of};
 
 use super::{
@@ -57,7 +57,8 @@ async fn whoever_is_not_let_in_gets_a_plain_goodbye_and_the_relay_goes_on() {
     assert_eq!(second.goodbye().await, Some(Goodbye::BadAuth), "replayed from another connection");
 
     let mut wire = Wire::open(&relay.url).await;
-    wire.send(Up::Auth(stranger.auth(&wire.opening, Credential::Founding(secret.into())))).await;
+    wire.send(Up::Auth(stranger.auth(&wire.opening, founding_credential(&wire.opening, &stranger.device(), &secret))))
+        .await;
     assert_eq!(wire.goodbye().await, Some(Goodbye::FoundingSpent));
 
     let mut wire = Wire::member(&relay.url, &person).await;

@@ -12,7 +12,7 @@ use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 use vereda_crypto::context;
 use vereda_protocol::{
     Auth, Chunk, ChunkOutcome, Credential, Down, Goodbye, OpOutcome, Opening, Packer, Position, Unpacker, Up,
-    WelcomeFields, decode_down, encode_up, welcome_message,
+    WelcomeFields, decode_down, encode_up, founding_credential, welcome_message,
 };
 use vereda_sync::people::{Person, Put, link_of};
 
@@ -144,7 +144,8 @@ impl Wire {
 pub async fn found(url: &str, secret: [u8; 32]) -> (Person, Wire, vereda_base::ChainId) {
     let mut person = Person::new(1);
     let mut wire = Wire::open(url).await;
-    wire.authenticate(&person, Credential::Founding(secret.into())).await;
+    let founding = founding_credential(&wire.opening, &person.device(), &secret);
+    wire.authenticate(&person, founding).await;
     let user = person.create_user();
     let agency = person.create_agency();
     let case = person.create_case(agency.chain());

@@ -9,7 +9,7 @@ use vereda_crypto::{Signature, context, verify};
 use vereda_policy::{ChainKind, Chains};
 use vereda_protocol::{
     Auth, Credential, DOWN_WINDOW_BYTES, Down, Opening, Packer, UP_WINDOW_BYTES, Unpacker, Up, VERSIONS, WelcomeFields,
-    auth_message, decode_down, encode_up, invite_auth_message, negotiate, welcome_message,
+    auth_message, decode_down, encode_up, founding_credential, invite_auth_message, negotiate, welcome_message,
 };
 
 use super::{
@@ -288,7 +288,11 @@ impl DeviceMachine {
                     .iter()
                     .filter_map(|agency| view.chain(agency))
                     .all(|agency| agency.op(0).is_none_or(|op| op.time.is_none()));
-                if is_founding { Credential::Founding((*secret.expose()).into()) } else { Credential::Member }
+                if is_founding {
+                    founding_credential(opening, &self.device, secret.expose())
+                } else {
+                    Credential::Member
+                }
             }
             DeviceCredential::Invite { chain, invite, key } => {
                 let user = self.config.user;

@@ -1,9 +1,12 @@
 //! Who may have a session.
 
 use vereda_base::{DeviceId, Digest, Timestamp};
-use vereda_crypto::{context, hash};
+use vereda_crypto::context;
 use vereda_policy::InviteEnd;
-use vereda_protocol::{Auth, Credential, Goodbye, Opening, auth_message, invite_auth_message, negotiate};
+use vereda_protocol::{
+    Auth, Credential, Goodbye, Opening, auth_message, founding_auth_message, founding_key, invite_auth_message,
+    negotiate,
+};
 
 use super::{
     chains::ChainCache,
@@ -12,9 +15,9 @@ use super::{
     store::{Founding, RelayStore, StoreError},
 };
 
-/// Hashes a founding secret, as the store keeps it.
-pub fn founding_hash(secret: &[u8; 32]) -> Digest {
-    Digest(hash(context::FOUNDING_SECRET, &[secret]))
+/// Derives from a founding secret what the store keeps of it: the public half of its key.
+pub fn founding_digest(secret: &[u8; 32]) -> Digest {
+    Digest(founding_key(secret).device_id().0)
 }
 
 /// Checks a device's proof of identity and why the relay should listen to it: the version and the session, or why not.
@@ -61,8 +64,12 @@ fn admit(
     }
     match &auth.credential {
         Credential::Member => pending(store, &auth.device, reach),
-        Credential::Founding(secret) => {
-            let secret = founding_hash(secret);
+        Credential::Founding { key, proof } => {
+            let message = founding_auth_message(opening, &auth.device);
+            if vereda_crypto::verify(context::FOUNDING_AUTH_SIGNATURE, key, &message, proof).is_err() {
+                return Ok(Err(Goodbye::BadAuth));
+            }
+            let secret = Digest(key.0);
             Ok(match store.founding(&secret)? {
                 Some(Founding::Open | Founding::Claimed(_)) => Ok(Admission::Founder { secret }),
                 Some(Founding::Spent(_)) | None => Err(Goodbye::FoundingSpent),

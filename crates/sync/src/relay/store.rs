@@ -113,13 +113,13 @@ pub trait RelayStore {
     /// [`StoreError`] by cause; the transaction is then to be rolled back.
     fn set_cited(&mut self, device: &DeviceId, chain: &ChainId, seq: u64) -> Result<(), StoreError>;
 
-    /// Finds a founding secret by its hash.
+    /// Finds a founding secret by the public half of its key.
     ///
     /// # Errors
     /// [`StoreError`] by cause.
     fn founding(&self, secret: &Digest) -> Result<Option<Founding>, StoreError>;
 
-    /// Writes what became of a founding secret, by its hash.
+    /// Writes what became of a founding secret, by the public half of its key.
     ///
     /// # Errors
     /// [`StoreError`] by cause; the transaction is then to be rolled back.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vereda_base::Monotonic;
 use vereda_crypto::{Signature, context, verify};
-use vereda_protocol::{Credential, Down, Goodbye, Opening, Position, Up, invite_auth_message};
+use vereda_protocol::{Credential, Down, Goodbye, Opening, Position, Up, founding_credential, invite_auth_message};
 use vereda_sync::device::{DeviceCredential, Disconnect, Effect, Event, Input, SyncState, WakeReason};
 
 use crate::{
@@ -43,13 +43,14 @@ fn a_founder_and_an_invited_device_say_why_the_relay_should_listen_until_they_be
         (first, rig.take_auth().credential)
     };
     let founding = joining(DeviceCredential::Founding([6; 32].into()));
-    assert_eq!(founding, (Credential::Founding([6; 32].into()), Credential::Member));
-
     let world = World::found();
+    let opening = Opening { relay: world.relay.device_id(), relay_epoch: RELAY_EPOCH, challenge: [5; 32] };
+    let proof = founding_credential(&opening, &world.chipo.device(), &[6; 32]);
+    assert_eq!(founding, (proof, Credential::Member));
+
     let (chain, invite) = (world.team, world.head(&world.team));
     let (first, then) = joining(DeviceCredential::Invite { chain, invite, key: key(50) });
     let Credential::Invite { proof, .. } = first else { panic!("{first:?}") };
-    let opening = Opening { relay: world.relay.device_id(), relay_epoch: RELAY_EPOCH, challenge: [5; 32] };
     let message = invite_auth_message(&opening, &world.chipo.device(), &chain, &invite);
     verify(context::INVITE_AUTH_SIGNATURE, &key(50).device_id(), &message, &proof).unwrap();
     assert_eq!(then, Credential::Member);

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use vereda_policy::Role;
-use vereda_protocol::{Credential, Down, Goodbye, Position, Up};
+use vereda_protocol::{Credential, Down, Goodbye, Position, Up, founding_credential};
 use vereda_sync::{
     people::{NOW, Person},
     relay::{Input, SessionId, WakeReason},
 };
 
-use super::room::{FOUNDING, Room, assert_appended};
+use super::room::{Room, assert_appended, founding};
 
 fn end_of(room: &mut Room, person: &Person, credential: Credential) -> Option<Goodbye> {
     let id = room.connect(person, |_| credential);
@@ -21,7 +21,8 @@ fn an_unknown_device_and_a_wrong_founding_secret_get_a_plain_goodbye() {
     let mut room = Room::new();
     let person = Person::new(9);
     assert_eq!(end_of(&mut room, &person, Credential::Member), Some(Goodbye::UnknownDevice));
-    assert_eq!(end_of(&mut room, &person, Credential::Founding([1; 32].into())), Some(Goodbye::FoundingSpent));
+    let id = room.connect(&person, |opening| founding_credential(opening, &person.device(), &[1; 32]));
+    assert_eq!(room.goodbye(id), Some(Goodbye::FoundingSpent));
     assert_eq!(room.machine.session_count(), 0);
 }
 
@@ -102,17 +103,30 @@ fn a_late_proof_of_an_older_connection_leaves_the_newer_one_alone() {
 fn a_founding_secret_founds_one_agency_and_lets_its_founder_back_in() {
     let (mut room, manager, _, _) = Room::founded();
     let other = Person::new(9);
-    let founding = || Credential::Founding(FOUNDING.into());
-    assert_eq!(end_of(&mut room, &other, founding()), Some(Goodbye::FoundingSpent));
-    let id = room.connect(&manager, |_| founding());
+    let id = room.connect(&other, |opening| founding(opening, &other));
+    assert_eq!(room.goodbye(id), Some(Goodbye::FoundingSpent));
+    let id = room.connect(&manager, |opening| founding(opening, &manager));
     assert!(matches!(room.take(id).first(), Some(Down::Welcome { .. })), "its last answer may have been lost");
+}
+
+#[test]
+fn a_founding_proof_made_for_another_device_or_another_challenge_founds_nothing() {
+    let mut room = Room::new();
+    let (founder, thief) = (Person::new(1), Person::new(9));
+    let id = room.connect(&thief, |opening| founding(opening, &founder));
+    assert_eq!(room.goodbye(id), Some(Goodbye::BadAuth), "overheard and used by another device");
+    let (_, other) = room.open();
+    let id = room.connect(&founder, |_| founding(&other, &founder));
+    assert_eq!(room.goodbye(id), Some(Goodbye::BadAuth), "replayed from another connection");
+    let id = room.connect(&founder, |opening| founding(opening, &founder));
+    assert!(matches!(room.take(id).first(), Some(Down::Welcome { .. })), "the secret is as good as before");
 }
 
 #[test]
 fn a_founder_cut_off_between_user_and_agency_goes_on_as_it_pleases() {
     let mut room = Room::new();
     let mut manager = Person::new(1);
-    let id = room.connect(&manager, |_| Credential::Founding(FOUNDING.into()));
+    let id = room.connect(&manager, |opening| founding(opening, &Person::new(1)));
     let user = manager.create_user();
     assert_appended(&room.put(id, &user));
     let id = room.connect_member(&manager);

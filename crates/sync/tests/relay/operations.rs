@@ -5,10 +5,9 @@ use std::time::Duration;
 use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_crypto::{Signed, Verified};
 use vereda_policy::{Body, Grant, Repair, Role, Wrap, WrappedKey, wrap_list};
-use vereda_protocol::Credential;
-use vereda_protocol::{OpOutcome, RefusalCode, Up};
+use vereda_protocol::{OpOutcome, RefusalCode, Up, founding_credential};
 use vereda_sync::people::{NOW, Person, Put};
-use vereda_sync::relay::{RelayStore, founding_hash, store::Founding};
+use vereda_sync::relay::{RelayStore, founding_digest, store::Founding};
 
 use super::room::{Room, assert_appended, learn};
 
@@ -203,10 +202,11 @@ fn an_invite_that_expired_or_was_taken_is_spent_for_whoever_is_connected_already
 fn agencies_of_one_relay_do_not_meet() {
     let (mut room, mut first, first_id, agency) = Room::founded();
     let secret = [43; 32];
-    room.store.set_founding(&founding_hash(&secret), &Founding::Open).unwrap();
+    room.store.set_founding(&founding_digest(&secret), &Founding::Open).unwrap();
     room.store.commit().unwrap();
     let mut second = Person::new(2);
-    let second_id = room.connect(&second.clone(), |_| Credential::Founding(secret.into()));
+    let device = second.device();
+    let second_id = room.connect(&second.clone(), |opening| founding_credential(opening, &device, &secret));
     let downs = room.pull(second_id, 0, 0);
     assert!(super::room::ops(&downs).is_empty());
     let user = second.create_user();

@@ -8,11 +8,11 @@ use vereda_crypto::{DeviceKey, context};
 use vereda_policy::Role;
 use vereda_protocol::{
     Auth, Chunk, ChunkOutcome, Credential, Down, Goodbye, OpOutcome, Opening, Packer, PolicyEntry, Position,
-    RefusalCode, Unpacker, Up, WelcomeFields, decode_down, encode_up, welcome_message,
+    RefusalCode, Unpacker, Up, WelcomeFields, decode_down, encode_up, founding_credential, welcome_message,
 };
 use vereda_sync::people::{NOW, Person, Put, link_of};
 use vereda_sync::relay::{
-    Effect, Input, MemoryStore, RelayConfig, RelayMachine, RelayStore, SessionId, StoreError, founding_hash,
+    Effect, Input, MemoryStore, RelayConfig, RelayMachine, RelayStore, SessionId, StoreError, founding_digest,
     store::Founding,
 };
 
@@ -44,7 +44,7 @@ pub struct Client {
 impl Room {
     pub fn new() -> Self {
         let mut store = MemoryStore::new();
-        store.set_founding(&founding_hash(&FOUNDING), &Founding::Open).unwrap();
+        store.set_founding(&founding_digest(&FOUNDING), &Founding::Open).unwrap();
         store.commit().unwrap();
         Self::over(store)
     }
@@ -186,7 +186,7 @@ impl Room {
     pub fn founded() -> (Self, Person, SessionId, ChainId) {
         let mut room = Self::new();
         let mut manager = Person::new(1);
-        let id = room.connect(&manager, |_| Credential::Founding(FOUNDING.into()));
+        let id = room.connect(&manager, |opening| founding(opening, &Person::new(1)));
         room.pull(id, 0, 0);
         let user = manager.create_user();
         assert_appended(&room.put(id, &user));
@@ -238,6 +238,11 @@ impl Client {
             _ => {}
         }
     }
+}
+
+/// Shows the founding secret.
+pub fn founding(opening: &Opening, person: &Person) -> Credential {
+    founding_credential(opening, &person.device(), &FOUNDING)
 }
 
 pub fn assert_appended(outcome: &OpOutcome) {

@@ -8,7 +8,7 @@ use vereda_base::{Monotonic, Now, Sensitive, Timestamp};
 use vereda_crypto::{Signature, context};
 use vereda_protocol::{
     Auth, Credential, Down, Opening, Packer, Position, Unpacker, Up, WelcomeFields, auth_message, decode_down,
-    decode_up, encode_down, encode_up, invite_auth_message, welcome_message,
+    decode_up, encode_down, encode_up, founding_credential, founding_key, invite_auth_message, welcome_message,
 };
 use vereda_sync::{device, relay};
 use vereda_vectors::world::{Event, Person, START, rng};
@@ -67,7 +67,7 @@ struct Relay {
 impl Relay {
     fn with_agency() -> Self {
         let (mut store, mut rng) = (relay::MemoryStore::default(), rng(9));
-        let founding = relay::founding_hash(&FOUNDING_SECRET);
+        let founding = relay::founding_digest(&FOUNDING_SECRET);
         relay::RelayStore::set_founding(&mut store, &founding, &relay::store::Founding::Open).expect("memory");
         let config = relay::RelayConfig::default();
         let machine = relay::RelayMachine::open(world().relay.clone(), config, &mut store, &mut rng).expect("memory");
@@ -79,7 +79,8 @@ impl Relay {
     /// Puts the world's operations in as their authors would.
     fn fill(&mut self) {
         let world = world();
-        let founding = Credential::Founding(ByteArray::from(FOUNDING_SECRET));
+        let key = founding_key(&FOUNDING_SECRET).device_id();
+        let founding = Credential::Founding { key, proof: Signature([0; 64]) };
         let named = |names: &[&str]| -> Vec<&Event> {
             world.events.iter().filter(|event| names.contains(&event.name)).collect()
         };
@@ -119,6 +120,9 @@ impl Relay {
             let key = vereda_crypto::derive_key(context::INVITE_KEY, &world().invite_secret, &[]);
             let message = invite_auth_message(&opening, &device, chain, invite);
             *proof = vereda_crypto::DeviceKey::from_seed(key.expose()).sign(context::INVITE_AUTH_SIGNATURE, &message);
+        }
+        if let Credential::Founding { .. } = &credential {
+            credential = founding_credential(&opening, &device, &FOUNDING_SECRET);
         }
         let mut auth = Auth {
             versions: vec![1],

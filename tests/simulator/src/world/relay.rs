@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vereda_base::{Monotonic, Now, Timestamp};
 use vereda_protocol::Chunk;
-use vereda_sync::relay::{Effect, Input, RelayConfig, RelayMachine, RelayStore, founding_hash, store::Founding};
+use vereda_sync::relay::{Effect, Input, RelayConfig, RelayMachine, RelayStore, founding_digest, store::Founding};
 
 use super::{Happening, START_MS, World, note};
 use crate::{
@@ -21,7 +21,7 @@ impl World {
 
     /// The relay's process starts over what its disk holds.
     pub(super) fn begin_relay(&mut self) {
-        let secret = founding_hash(&self.founding);
+        let secret = founding_digest(&self.founding);
         let mut config = RelayConfig::default();
         if self.plan.seed.is_multiple_of(3) {
             // Slow readers fall back to being served from the log.

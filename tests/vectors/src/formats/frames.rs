@@ -6,7 +6,7 @@ use vereda_base::{Link, OpId};
 use vereda_crypto::Signature;
 use vereda_protocol::{
     ChunkOutcome, Credential, Down, Goodbye, OpOutcome, Opening, Packer, Position, RefusalCode, Unpacker, Up,
-    decode_down, decode_up, encode_down, encode_up,
+    decode_down, decode_up, encode_down, encode_up, founding_credential,
 };
 
 use super::{Format, proofs::auth_of};
@@ -93,10 +93,11 @@ fn ups() -> Result<Vec<(String, Up)>> {
     let auth = |credential| Up::Auth(auth_of(&world, &opening, credential));
     let mut first_contact = auth_of(&world, &opening, Credential::Member);
     first_contact.relay_epoch = None;
+    let founding = founding_credential(&opening, &world.chipo.key.device_id(), &[0xd4; 32]);
     let named = [
         ("auth of a member", auth(Credential::Member)),
         ("auth at first contact", Up::Auth(first_contact)),
-        ("auth of a founder", auth(Credential::Founding(ByteArray::from([0xd4; 32])))),
+        ("auth of a founder", auth(founding)),
         ("auth by invite", auth(Credential::Invite { chain: world.team, invite: world.invite, proof })),
         ("pull from nothing", Up::Pull { policy: Position(0), content: Position(0) }),
         ("pull", Up::Pull { policy: Position(127), content: Position(u64::MAX) }),

@@ -5,7 +5,10 @@ use minicbor::bytes::ByteArray;
 use vereda_base::DeviceId;
 use vereda_crypto::{Context, Key32, Signature, context, derive_key, hash, verify};
 use vereda_policy::{InviteProof, JoinProof};
-use vereda_protocol::{Auth, Credential, Opening, WelcomeFields, auth_message, invite_auth_message, welcome_message};
+use vereda_protocol::{
+    Auth, Credential, Opening, WelcomeFields, auth_message, founding_auth_message, founding_key, invite_auth_message,
+    welcome_message,
+};
 
 use super::Format;
 use crate::{
@@ -20,11 +23,12 @@ pub(super) const FORMAT: Format = Format {
     read,
 };
 
-const CONTEXTS: [Context; 5] = [
+const CONTEXTS: [Context; 6] = [
     context::JOIN_SIGNATURE,
     context::INVITE_SIGNATURE,
     context::AUTH_SIGNATURE,
     context::INVITE_AUTH_SIGNATURE,
+    context::FOUNDING_AUTH_SIGNATURE,
     context::WELCOME_SIGNATURE,
 ];
 
@@ -40,6 +44,7 @@ fn make() -> Result<Vec<Vector>> {
     let opening = Opening { relay: relay.device_id(), relay_epoch: 7, challenge: [0xd1; 32] };
     let auth = auth_of(&world, &opening, Credential::Member);
     let invited = invite_auth_message(&opening, &device, &world.team, &world.invite);
+    let (founder, founding) = (founding_key(&[0xd4; 32]), founding_auth_message(&opening, &device));
     let fields = WelcomeFields { device, nonce: [0xd2; 32], version: 1, time: START, held: 3 };
     let example = |name: &str, context: Context, signer: &vereda_crypto::DeviceKey, message: Vec<u8>| {
         Vector::new(name, context.as_str())
@@ -53,6 +58,7 @@ fn make() -> Result<Vec<Vector>> {
         example("invite taken up", context::INVITE_SIGNATURE, &invite_key, vereda_base::encode(&taken_up)),
         example("auth", context::AUTH_SIGNATURE, &chipo.key, auth_message(&opening, &auth)),
         example("auth by invite", context::INVITE_AUTH_SIGNATURE, &invite_key, invited),
+        example("auth by founding link", context::FOUNDING_AUTH_SIGNATURE, &founder, founding),
         example("welcome", context::WELCOME_SIGNATURE, relay, welcome_message(&opening, &fields)),
     ])
 }

@@ -150,16 +150,11 @@ impl HistoryReader<'_> {
         let place = Place::of_key(root, key)?;
         match operation.action {
             Action::MakeText => Some((place, None)),
-            Action::Put => {
-                let value = readable(root, &place, &scalar(operation)?)?;
-                // Only that the content lies elsewhere: the content has entries of its own.
-                let marks_only = root == Root::Fields && value != Value::Deleted && value.is_blank();
-                (!marks_only || matches!(value, Value::Text(_))).then_some((place, Some(value)))
-            }
+            Action::Put => told(root, place.clone(), readable(root, &place, &scalar(operation)?)?),
             // A conflict settled in favour of what was shown.
             Action::Delete => {
                 let (value, _) = self.replica.document.get_at(self.roots.id(root), &**key, &[change]).ok()??;
-                Some((place.clone(), Some(readable(root, &place, &value.into_scalar().ok()?)?)))
+                told(root, place.clone(), readable(root, &place, &value.into_scalar().ok()?)?)
             }
             Action::MakeMap => None,
         }
@@ -177,6 +172,12 @@ impl HistoryReader<'_> {
             });
         }
     }
+}
+
+/// Tells a value, unless it only says that the content lies elsewhere: the content has entries of its own.
+fn told(root: Root, place: Place, value: Value) -> Option<(Place, Option<Value>)> {
+    let marks_only = root == Root::Fields && value != Value::Deleted && value.is_blank();
+    (!marks_only || matches!(value, Value::Text(_))).then_some((place, Some(value)))
 }
 
 /// Reads the value of a put; the types are those that pass admission.

@@ -4,7 +4,7 @@ use minicbor::{Encode, bytes::ByteArray};
 use vereda_base::{ChainId, DeviceId, Incarnation, OpId, Timestamp, encode};
 use vereda_crypto::{DeviceKey, Key32, context, derive_key};
 
-use crate::message::{Auth, Credential};
+use crate::message::{Auth, Credential, Position};
 
 /// The relay's side of a session's opening, as its challenge said it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct WelcomeFields {
     pub time: Timestamp,
     /// How many chunks of the device's incarnation the relay holds.
     pub held: u64,
+    /// The end of the relay's log.
+    pub end: Position,
 }
 
 /// Builds what the relay signs under `WELCOME_SIGNATURE`: both nonces, both identities and what the welcome says.
@@ -91,6 +93,7 @@ pub fn welcome_message(opening: &Opening, fields: &WelcomeFields) -> Vec<u8> {
         version: fields.version,
         time: fields.time,
         held: fields.held,
+        end: fields.end,
     })
 }
 
@@ -162,6 +165,8 @@ struct WelcomeMessage {
     time: Timestamp,
     #[n(7)]
     held: u64,
+    #[n(8)]
+    end: Position,
 }
 
 #[cfg(test)]

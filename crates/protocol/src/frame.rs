@@ -119,8 +119,8 @@ pub fn encode_down(message: &Down, packer: &mut Packer) -> Result<Vec<u8>, Frame
         Down::Challenge { versions, relay, relay_epoch, challenge } => {
             write_plain(&mut writer, CHALLENGE, &(versions, relay, relay_epoch, challenge));
         }
-        Down::Welcome { version, time, held, signature } => {
-            write_plain(&mut writer, WELCOME, &(version, time, held, signature));
+        Down::Welcome { version, time, held, end, signature } => {
+            write_plain(&mut writer, WELCOME, &(version, time, held, end, signature));
         }
         Down::Policy { entries, cursor } => {
             writer.byte(POLICY);
@@ -180,8 +180,8 @@ pub fn decode_down(frame: &[u8], unpacker: &mut Unpacker) -> Result<Down, FrameE
             Down::Challenge { versions, relay, relay_epoch, challenge }
         }
         WELCOME => {
-            let (version, time, held, signature): (_, _, _, Signature) = read_plain(&mut reader)?;
-            Down::Welcome { version, time, held, signature }
+            let (version, time, held, end, signature): (_, _, _, _, Signature) = read_plain(&mut reader)?;
+            Down::Welcome { version, time, held, end, signature }
         }
         POLICY => {
             let cursor = Position(reader.number()?);

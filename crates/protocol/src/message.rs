@@ -177,9 +177,12 @@ pub enum Down {
         /// that its store was restored from a copy.
         #[n(2)]
         held: u64,
+        /// The log's end. A device that was told to have stored more than that asks for everything anew.
+        #[n(3)]
+        end: Position,
         /// Signature by the relay, under `WELCOME_SIGNATURE`, over challenge, the device's nonce and id, and the fields
         /// above and of the challenge.
-        #[n(3)]
+        #[n(4)]
         signature: Signature,
     },
     /// New policy entries, in log order. `cursor` is the new policy cursor once they are stored.

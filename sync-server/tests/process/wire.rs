@@ -62,9 +62,15 @@ impl Wire {
     }
 
     fn check_welcome(&self, auth: &Auth, down: &Down) -> u64 {
-        let Down::Welcome { version, time, held, signature } = down else { panic!("{down:?}") };
-        let fields =
-            WelcomeFields { device: auth.device, nonce: *auth.nonce, version: *version, time: *time, held: *held };
+        let Down::Welcome { version, time, held, end, signature } = down else { panic!("{down:?}") };
+        let fields = WelcomeFields {
+            device: auth.device,
+            nonce: *auth.nonce,
+            version: *version,
+            time: *time,
+            held: *held,
+            end: *end,
+        };
         let message = welcome_message(&self.opening, &fields);
         vereda_crypto::verify(context::WELCOME_SIGNATURE, &self.opening.relay, &message, signature).unwrap();
         *held

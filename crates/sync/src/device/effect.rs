@@ -191,18 +191,21 @@ pub enum Disconnect {
     /// The relay said why.
     #[error("the relay closed: {0}")]
     Goodbye(Goodbye),
-    /// Another key than the pinned one, or no proof of it. Final.
+    /// Another key than the pinned one, or no proof of it. Said before any proof, so the device tries again.
     #[error("this is not the relay that was agreed on: its key differs; connect to nothing until you know why")]
     RelayIdentity,
-    /// The relay was restored from a copy since. Final.
+    /// The relay was restored from a copy since. Said before any proof, so the device tries again.
     #[error("the relay was restored from a copy: a Manager of the agency must let it resume")]
     RelayRestored,
     /// The relay told two stories. Final.
     #[error("the relay gave two different accounts of one operation: connect to nothing until you know why")]
     RelayForked,
-    /// No version in common. Final.
+    /// No version in common. Said before any proof, so the device tries again.
     #[error("no protocol version in common: update the older side")]
     Version,
+    /// The relay's log ends before what this device was told to have stored: everything is asked for anew.
+    #[error("the relay's log is shorter than it said before: everything is asked for anew")]
+    LogShorter,
     /// The relay broke the protocol.
     #[error("the relay broke the protocol")]
     Violation,
@@ -215,14 +218,13 @@ pub enum Disconnect {
 }
 
 impl Disconnect {
-    /// Says whether another attempt without anybody's doing would be pointless.
+    /// Says whether another attempt without anybody's doing would be pointless. Only what comes from a relay that
+    /// proved itself, or from this device, is final; before the proof nothing is.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(
             self,
             Self::Stopped
-                | Self::RelayIdentity
-                | Self::RelayRestored
                 | Self::RelayForked
                 | Self::Version
                 | Self::StoreRestored

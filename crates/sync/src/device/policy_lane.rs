@@ -36,6 +36,9 @@ impl DeviceMachine {
         match message {
             Down::Challenge { .. } | Down::Welcome { .. } => return Err(Halt::Violation),
             Down::Policy { entries, cursor } => {
+            // A cursor moves over what was filtered out together with what was not, or when all was served.
+            Down::Policy { entries, .. } if entries.is_empty() => return Err(Halt::Violation),
+            Down::Content { chunks, .. } if chunks.is_empty() => return Err(Halt::Violation),
                 self.take_entries(entries, store)?;
                 let meta = &mut self.cache(store)?.meta;
                 meta.policy = meta.policy.max(cursor);

@@ -8,8 +8,9 @@ use vereda_base::{ChainId, DeviceId, Monotonic, OpId, Timestamp};
 use vereda_crypto::{Signature, context, verify};
 use vereda_policy::{ChainKind, Chains};
 use vereda_protocol::{
-    Auth, Credential, DOWN_WINDOW_BYTES, Down, Opening, Packer, UP_WINDOW_BYTES, Unpacker, Up, VERSIONS, WelcomeFields,
-    auth_message, decode_down, encode_up, founding_credential, invite_auth_message, negotiate, welcome_message,
+    Auth, Credential, DOWN_WINDOW_BYTES, Down, Opening, Packer, Position, UP_WINDOW_BYTES, Unpacker, Up, VERSIONS,
+    WelcomeFields, auth_message, decode_down, encode_up, founding_credential, invite_auth_message, negotiate,
+    welcome_message,
 };
 
 use super::{
@@ -141,9 +142,9 @@ impl DeviceMachine {
         if !self.is_connected() {
             return;
         }
-        // What was said before the relay proved itself ends this attempt, not all of them.
-        let unproven = matches!(reason, Disconnect::Goodbye(_)) && !self.is_live();
-        let again = self.online && (unproven || !reason.is_final());
+        // What was said before the relay proved itself ends this attempt, not all of them: whoever is on the way can
+        // say it.
+        let again = self.online && (!self.is_live() || !reason.is_final());
         let retry_at = again.then(|| self.now.monotonic.saturating_add(self.backoff()));
         self.phase = Phase::Offline { retry_at };
         self.attempts = self.attempts.saturating_add(1);
@@ -312,13 +313,13 @@ impl DeviceMachine {
 
     fn take_first_message(&mut self, message: Down, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         match message {
-            Down::Welcome { version, time, held, signature } => {
+            Down::Welcome { version, time, held, end, signature } => {
                 let device: DeviceId = self.device;
                 let now = self.now.monotonic;
                 let Some(session) = self.session() else {
                     return Ok(());
                 };
-                let fields = WelcomeFields { device, nonce: session.nonce, version, time, held };
+                let fields = WelcomeFields { device, nonce: session.nonce, version, time, held, end };
                 let message = welcome_message(&session.opening, &fields);
                 let relay = session.opening.relay;
                 if verify(context::WELCOME_SIGNATURE, &relay, &message, &signature).is_err() {
@@ -331,7 +332,7 @@ impl DeviceMachine {
                 session.welcomed = true;
                 session.clock = Some((time, now));
                 let relay_epoch = session.opening.relay_epoch;
-                self.welcome(relay_epoch, held, store)
+                self.welcome(relay_epoch, held, end, store)
             }
             Down::Goodbye(why) => {
                 self.disconnect(Disconnect::Goodbye(why));
@@ -341,12 +342,19 @@ impl DeviceMachine {
         }
     }
 
-    fn welcome(&mut self, relay_epoch: u64, held: u64, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+    fn welcome(&mut self, relay_epoch: u64, held: u64, end: Position, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         let meta = &mut self.cache(store)?.meta;
         let sealed = meta.sealed;
         if held > sealed {
             self.tell(Event::StoreRestored { held, sealed });
             self.disconnect(Disconnect::StoreRestored);
+            return Ok(());
+        }
+        if end < meta.policy.max(meta.content) {
+            // It was told to have stored more than there is: by a relay that lied, or whose log was cut off since. What
+            // comes at those positions from now on would never be asked for.
+            (meta.policy, meta.content) = (Position(0), Position(0));
+            self.disconnect(Disconnect::LogShorter);
             return Ok(());
         }
         meta.relay_epoch = Some(relay_epoch);

@@ -295,7 +295,8 @@ impl RelayMachine {
             self.end_session(other, Goodbye::Superseded);
         }
         let held = store.held(&open.device, open.incarnation)?;
-        let fields = WelcomeFields { device: open.device, nonce: *auth.nonce, version, time: now.wall, held };
+        let end = self.end(store)?;
+        let fields = WelcomeFields { device: open.device, nonce: *auth.nonce, version, time: now.wall, held, end };
         let signature = self.signer.key.sign(context::WELCOME_SIGNATURE, &welcome_message(&opening, &fields));
         self.audience.add(id, &open);
         if let Some(session) = self.sessions.get_mut(&id) {
@@ -304,7 +305,7 @@ impl RelayMachine {
             }
             session.stage = Stage::Open(Box::new(open));
         }
-        self.send(id, &Down::Welcome { version, time: now.wall, held, signature });
+        self.send(id, &Down::Welcome { version, time: now.wall, held, end, signature });
         Ok(())
     }
 

@@ -63,7 +63,6 @@ fn a_relay_with_another_key_is_not_spoken_to() {
     rig.challenge();
     assert!(rig.sent.is_empty());
     assert_eq!(rig.disconnects(), [Disconnect::RelayIdentity]);
-    assert_eq!(rig.machine.poll_timeout(), None);
     assert_eq!(rig.orders, [Effect::Close]);
 }
 
@@ -79,7 +78,7 @@ fn nothing_is_acted_on_before_the_relay_proved_itself() {
     let mut rig = Rig::new(World::found());
     rig.challenge();
     rig.take_auth();
-    rig.down(&Down::Welcome { version: 1, time: START, held: 0, signature: Signature([1; 64]) });
+    rig.down(&Down::Welcome { version: 1, time: START, held: 0, end: Position(0), signature: Signature([1; 64]) });
     assert_eq!(rig.disconnects(), [Disconnect::RelayIdentity]);
 }
 
@@ -94,14 +93,14 @@ fn versions_that_do_not_meet_are_said_plainly() {
 }
 
 #[test]
-fn a_relay_that_was_restored_from_a_copy_stops_the_device_with_a_plain_state() {
+fn a_relay_that_was_restored_from_a_copy_is_sent_nothing_and_the_state_says_so() {
     let mut rig = Rig::caught_up(World::found());
     rig.write();
     rig.lose();
     rig.relay_epoch += 1;
     rig.challenge();
     assert_eq!(rig.disconnects(), [Disconnect::Lost, Disconnect::RelayRestored]);
-    assert_eq!(rig.machine.poll_timeout(), None);
+    assert!(rig.sent.is_empty());
     let state = rig.machine.explain(&rig.store, &rig.world.case).unwrap();
     assert!(matches!(state, SyncState::Offline { chunks: 1, reason: Disconnect::RelayRestored, .. }), "{state:?}");
 }
@@ -113,6 +112,93 @@ fn a_goodbye_before_the_proof_names_its_cause_but_does_not_end_all_attempts() {
     rig.down(&Down::Goodbye(Goodbye::UnknownDevice));
     assert_eq!(rig.disconnects(), [Disconnect::Goodbye(Goodbye::UnknownDevice)]);
     assert_eq!(rig.machine.poll_timeout().unwrap().1, WakeReason::Reconnect);
+}
+
+#[test]
+fn nothing_that_is_said_before_the_proof_keeps_a_device_from_the_right_relay() {
+    let check = |reason: Disconnect, say: &dyn Fn(&mut Rig)| {
+        let mut rig = Rig::caught_up(World::found());
+        rig.write();
+        rig.lose();
+        say(&mut rig);
+        assert_eq!(rig.disconnects(), [Disconnect::Lost, reason]);
+        let state = rig.machine.explain(&rig.store, &rig.world.case).unwrap();
+        assert!(matches!(&state, SyncState::Offline { reason: said, .. } if *said == reason), "{state:?}");
+        let (_, wake) = rig.machine.poll_timeout().unwrap();
+        assert_eq!(wake, WakeReason::Reconnect, "{reason:?}");
+        (rig.relay_key, rig.relay_epoch) = (99, RELAY_EPOCH);
+        rig.orders.clear();
+        rig.sleep();
+        rig.connect_again();
+        assert!(rig.machine.is_live(), "{reason:?}");
+    };
+    let challenge = |versions: Vec<u16>| {
+        move |rig: &mut Rig| {
+            rig.input(Input::Start);
+            rig.input(Input::Connected);
+            rig.packer = vereda_protocol::Packer::new();
+            let relay = rig.world.relay.device_id();
+            rig.down(&Down::Challenge { versions: versions.clone(), relay, relay_epoch: 1, challenge: [5; 32].into() });
+        }
+    };
+    check(Disconnect::RelayIdentity, &|rig| {
+        rig.relay_key = 98;
+        rig.challenge();
+    });
+    check(Disconnect::RelayRestored, &|rig| {
+        rig.relay_epoch += 1;
+        rig.challenge();
+    });
+    check(Disconnect::Version, &challenge(vec![900]));
+    for why in [Goodbye::BadAuth, Goodbye::InviteSpent, Goodbye::FoundingSpent, Goodbye::NoCommonVersion] {
+        check(Disconnect::Goodbye(why), &|rig| {
+            rig.challenge();
+            rig.down(&Down::Goodbye(why));
+        });
+    }
+    check(Disconnect::RelayIdentity, &|rig| {
+        rig.challenge();
+        let signature = Signature([1; 64]);
+        rig.down(&Down::Welcome { version: 1, time: START, held: 0, end: Position(0), signature });
+    });
+}
+
+#[test]
+fn cursors_beyond_the_relays_log_do_not_outlive_the_session_of_the_relay_that_lied() {
+    let mut rig = Rig::caught_up(World::found());
+    rig.down(&Down::CaughtUp { cursor: Position(u64::MAX) });
+    rig.lose();
+    rig.sleep();
+    let (policy, content) = rig.connect_again();
+    assert_eq!((policy, content), (Position(u64::MAX), Position(u64::MAX)));
+    assert_eq!(rig.disconnects(), [Disconnect::Lost, Disconnect::LogShorter]);
+    rig.orders.clear();
+    let mut rig = rig.restart();
+    rig.end = Position(1_000);
+    let (policy, content) = rig.connect();
+    assert_eq!((policy, content), (Position(0), Position(0)), "everything is asked for anew");
+    rig.catch_up();
+    assert!(rig.machine.is_live() && rig.saw(&Event::CaughtUp));
+    let chunk = rig.world.chunk(&rig.world.amina.clone(), 0, None, &[]);
+    rig.content(&[&chunk], 1_000);
+    assert_eq!(rig.stored().len(), 1);
+}
+
+#[test]
+fn a_frame_without_entries_moves_no_cursor() {
+    let empty = [
+        Down::Policy { entries: Vec::new(), cursor: Position(900) },
+        Down::Content { chunks: Vec::new(), cursor: Position(900) },
+    ];
+    for frame in empty {
+        let mut rig = Rig::caught_up(World::found());
+        rig.down(&frame);
+        assert_eq!(rig.disconnects(), [Disconnect::Violation]);
+        rig.orders.clear();
+        rig.sleep();
+        let (policy, content) = rig.connect_again();
+        assert!(policy < Position(900) && content < Position(900));
+    }
 }
 
 #[test]

@@ -33,7 +33,9 @@ pub struct Rig {
     pub relay_key: u8,
     pub relay_epoch: u64,
     pub held: u64,
-    packer: Packer,
+    /// The end of the relay's log, as its next welcome says.
+    pub end: Position,
+    pub packer: Packer,
     unpacker: Unpacker,
     auth: Option<Auth>,
 }
@@ -62,6 +64,7 @@ impl Rig {
             relay_key: 99,
             relay_epoch: RELAY_EPOCH,
             held: 0,
+            end: Position(1 << 32),
             packer: Packer::new(),
             unpacker: Unpacker::new(),
             auth: None,
@@ -147,11 +150,17 @@ impl Rig {
 
     pub fn welcome(&mut self) {
         let auth = self.auth.clone().unwrap();
-        let fields =
-            WelcomeFields { device: auth.device, nonce: *auth.nonce, version: 1, time: START, held: self.held };
+        let fields = WelcomeFields {
+            device: auth.device,
+            nonce: *auth.nonce,
+            version: 1,
+            time: START,
+            held: self.held,
+            end: self.end,
+        };
         let message = welcome_message(&self.opening(), &fields);
         let signature = self.world.relay.sign(context::WELCOME_SIGNATURE, &message);
-        self.down(&Down::Welcome { version: 1, time: START, held: self.held, signature });
+        self.down(&Down::Welcome { version: 1, time: START, held: self.held, end: self.end, signature });
     }
 
     /// Connects up to and with the welcome; what the device sent after its pull stays to be looked at.

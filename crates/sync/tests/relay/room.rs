@@ -82,9 +82,17 @@ impl Room {
     }
 
     fn check_welcome(&self, id: SessionId, opening: &Opening, auth: &Auth) {
-        let Some(Down::Welcome { version, time, held, signature }) = self.clients[&id].inbox.first() else { return };
-        let fields =
-            WelcomeFields { device: auth.device, nonce: *auth.nonce, version: *version, time: *time, held: *held };
+        let Some(Down::Welcome { version, time, held, end, signature }) = self.clients[&id].inbox.first() else {
+            return;
+        };
+        let fields = WelcomeFields {
+            device: auth.device,
+            nonce: *auth.nonce,
+            version: *version,
+            time: *time,
+            held: *held,
+            end: *end,
+        };
         let message = welcome_message(opening, &fields);
         vereda_crypto::verify(context::WELCOME_SIGNATURE, &opening.relay, &message, signature).unwrap();
     }

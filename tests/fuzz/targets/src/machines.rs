@@ -191,9 +191,9 @@ impl Device {
         });
         let Some(Up::Auth(auth)) = auth else { panic!("no proof of identity") };
         let (device, nonce) = (auth.device, *auth.nonce);
-        let fields = WelcomeFields { device, nonce, version: 1, time: START, held: 0 };
+        let fields = WelcomeFields { device, nonce, version: 1, time: START, held: 0, end: Position(1 << 20) };
         let signature = world.relay.sign(context::WELCOME_SIGNATURE, &welcome_message(&opening, &fields));
-        let welcome = Down::Welcome { version: 1, time: START, held: 0, signature };
+        let welcome = Down::Welcome { version: 1, time: START, held: 0, end: Position(1 << 20), signature };
         let frame = encode_down(&welcome, &mut packer).expect("a small frame");
         let effects = self.take(device::Input::Frame(frame));
         assert!(!effects.contains(&device::Effect::Close), "an honest welcome was refused");

@@ -6,8 +6,8 @@ use vereda_base::DeviceId;
 use vereda_crypto::{Context, Key32, Signature, context, derive_key, hash, verify};
 use vereda_policy::{InviteProof, JoinProof};
 use vereda_protocol::{
-    Auth, Credential, Opening, WelcomeFields, auth_message, founding_auth_message, founding_key, invite_auth_message,
-    welcome_message,
+    Auth, Credential, Opening, Position, WelcomeFields, auth_message, founding_auth_message, founding_key,
+    invite_auth_message, welcome_message,
 };
 
 use super::Format;
@@ -45,7 +45,7 @@ fn make() -> Result<Vec<Vector>> {
     let auth = auth_of(&world, &opening, Credential::Member);
     let invited = invite_auth_message(&opening, &device, &world.team, &world.invite);
     let (founder, founding) = (founding_key(&[0xd4; 32]), founding_auth_message(&opening, &device));
-    let fields = WelcomeFields { device, nonce: [0xd2; 32], version: 1, time: START, held: 3 };
+    let fields = WelcomeFields { device, nonce: [0xd2; 32], version: 1, time: START, held: 3, end: Position(260) };
     let example = |name: &str, context: Context, signer: &vereda_crypto::DeviceKey, message: Vec<u8>| {
         Vector::new(name, context.as_str())
             .with("signer", signer.device_id().0)

@@ -93,8 +93,14 @@ fn up_messages(world: &World) -> Result<Vec<Up>> {
 
 fn down_messages(world: &World) -> Result<Vec<Down>> {
     let opening = opening(world);
-    let fields =
-        WelcomeFields { device: world.chipo.key.device_id(), nonce: [0xd2; 32], version: 1, time: START, held: 3 };
+    let fields = WelcomeFields {
+        device: world.chipo.key.device_id(),
+        nonce: [0xd2; 32],
+        version: 1,
+        time: START,
+        held: 3,
+        end: Position(260),
+    };
     let signature: Signature = world.relay.sign(context::WELCOME_SIGNATURE, &welcome_message(&opening, &fields));
     let names = ["create team", "invite", "accept", "repair team", "create case"];
     let entries = names.into_iter().map(|name| Ok(entries_of(world.event(name)?))).collect::<Result<Vec<_>>>()?;
@@ -113,7 +119,7 @@ fn down_messages(world: &World) -> Result<Vec<Down>> {
             relay_epoch: opening.relay_epoch,
             challenge: ByteArray::from(opening.challenge),
         },
-        Down::Welcome { version: fields.version, time: fields.time, held: fields.held, signature },
+        Down::Welcome { version: fields.version, time: fields.time, held: fields.held, end: fields.end, signature },
         Down::Policy { entries: entries.concat(), cursor: Position(12) },
         Down::Policy { entries: vec![visible], cursor: Position(13) },
         Down::Content { chunks, cursor: Position(15) },

@@ -6,7 +6,7 @@ mod schema;
 use std::{cell::RefCell, collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
-use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link};
+use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId};
 use vereda_protocol::Position;
 use vereda_sync::relay::{
     RelayStore, StoreError,
@@ -386,6 +386,24 @@ impl RelayStore for SqliteStore {
             "INSERT INTO founding (secret, device, agency) VALUES (?1, ?2, ?3)
              ON CONFLICT (secret) DO UPDATE SET device = excluded.device, agency = excluded.agency",
             params![secret.0, device, agency],
+        )
+    }
+
+    fn guests(&self, invite: &OpId) -> Result<u64, StoreError> {
+        let users = self.one("guest", "SELECT users FROM guest WHERE invite = ?1", [invite.0], |row| row.get(0))?;
+        Ok(users.map(to_u64).unwrap_or_default())
+    }
+
+    fn set_guests(&mut self, invite: &OpId, count: u64) -> Result<(), StoreError> {
+        self.begin()?;
+        if count == 0 {
+            return self.execute("guest", "DELETE FROM guest WHERE invite = ?1", [invite.0]);
+        }
+        self.execute(
+            "guest",
+            "INSERT INTO guest (invite, users) VALUES (?1, ?2)
+             ON CONFLICT (invite) DO UPDATE SET users = excluded.users",
+            params![invite.0, count.cast_signed()],
         )
     }
 

@@ -11,6 +11,7 @@
 
 mod relay {
     mod authentication;
+    mod bounds;
     mod chunks;
     mod failure;
     mod operations;

@@ -65,6 +65,8 @@ const STEPS: &[&str] = &["
     ) STRICT, WITHOUT ROWID;
     -- Public keys derived from founding secrets. With a device: claimed. With an agency: spent.
     CREATE TABLE founding (secret BLOB PRIMARY KEY, device BLOB, agency BLOB) STRICT, WITHOUT ROWID;
+    -- How many user chains were begun with an invite that nobody took up yet.
+    CREATE TABLE guest (invite BLOB PRIMARY KEY, users INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE INDEX founding_device ON founding (device) WHERE device IS NOT NULL;
 "];
 

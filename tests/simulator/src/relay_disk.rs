@@ -1,6 +1,6 @@
 //! The relay's disk: a store in memory that loses power at any operation and fails at some.
 
-use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, Timestamp};
+use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed};
 use vereda_policy::Receipt;
 use vereda_protocol::Position;
@@ -208,6 +208,16 @@ impl RelayStore for RelayDisk {
     fn set_founding(&mut self, secret: &Digest, founding: &Founding) -> Result<(), StoreError> {
         self.burn()?;
         self.memory.set_founding(secret, founding)
+    }
+
+    fn guests(&self, invite: &OpId) -> Result<u64, StoreError> {
+        self.alive()?;
+        self.memory.guests(invite)
+    }
+
+    fn set_guests(&mut self, invite: &OpId, count: u64) -> Result<(), StoreError> {
+        self.burn()?;
+        self.memory.set_guests(invite, count)
     }
 
     fn founding_of(&self, device: &DeviceId) -> Result<Option<Digest>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vereda_base::{ChainId, Digest, Timestamp};
+use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
     AppendContext, Authorized, Body, ChainKind, Chains, Create, Op, OpDecodeError, OpRefusal, Receipt, Wrap, WrapList,
@@ -16,6 +16,9 @@ use super::{
     session::{Admission, Open},
     store::{About, Entry, Founding, Naming, NewEntry, RelayStore, Scope, StoreError},
 };
+
+/// User chains that may be begun with one invite. One is enough unless a device is lost before it accepts.
+const MAX_GUESTS: u64 = 4;
 
 /// With what a relay signs.
 #[derive(Debug, Clone)]
@@ -48,6 +51,8 @@ pub(super) struct Appended {
     pub(super) known: std::sync::Arc<Known>,
     pub(super) position: Position,
     pub(super) wraps: Vec<(Position, WrapProof)>,
+    /// The invite that it took up.
+    pub(super) accepted: Option<OpId>,
 }
 
 /// Checks an operation that a device hands over with its wraps. Reads only.
@@ -126,7 +131,9 @@ pub(super) fn append_op(
     note_members(store, op.value(), &known)?;
     note_cites(chains, store, &open.device, &op.value().cites)?;
     note_founding(chains, store, open, op.value(), &known)?;
-    Ok(Appended { op: op.signed().clone(), receipt: receipt.signed().clone(), known, position, wraps: placed })
+    let accepted = note_guest(store, open, op.value())?;
+    let (op, receipt) = (op.signed().clone(), receipt.signed().clone());
+    Ok(Appended { op, receipt, known, position, wraps: placed, accepted })
 }
 
 /// Says whether a recipient of a repair was given the epoch's key before. Devices do not see one another's wraps and
@@ -164,6 +171,22 @@ fn note_members(store: &mut dyn RelayStore, op: &Op, known: &Known) -> Result<()
         store.note_member(&Digest(device.device.0), naming, &state.id())?;
     }
     Ok(())
+}
+
+/// Counts the users that an invite brought, until one takes it up. Tells which invite that was.
+fn note_guest(store: &mut dyn RelayStore, open: &Open, op: &Op) -> Result<Option<OpId>, StoreError> {
+    match (&op.body, open.admission) {
+        (Body::Accept(accept), _) => {
+            store.set_guests(&accept.invite, 0)?;
+            Ok(Some(accept.invite))
+        }
+        (Body::Create(_), Admission::Invited { invite, .. }) => {
+            let guests = store.guests(&invite)?;
+            store.set_guests(&invite, guests.saturating_add(1))?;
+            Ok(None)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Follows a founding: the user's chain first, then the agency, with which the secret is spent.
@@ -234,7 +257,9 @@ fn agency_of_user(store: &dyn RelayStore, open: &Open) -> Result<Result<Option<C
         return Ok(Err(RefusalCode::NotAuthorized));
     }
     Ok(match open.admission {
-        Admission::Invited { agency } => Ok(Some(agency)),
+        // Whoever holds an invite can make devices without end, and must not fill the log with their users.
+        Admission::Invited { invite, .. } if store.guests(&invite)? >= MAX_GUESTS => Err(RefusalCode::InviteSpent),
+        Admission::Invited { agency, .. } => Ok(Some(agency)),
         Admission::Founder { .. } => Ok(None),
         Admission::Member | Admission::Pending => Err(RefusalCode::NotAuthorized),
     })

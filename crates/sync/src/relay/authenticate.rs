@@ -1,8 +1,7 @@
 //! Who may have a session.
 
-use vereda_base::{DeviceId, Digest, Timestamp};
+use vereda_base::{ChainId, DeviceId, Digest, OpId, Timestamp};
 use vereda_crypto::context;
-use vereda_policy::InviteEnd;
 use vereda_protocol::{
     Auth, Credential, Goodbye, Opening, auth_message, founding_auth_message, founding_key, invite_auth_message,
     negotiate,
@@ -41,8 +40,13 @@ pub(super) fn authenticate(
         Err(goodbye) => return Ok(Err(goodbye)),
     };
     let mut open = Open::new(auth.device, auth.incarnation, admission);
+    open.until = reach.until;
     open.agencies = match admission {
-        Admission::Invited { agency } => [agency].into(),
+        Admission::Invited { agency, chain, invite } => {
+            let until = invite_until(chains, store, &chain, &invite)?;
+            open.until = open.until.into_iter().chain(until).min();
+            [agency].into()
+        }
         _ => reach.agencies,
     };
     open.reach = reach.groups;
@@ -80,17 +84,26 @@ fn admit(
             let Some(known) = chains.load(store, chain)? else { return Ok(Err(Goodbye::InviteSpent)) };
             let Some(state) = known.state.invite(invite) else { return Ok(Err(Goodbye::InviteSpent)) };
             let verified = vereda_crypto::verify(context::INVITE_AUTH_SIGNATURE, &state.key, &message, proof).is_ok();
-            let open = match state.end {
-                None => state.expires > now,
-                Some(InviteEnd::Accepted { .. } | InviteEnd::Cancelled { .. }) => false,
-            };
+            let open = invite_until(chains, store, chain, invite)?.is_some_and(|until| until > now);
             Ok(match known.agency {
                 _ if !verified => Err(Goodbye::BadAuth),
-                Some(agency) if open => Ok(Admission::Invited { agency }),
+                Some(agency) if open => Ok(Admission::Invited { agency, chain: *chain, invite: *invite }),
                 _ => Err(Goodbye::InviteSpent),
             })
         }
     }
+}
+
+/// Until when an invite is open; `None` where there is no such invite, or none any more.
+pub(super) fn invite_until(
+    chains: &mut ChainCache,
+    store: &dyn RelayStore,
+    chain: &ChainId,
+    invite: &OpId,
+) -> Result<Option<Timestamp>, StoreError> {
+    let known = chains.load(store, chain)?;
+    let state = known.as_ref().and_then(|known| known.state.invite(invite));
+    Ok(state.filter(|state| state.end.is_none()).map(|state| state.expires))
 }
 
 /// A device whose user chain stands, and nothing above it: it was cut off between its first two operations.

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use vereda_base::{Digest, Timestamp};
+use vereda_base::{Digest, OpId, Timestamp};
 use vereda_policy::{ChainKind, Wrap, may_read};
-use vereda_protocol::{Down, PolicyEntry, Position, UP_WINDOW_BYTES};
+use vereda_protocol::{Down, Goodbye, PolicyEntry, Position, UP_WINDOW_BYTES};
 
 use super::{
     admit::AcceptedChunk,
     append::Appended,
+    authenticate::invite_until,
     chains::Known,
     machine::RelayMachine,
     reach::{Reach, newly_visible},
@@ -26,8 +27,11 @@ impl RelayMachine {
         now: Timestamp,
         store: &dyn RelayStore,
     ) -> Result<(), StoreError> {
-        let Appended { op, receipt, known, position, wraps: placed } = appended;
+        let Appended { op, receipt, known, position, wraps: placed, accepted } = appended;
         self.refresh_named(known, *position, now, store)?;
+        if let Some(invite) = accepted {
+            self.end_guests(known, invite);
+        }
         self.note_own(author, *position, placed.iter().map(|(position, _)| *position));
         for id in self.concerned(known) {
             if id == author || !self.may_see(id, known, now, store)? || !self.keeps_up(id, *position) {
@@ -263,14 +267,50 @@ impl RelayMachine {
         sessions.into_iter().try_for_each(|id| self.refresh(id, now, store))
     }
 
+    /// Lets go of whoever came by an invite that another took up.
+    fn end_guests(&mut self, known: &Known, invite: &OpId) {
+        let sessions: Vec<SessionId> = known.agency.iter().flat_map(|agency| self.audience.of_agency(agency)).collect();
+        for id in sessions {
+            let admission = self.sessions.get(&id).and_then(Session::open).map(|open| open.admission);
+            if matches!(admission, Some(Admission::Invited { invite: of, .. }) if of == *invite) {
+                self.end_session(id, Goodbye::InviteSpent);
+            }
+        }
+    }
+
+    /// Finds out again where the devices belong of which a role or an invite has ended by itself, before anything else is
+    /// handed to them.
+    pub(super) fn refresh_expired(&mut self, now: Timestamp, store: &dyn RelayStore) -> Result<(), StoreError> {
+        while let Some((until, id)) = self.expiring.first().copied().filter(|(until, _)| *until <= now) {
+            self.expiring.remove(&(until, id));
+            let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { continue };
+            open.until = None;
+            if matches!(open.admission, Admission::Invited { .. }) {
+                self.end_session(id, Goodbye::InviteSpent);
+            } else {
+                self.refresh(id, now, store)?;
+            }
+        }
+        Ok(())
+    }
+
     fn refresh(&mut self, id: SessionId, now: Timestamp, store: &dyn RelayStore) -> Result<(), StoreError> {
         let end = self.end(store)?;
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(()) };
         let view = self.chains.view(store);
         let reach = Reach::find(&view, &open.device, now)?;
         let reach = view.finish(reach)?;
+        if open.is_member() && reach.agencies.is_empty() {
+            // The last way that it had here has ended.
+            self.end_session(id, Goodbye::UnknownDevice);
+            return Ok(());
+        }
         self.audience.remove(id, open);
         open.reach = reach.groups;
+        let before = std::mem::replace(&mut open.until, reach.until);
+        if let Some(before) = before {
+            self.expiring.remove(&(before, id));
+        }
         let joins = !open.is_member() && !reach.agencies.is_empty();
         if joins {
             // It has its cursors as it gave them: what a member may see is served from there on.
@@ -280,6 +320,12 @@ impl RelayMachine {
         }
         if open.is_member() {
             open.agencies = reach.agencies;
+        } else if let Admission::Invited { chain, invite, .. } = open.admission {
+            let until = invite_until(&mut self.chains, store, &chain, &invite)?;
+            open.until = open.until.into_iter().chain(until).min();
+        }
+        if let Some(until) = open.until {
+            self.expiring.insert((until, id));
         }
         self.audience.add(id, open);
         if joins {

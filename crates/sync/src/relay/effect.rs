@@ -9,6 +9,8 @@ use super::{session::SessionId, store::StoreError};
 pub struct RelayConfig {
     /// How long a device may take to prove itself.
     pub auth_timeout: Duration,
+    /// How long a device that proved itself may take to ask for what is new.
+    pub pull_timeout: Duration,
     /// Bytes given to the driver for one session and not yet written, beyond which the session is served from the log
     /// again later. One that takes in four times that much of answers without reading any is let go.
     pub max_unwritten_bytes: usize,
@@ -21,7 +23,8 @@ pub struct RelayConfig {
 impl Default for RelayConfig {
     fn default() -> Self {
         Self {
-            auth_timeout: Duration::from_secs(20),
+            auth_timeout: Duration::from_secs(30),
+            pull_timeout: Duration::from_secs(30),
             max_unwritten_bytes: 256 << 10,
             max_chains: 8_192,
             max_backfills: 16_384,
@@ -71,4 +74,6 @@ pub struct Committed {
 pub enum WakeReason {
     /// A device has not proved itself in time.
     AuthOverdue(SessionId),
+    /// A device that proved itself has not asked for what is new in time.
+    PullOverdue(SessionId),
 }

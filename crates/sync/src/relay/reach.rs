@@ -19,6 +19,8 @@ pub(super) struct Reach {
     pub(super) groups: BTreeSet<ChainId>,
     /// The agencies of the teams and agencies among them.
     pub(super) agencies: BTreeSet<ChainId>,
+    /// When the first of the roles by which it belongs there ends by itself.
+    pub(super) until: Option<Timestamp>,
 }
 
 impl Reach {
@@ -35,6 +37,7 @@ impl Reach {
                 if known.state.kind() != ChainKind::User {
                     reach.agencies.extend(known.agency);
                 }
+                reach.until = reach.until.into_iter().chain(first_expiry(&known, &subject, now)).min();
                 reach.groups.insert(chain);
                 open.push(Digest(chain.0));
             }
@@ -147,6 +150,14 @@ fn behind_groups(
         }
     }
     Ok(())
+}
+
+/// When the first role of a member that stands in a chain now ends by itself.
+fn first_expiry(known: &Known, subject: &Digest, now: Timestamp) -> Option<Timestamp> {
+    let head = known.state.head_seq();
+    let members = known.state.members().iter();
+    let standing = members.filter(|member| member.subject.0 == subject.0 && member.stands_at(head, Some(now)));
+    standing.filter_map(|member| member.expires).min()
 }
 
 /// Since which entry a chain names a device or a member that stands in it now.

@@ -26,6 +26,11 @@ const ROUND_SESSIONS: usize = 64;
 impl RelayMachine {
     /// Serves the sessions that lag for one bounded round, in turn. Says whether there is more to do at once.
     pub fn serve(&mut self, now: Now, store: &dyn RelayStore) -> bool {
+        if !self.has_failed()
+            && let Err(error) = self.refresh_expired(now.wall, store)
+        {
+            self.fail(error);
+        }
         let last = self.served_last;
         let after = self.lagging.range((Bound::Excluded(last), Bound::Unbounded));
         let round: Vec<SessionId> = after.chain(self.lagging.range(..=last)).copied().take(ROUND_SESSIONS).collect();

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use vereda_base::{ChainId, DeviceId, Digest, Incarnation, LogSafe, Monotonic};
+use vereda_base::{ChainId, DeviceId, Digest, Incarnation, LogSafe, Monotonic, OpId, Timestamp};
 use vereda_protocol::{Chunk, DOWN_WINDOW_BYTES, Packer, PolicyEntry, Position, UP_WINDOW_BYTES, Unpacker};
 
 /// A connection, as the driver numbers it: ascending as they are opened, never reused.
@@ -52,6 +52,10 @@ pub(super) enum Admission {
     Invited {
         /// The agency whose policy it may see.
         agency: ChainId,
+        /// The chain that it is invited into.
+        chain: ChainId,
+        /// The invite.
+        invite: OpId,
     },
     /// It stands in a user chain that belongs to nothing yet.
     Pending,
@@ -67,6 +71,10 @@ pub(super) struct Open {
     pub(super) reach: BTreeSet<ChainId>,
     /// Agencies whose groups it may see.
     pub(super) agencies: BTreeSet<ChainId>,
+    /// When the first of the roles that lead there, or its invite, ends by itself.
+    pub(super) until: Option<Timestamp>,
+    /// Until when it is to ask for what is new; `None` once it did.
+    pub(super) pull_by: Option<Monotonic>,
     pub(super) stream: Stream,
     /// Bytes it may still be sent; a frame may overdraw it.
     pub(super) down_credit: i64,
@@ -157,6 +165,8 @@ impl Open {
             admission,
             reach: BTreeSet::new(),
             agencies: BTreeSet::new(),
+            until: None,
+            pull_by: None,
             stream: Stream::default(),
             down_credit: i64::try_from(DOWN_WINDOW_BYTES).unwrap_or(i64::MAX),
             up_credit: UP_WINDOW_BYTES,

@@ -125,6 +125,18 @@ pub trait RelayStore {
     /// [`StoreError`] by cause; the transaction is then to be rolled back.
     fn set_founding(&mut self, secret: &Digest, founding: &Founding) -> Result<(), StoreError>;
 
+    /// Counts the user chains that were begun with an invite.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn guests(&self, invite: &OpId) -> Result<u64, StoreError>;
+
+    /// Writes how many user chains were begun with an invite; 0 leaves nothing of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause; the transaction is then to be rolled back.
+    fn set_guests(&mut self, invite: &OpId, count: u64) -> Result<(), StoreError>;
+
     /// Finds the open founding secret that a device claimed.
     ///
     /// # Errors

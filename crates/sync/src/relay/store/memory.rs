@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link};
+use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId};
 use vereda_protocol::{Position, encode_chunk};
 
 use super::{About, Entry, Founding, Head, Naming, NewEntry, RelayStore, Scope, StoreError, StoredChain, StoredOp};
@@ -28,6 +28,7 @@ struct Tables {
     versions: BTreeMap<(DeviceId, Incarnation, ChainId), (u64, Link)>,
     cited: BTreeMap<(DeviceId, ChainId), u64>,
     foundings: BTreeMap<Digest, Founding>,
+    guests: BTreeMap<OpId, u64>,
 }
 
 impl MemoryStore {
@@ -208,6 +209,23 @@ impl RelayStore for MemoryStore {
 
     fn set_founding(&mut self, secret: &Digest, founding: &Founding) -> Result<(), StoreError> {
         self.put(|tables| &mut tables.foundings, *secret, *founding);
+        Ok(())
+    }
+
+    fn guests(&self, invite: &OpId) -> Result<u64, StoreError> {
+        Ok(self.tables.guests.get(invite).copied().unwrap_or_default())
+    }
+
+    fn set_guests(&mut self, invite: &OpId, count: u64) -> Result<(), StoreError> {
+        self.put(|tables| &mut tables.guests, *invite, count);
+        if count == 0
+            && let Some(before) = self.tables.guests.remove(invite)
+        {
+            let invite = *invite;
+            self.undo.push(Box::new(move |tables| {
+                tables.guests.insert(invite, before);
+            }));
+        }
         Ok(())
     }
 

@@ -74,6 +74,10 @@ fn of_state(state: SyncState) -> Explanation {
         SyncState::WaitingForChunks { .. } => {
             explanation("waiting", "Something of it waits for an earlier part that is on its way.")
         }
+        SyncState::Overfull { .. } => explanation(
+            "waiting",
+            "More of it waits for what is missing than this device keeps; it is fetched again once that has come.",
+        ),
         SyncState::Backfilling { .. } => explanation("fetching", "Its earlier history is being fetched."),
         SyncState::Offline { reason, .. } => {
             explanation("saved", format!("Saved on this device; it is sent when the relay is reached ({reason})."))

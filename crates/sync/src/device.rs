@@ -8,6 +8,7 @@ mod content;
 pub mod documents;
 pub mod effect;
 pub mod explain;
+mod gaps;
 pub mod machine;
 pub mod outbox;
 mod policy_lane;
@@ -16,8 +17,9 @@ mod session;
 mod shelf;
 pub mod store;
 pub mod tables;
+mod tally;
 
-pub use config::{DeviceConfig, DeviceCredential, DeviceLimits};
+pub use config::{Amount, Bound, DeviceConfig, DeviceCredential, DeviceLimits, KeepLimits};
 pub use documents::{EnqueueError, Place};
 pub use effect::{Disconnect, Effect, Event, Input, IntentFailure, WakeReason};
 pub use explain::SyncState;

@@ -55,6 +55,58 @@ pub struct DeviceLimits {
     pub backoff_floor: Duration,
     /// Most delay before a new attempt.
     pub backoff_ceiling: Duration,
+    /// What others can make the device keep that is of no use yet, or never.
+    pub keep: KeepLimits,
+}
+
+/// Bounds on what others can make a device keep that does not stand: a device with little room must not be filled by
+/// a hostile relay or member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepLimits {
+    /// Chunks that wait, by document and in all.
+    pub waiting_chunks: Bound,
+    /// Operations that wait.
+    pub waiting_ops: Bound,
+    /// Wraps that wait.
+    pub waiting_wraps: Bound,
+    /// Chunks set aside as evidence, by document and in all.
+    pub quarantine: Bound,
+    /// Operations and receipts set aside as evidence.
+    pub evidence: Bound,
+    /// Documents to be fetched.
+    pub backfills: usize,
+}
+
+/// How much of one table may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// In one group: of one document.
+    pub group: Option<Amount>,
+    /// In all.
+    pub whole: Amount,
+}
+
+/// A number of rows, and the bytes of their content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Amount {
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Default for KeepLimits {
+    fn default() -> Self {
+        let amount = |rows, mebibytes: u64| Amount { rows, bytes: mebibytes << 20 };
+        Self {
+            waiting_chunks: Bound { group: Some(amount(512, 4)), whole: amount(16_384, 32) },
+            waiting_ops: Bound { group: None, whole: amount(8_192, 16) },
+            waiting_wraps: Bound { group: None, whole: amount(8_192, 16) },
+            quarantine: Bound { group: Some(amount(16, 4)), whole: amount(256, 16) },
+            evidence: Bound { group: None, whole: amount(256, 4) },
+            backfills: 65_536,
+        }
+    }
 }
 
 impl Default for DeviceLimits {
@@ -65,6 +117,7 @@ impl Default for DeviceLimits {
             answer: Duration::from_secs(45),
             backoff_floor: Duration::from_secs(1),
             backoff_ceiling: Duration::from_secs(300),
+            keep: KeepLimits::default(),
         }
     }
 }

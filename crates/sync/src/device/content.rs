@@ -1,9 +1,9 @@
 //! The content lane: whether a chunk stands, waits or is set aside.
 
-use vereda_base::{ChainId, Digest, Link, limits};
+use vereda_base::{ChainId, ChunkId, Digest, Link, limits};
 use vereda_crypto::{Verified, context, hash};
 use vereda_policy::{Authorized, CiteRegress, ContentRefusal, LedgerError, authorize_content, check_cites_advance};
-use vereda_protocol::{Chunk, Header};
+use vereda_protocol::{Chunk, Header, Position};
 
 use super::{
     effect::Event,
@@ -11,8 +11,9 @@ use super::{
     store::{DeviceStore, StoreError},
     tables::{
         AWAITED, Author, Awaited, CHUNKS, DOCUMENTS, DeviceCites, DocumentRow, LINKS, LinkRow, QUARANTINE,
-        QuarantineReason, QuarantinedChunk, WAITING_CHUNKS, WaitingChunk, load, place_key, read, save,
+        QuarantineReason, QuarantinedChunk, UNKEPT, WAITING_CHUNKS, WaitingChunk, load, place_key, read, save,
     },
+    tally::{Kept, Room},
 };
 
 /// What a chunk was found to be.
@@ -29,8 +30,8 @@ pub(super) enum Judged {
 }
 
 impl DeviceMachine {
-    /// Judges a chunk from outside and does with it what it deserves.
-    pub(super) fn take_chunk(&mut self, chunk: Chunk, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+    /// Judges a chunk from outside, at this position of the relay's log or before, and does with it what it deserves.
+    pub(super) fn take_chunk(&mut self, chunk: Chunk, upto: Position, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         let Ok(header) = chunk.header.clone().verify() else {
             let document = vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES)
                 .map_or(ChainId([0; 32]), |header| header.document);
@@ -42,9 +43,14 @@ impl DeviceMachine {
             Judged::Known(row) => self.take_known_chunk(&header, &chunk, row, store),
             Judged::Waits(awaited) => {
                 let id = chunk.id();
-                let row = WaitingChunk { awaited, chunk: vereda_base::encode(&chunk) };
-                save(store, WAITING_CHUNKS, document.as_bytes(), id.as_bytes(), &row)?;
-                Ok(store.put(AWAITED, awaited.bytes(), id.as_bytes(), &[])?)
+                let bound = self.config.limits.keep.waiting_chunks;
+                let row = vereda_base::encode(&WaitingChunk { awaited, chunk: vereda_base::encode(&chunk) });
+                let (group, key) = (document.as_bytes().as_slice(), id.as_bytes().as_slice());
+                match self.keep_within(&Kept { table: WAITING_CHUNKS, group, key, value: &row }, bound, store)? {
+                    Room::Kept => Ok(store.put(AWAITED, awaited.bytes(), id.as_bytes(), &[])?),
+                    Room::GroupFull => self.note_gap(&document, upto, store),
+                    Room::TableFull => Err(Halt::Overfull),
+                }
             }
             Judged::Breaks(reason, other) => self.quarantine(&chunk, document, reason, other, store),
         }
@@ -62,8 +68,16 @@ impl DeviceMachine {
             let Some(row) = load::<WaitingChunk>(&*store, WAITING_CHUNKS, &id)? else {
                 continue;
             };
-            store.delete(WAITING_CHUNKS, &id)?;
-            self.take_chunk(read(WAITING_CHUNKS, &row.chunk)?, store)?;
+            let chunk: Chunk = read(WAITING_CHUNKS, &row.chunk)?;
+            // Its signature held when it was found to wait.
+            let header = vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES);
+            let document = header.map_or(ChainId([0; 32]), |header| header.document);
+            self.release(WAITING_CHUNKS, document.as_bytes(), &id, store)?;
+            let upto = self.cache(&*store)?.meta.content;
+            self.take_chunk(chunk, upto, store)?;
+            if store.get(WAITING_CHUNKS, &id)?.is_none() {
+                self.fill_gap(&document, store)?;
+            }
         }
         Ok(())
     }
@@ -205,11 +219,29 @@ impl DeviceMachine {
             Some(link) => load_by_link(&*store, &link)?.map(|chunk| vereda_base::encode(&chunk)),
             None => None,
         };
-        let id = chunk.id();
         let row = QuarantinedChunk { reason, chunk: vereda_base::encode(chunk), other };
-        save(store, QUARANTINE, document.as_bytes(), id.as_bytes(), &row)?;
+        self.set_aside(chunk.id(), document, &row, store)?;
         if reason == QuarantineReason::Fork {
             self.note_fork(chunk, store)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a chunk as evidence; where there is no room for more of it, that it was there.
+    fn set_aside(
+        &mut self,
+        id: ChunkId,
+        document: ChainId,
+        row: &QuarantinedChunk,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), StoreError> {
+        let (bound, value) = (self.config.limits.keep.quarantine, vereda_base::encode(row));
+        let (group, key) = (document.as_bytes().as_slice(), id.as_bytes().as_slice());
+        let room = self.keep_within(&Kept { table: QUARANTINE, group, key, value: &value }, bound, store)?;
+        // Of documents that nobody was told of there may be any number.
+        if room != Room::Kept && self.shelf.find(&*store, &document)?.is_some() {
+            let unkept = load::<u64>(&*store, UNKEPT, group)?.unwrap_or_default();
+            save(store, UNKEPT, &[], group, &unkept.saturating_add(1))?;
         }
         self.tell(Event::Quarantined { chunk: id, document });
         Ok(())
@@ -245,10 +277,7 @@ impl DeviceMachine {
         };
         let kept =
             QuarantinedChunk { reason: QuarantineReason::BadContent, chunk: vereda_base::encode(&chunk), other: None };
-        let id = chunk.id();
-        save(store, QUARANTINE, row.document.as_bytes(), id.as_bytes(), &kept)?;
-        self.tell(Event::Quarantined { chunk: id, document: row.document });
-        Ok(())
+        self.set_aside(chunk.id(), row.document, &kept, store)
     }
 }
 

@@ -121,7 +121,7 @@ impl DeviceMachine {
         let done = match self.keep_chunk(&authorized, chunk, false, store) {
             Ok(()) => Ok(()),
             Err(Halt::Store(error)) => Err(error),
-            Err(Halt::Violation) => Ok(()),
+            Err(Halt::Violation | Halt::Overfull) => Ok(()),
         };
         let item = OutboxItem::Chunk { link };
         let done = done.and_then(|()| {
@@ -197,6 +197,16 @@ impl DeviceMachine {
     /// [`StoreError`] by cause.
     pub fn chunk_count(&self, store: &dyn DeviceStore, document: &ChainId) -> Result<u64, StoreError> {
         Ok(load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?.unwrap_or_default().count)
+    }
+
+    /// Counts the stored chunks of all documents, in one look through the store.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn chunk_counts(&self, store: &dyn DeviceStore) -> Result<Vec<(ChainId, u64)>, StoreError> {
+        let rows = load_all::<DocumentRow>(store, DOCUMENTS, None)?;
+        let counted = rows.into_iter().filter_map(|(key, row)| Some((ChainId(key.try_into().ok()?), row.count)));
+        Ok(counted.collect())
     }
 
     /// Shows a document's chunks from a local position on, in an order in which each follows what it builds on. They

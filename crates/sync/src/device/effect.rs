@@ -209,6 +209,12 @@ pub enum Disconnect {
     /// The relay broke the protocol.
     #[error("the relay broke the protocol")]
     Violation,
+    /// More waits for missing policy than the device keeps: nothing further is taken until that comes.
+    #[error(
+        "too much of what the relay sends builds on what this device lacks: update the program, else tell whoever \
+             runs the relay"
+    )]
+    Overfull,
     /// The own store failed.
     #[error("the store of this device failed: look for room on its disk")]
     Store,
@@ -226,7 +232,6 @@ impl Disconnect {
             self,
             Self::Stopped
                 | Self::RelayForked
-                | Self::Version
                 | Self::StoreRestored
                 | Self::Goodbye(
                     Goodbye::NoCommonVersion

@@ -5,13 +5,14 @@ use vereda_protocol::{Position, RefusalCode};
 
 use super::{
     effect::Disconnect,
+    gaps::GapRow,
     machine::DeviceMachine,
     outbox::OutboxItem,
     session::Phase,
     store::{DeviceStore, StoreError},
     tables::{
-        Awaited, BACKFILL, BackfillRow, OUTBOX, QUARANTINE, QuarantinedChunk, REFUSED, RefusedRow, WAITING_CHUNKS,
-        WaitingChunk, chunk_id, load, load_all,
+        Awaited, BACKFILL, BackfillRow, GAPS, OUTBOX, QUARANTINE, QuarantinedChunk, REFUSED, RefusedRow, UNKEPT,
+        WAITING_CHUNKS, WaitingChunk, chunk_id, load, load_all,
     },
 };
 
@@ -56,6 +57,11 @@ pub enum SyncState {
         /// How many wait.
         chunks: u32,
     },
+    /// More of it waits than this device keeps: the rest is fetched again once there is room.
+    Overfull {
+        /// How many wait.
+        chunks: u32,
+    },
     /// It became visible lately, and its earlier chunks are being fetched.
     Backfilling {
         /// Stored up to here.
@@ -95,12 +101,19 @@ impl DeviceMachine {
         let group = Some(document.as_bytes().as_slice());
         let quarantined = load_all::<QuarantinedChunk>(store, QUARANTINE, group)?;
         if let Some((first, _)) = quarantined.first() {
-            return Ok(SyncState::Quarantined { chunks: amount(quarantined.len()), first: chunk_id(first) });
+            let unkept = load::<u64>(store, UNKEPT, document.as_bytes())?.unwrap_or_default();
+            let chunks = amount(quarantined.len()).saturating_add(u32::try_from(unkept).unwrap_or(u32::MAX));
+            return Ok(SyncState::Quarantined { chunks, first: chunk_id(first) });
         }
         if let Some(state) = explain_refused(&load_all(store, REFUSED, group)?) {
             return Ok(state);
         }
-        if let Some(state) = explain_waiting(&load_all(store, WAITING_CHUNKS, group)?) {
+        let waiting = load_all(store, WAITING_CHUNKS, group)?;
+        if let Some(gap) = load::<GapRow>(store, GAPS, document.as_bytes())? {
+            let dropped = u32::try_from(gap.chunks).unwrap_or(u32::MAX);
+            return Ok(SyncState::Overfull { chunks: amount(waiting.len()).saturating_add(dropped) });
+        }
+        if let Some(state) = explain_waiting(&waiting) {
             return Ok(state);
         }
         if let Some(BackfillRow { after, upto, .. }) = load(store, BACKFILL, document.as_bytes())? {

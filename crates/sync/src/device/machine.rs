@@ -13,7 +13,11 @@ use super::{
     shelf::{ChainShelf, ChainView},
     store::{DeviceStore, StoreError},
     tables::{Awaited, BACKFILL, BackfillRow, META, Meta, OUTBOX, load, load_all, save},
+    tally::Tally,
 };
+
+/// Attempts after which a device that had no room for more tries again: soon would be no better.
+const OVERFULL_ATTEMPTS: u32 = 7;
 
 /// The device's side of sync. Sans-IO: time, randomness and the store come in with each input; effects come out after
 /// [`DeviceMachine::commit`].
@@ -33,6 +37,7 @@ pub struct DeviceMachine {
     pub(super) last_reason: Disconnect,
     pub(super) now: Now,
     pub(super) cache: Option<Cache>,
+    pub(super) tally: Tally,
     /// Chains and chunks that became known in this transaction and may be awaited.
     pub(super) woken: BTreeSet<Awaited>,
     /// What was told of a chain or document since the last commit, and need not be told twice.
@@ -59,6 +64,8 @@ pub(super) enum Halt {
     Store(StoreError),
     /// The relay broke the protocol.
     Violation,
+    /// More waits than is kept.
+    Overfull,
 }
 
 impl From<StoreError> for Halt {
@@ -95,6 +102,7 @@ impl DeviceMachine {
             last_reason: Disconnect::Stopped,
             now: Now::default(),
             cache: None,
+            tally: Tally::default(),
             woken: BTreeSet::new(),
             told: BTreeSet::new(),
             effects: Vec::new(),
@@ -104,10 +112,9 @@ impl DeviceMachine {
         machine.shelf.load_groups(store)?;
         machine.cache(store)?;
         // What an older version of the program did not understand, this one may.
-        match machine.retry_all_ops(store) {
-            Ok(()) => {}
+        match machine.retry_all_ops(store).and_then(|()| machine.fill_all_gaps(store)) {
             Err(Halt::Store(error)) => return Err(error),
-            Err(Halt::Violation) => {}
+            Ok(()) | Err(Halt::Violation | Halt::Overfull) => {}
         }
         Ok(machine)
     }
@@ -272,13 +279,20 @@ impl DeviceMachine {
         match done {
             Ok(()) => {}
             Err(Halt::Store(error)) => self.failure = Some(error),
-            Err(Halt::Violation) => {
-                if self.is_connected() {
-                    self.push(Effect::Close);
-                }
-                self.lost(Disconnect::Violation);
+            Err(Halt::Violation) => self.give_up(Disconnect::Violation),
+            // The cursor stays where it was, so that nothing is lost: it is served again.
+            Err(Halt::Overfull) => {
+                self.attempts = self.attempts.max(OVERFULL_ATTEMPTS);
+                self.give_up(Disconnect::Overfull);
             }
         }
+    }
+
+    fn give_up(&mut self, reason: Disconnect) {
+        if self.is_connected() {
+            self.push(Effect::Close);
+        }
+        self.lost(reason);
     }
 
     /// Notes that a call of the application failed in the store.
@@ -327,6 +341,7 @@ impl DeviceMachine {
         store.rollback();
         self.shelf.clear();
         self.cache = None;
+        self.tally = Tally::default();
         self.woken.clear();
         self.told.clear();
         let had_part = self.touched || !self.effects.is_empty();

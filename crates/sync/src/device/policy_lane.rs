@@ -16,6 +16,7 @@ use super::{
         Awaited, BACKFILL, BackfillRow, CHAINS, EVIDENCE, Evidence, OPS, OpRow, StoredWrap, WAITING_OPS, WAITING_WRAPS,
         WRAPS, load, load_all, place_key, read, save, wrap_key,
     },
+    tally::{Kept, Room},
 };
 
 /// A wrap whose operation is not here yet.
@@ -35,17 +36,17 @@ impl DeviceMachine {
     pub(super) fn take_message(&mut self, message: Down, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         match message {
             Down::Challenge { .. } | Down::Welcome { .. } => return Err(Halt::Violation),
-            Down::Policy { entries, cursor } => {
             // A cursor moves over what was filtered out together with what was not, or when all was served.
             Down::Policy { entries, .. } if entries.is_empty() => return Err(Halt::Violation),
             Down::Content { chunks, .. } if chunks.is_empty() => return Err(Halt::Violation),
+            Down::Policy { entries, cursor } => {
                 self.take_entries(entries, store)?;
                 let meta = &mut self.cache(store)?.meta;
                 meta.policy = meta.policy.max(cursor);
             }
             Down::Content { chunks, cursor } => {
                 for chunk in chunks {
-                    self.take_chunk(chunk, store)?;
+                    self.take_chunk(chunk, cursor, store)?;
                 }
                 self.work_woken(store)?;
                 let meta = &mut self.cache(store)?.meta;
@@ -63,7 +64,7 @@ impl DeviceMachine {
             Down::BackfillPart { document, entries, chunks, cursor } => {
                 self.take_entries(entries, store)?;
                 for chunk in chunks {
-                    self.take_chunk(chunk, store)?;
+                    self.take_chunk(chunk, cursor, store)?;
                 }
                 self.work_woken(store)?;
                 self.take_backfill_cursor(document, cursor, store)?;
@@ -115,7 +116,7 @@ impl DeviceMachine {
             Ok(op) => op,
             Err(error) if error.needs_update() => {
                 // Kept for the version that will understand it; what follows in the chain waits behind it.
-                save(store, WAITING_OPS, chain.as_bytes(), &place_key(&chain, seq), &row)?;
+                self.await_op(&chain, &place_key(&chain, seq), &row, store)?;
                 self.tell(Event::UpdateNeeded { chain });
                 return Ok(());
             }
@@ -133,7 +134,7 @@ impl DeviceMachine {
             if let Awaited::Policy(chain) = woken {
                 self.retry_ops(Some(&chain), store)?;
                 for (key, waiting) in load_all::<WaitingWrap>(store, WAITING_WRAPS, Some(chain.as_bytes()))? {
-                    store.delete(WAITING_WRAPS, &key)?;
+                    self.release(WAITING_WRAPS, chain.as_bytes(), &key, store)?;
                     self.take_wrap(chain, waiting, store)?;
                 }
             }
@@ -192,13 +193,10 @@ impl DeviceMachine {
                 self.note_chain(chain, store)?;
                 self.take_standing(op.id(), store)
             }
-            Some((Err(OpRefusal::Waiting { chain: awaited, .. }), _)) => {
-                save(store, WAITING_OPS, awaited.as_bytes(), &key, &row)?;
-                Ok(())
-            }
+            Some((Err(OpRefusal::Waiting { chain: awaited, .. }), _)) => self.await_op(&awaited, &key, &row, store),
             Some((Err(_), _)) => {
                 // Author and relay agree on what policy forbids: kept as evidence, and the chain stops here.
-                save(store, EVIDENCE, chain.as_bytes(), &key, &Evidence::Op { row })?;
+                self.keep_evidence(&chain, &key, &Evidence::Op { row }, store)?;
                 self.tell(Event::OpQuarantined { chain, seq });
                 Ok(())
             }
@@ -234,7 +232,7 @@ impl DeviceMachine {
         let Some(proof) = proof else {
             return Err(Halt::Violation);
         };
-        save(store, EVIDENCE, chain.as_bytes(), &key, &Evidence::Fork { proof })?;
+        self.keep_evidence(&chain, &key, &Evidence::Fork { proof }, store)?;
         self.tell(Event::RelayForked { chain, seq });
         self.disconnect(Disconnect::RelayForked);
         Ok(())
@@ -256,12 +254,41 @@ impl DeviceMachine {
         // By chain and seq, so that one after the other finds its place.
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         for (key, row) in rows {
-            store.delete(WAITING_OPS, &key)?;
+            self.release(WAITING_OPS, &[], &key, store)?;
             if let Some(receipt) = row.receipt {
                 self.take_op(row.op, receipt, store)?;
             }
         }
         Ok(())
+    }
+
+    /// Keeps an operation until there is news of a chain.
+    fn await_op(
+        &mut self,
+        awaited: &ChainId,
+        key: &[u8],
+        row: &OpRow,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let (bound, value) = (self.config.limits.keep.waiting_ops, vereda_base::encode(row));
+        let kept = Kept { table: WAITING_OPS, group: awaited.as_bytes(), key, value: &value };
+        match self.keep_within(&kept, bound, store)? {
+            Room::Kept => Ok(()),
+            Room::GroupFull | Room::TableFull => Err(Halt::Overfull),
+        }
+    }
+
+    /// Keeps what proves a breach, as long as there is room; what it forbids has no effect all the same.
+    fn keep_evidence(
+        &mut self,
+        chain: &ChainId,
+        key: &[u8],
+        evidence: &Evidence,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), StoreError> {
+        let (bound, value) = (self.config.limits.keep.evidence, vereda_base::encode(evidence));
+        let kept = Kept { table: EVIDENCE, group: chain.as_bytes(), key, value: &value };
+        self.keep_within(&kept, bound, store).map(|_| ())
     }
 
     /// Verifies a wrap against the list that its operation commits to, and stores it.
@@ -274,7 +301,12 @@ impl DeviceMachine {
             .flat_map(|state| state.epochs())
             .find_map(|epoch| epoch.wraps.iter().find(|wraps| wraps.op == *op).map(|wraps| (epoch.number, wraps.list)));
         let Some((epoch, list)) = found else {
-            return Ok(save(store, WAITING_WRAPS, chain.as_bytes(), &key, &waiting)?);
+            let (bound, value) = (self.config.limits.keep.waiting_wraps, vereda_base::encode(&waiting));
+            let kept = Kept { table: WAITING_WRAPS, group: chain.as_bytes(), key: &key, value: &value };
+            return match self.keep_within(&kept, bound, store)? {
+                Room::Kept => Ok(()),
+                Room::GroupFull | Room::TableFull => Err(Halt::Overfull),
+            };
         };
         verify_wrap(&list, wrap, proof).map_err(|_| Halt::Violation)?;
         let row = StoredWrap { op: *op, epoch, wrap: wrap.clone() };
@@ -288,9 +320,14 @@ impl DeviceMachine {
         if upto == Position(0) {
             return Ok(());
         }
-        save(store, BACKFILL, &[], document.as_bytes(), &row)?;
+        let most = self.config.limits.keep.backfills;
         let backfills = &mut self.cache(store)?.backfills;
         backfills.retain(|known| known.document != document);
+        if backfills.len() >= most {
+            return Err(Halt::Violation);
+        }
+        save(store, BACKFILL, &[], document.as_bytes(), &row)?;
+        let backfills = &mut self.cache(store)?.backfills;
         backfills.push(row);
         if let Some(session) = self.session()
             && session.backfilling == Some(document)
@@ -322,7 +359,7 @@ impl DeviceMachine {
             session.backfilling = None;
         }
         self.tell(Event::BackfillDone { document });
-        Ok(())
+        self.fill_due_gap(&document, store)
     }
 }
 

@@ -30,8 +30,12 @@ pub const LINKS: Table = Table("sync_links");
 pub const WAITING_CHUNKS: Table = Table("sync_waiting_chunks");
 /// What they wait for: key chunk id, group the chain or link awaited.
 pub const AWAITED: Table = Table("sync_awaited");
+/// Chunks that were not kept since too many of their document waited: key document.
+pub const GAPS: Table = Table("sync_gaps");
 /// Chunks that break a rule: key chunk id, group document.
 pub const QUARANTINE: Table = Table("sync_quarantine");
+/// How many chunks broke a rule beyond those kept: key document.
+pub const UNKEPT: Table = Table("sync_unkept");
 /// Operations that break a rule, and proofs of forks: key chain and seq, group chain.
 pub const EVIDENCE: Table = Table("sync_evidence");
 /// Newly visible documents whose earlier entries are to be fetched: key document.

@@ -42,7 +42,9 @@ fn each_rule_that_a_chunk_breaks_has_its_refusal() {
     check("no changes", RefusalCode::Malformed, &|header| header.change_count = 0);
     check("too many changes", RefusalCode::TooLarge, &|header| header.change_count = 1 << 20);
     check("deps not sorted", RefusalCode::Malformed, &|header| header.deps = vec![unknown; 2]);
-    check("too many deps", RefusalCode::TooLarge, &|header| header.deps = vec![unknown; 65]);
+    check("too many deps", RefusalCode::TooLarge, &|header| {
+        header.deps = vec![unknown; vereda_base::limits::MAX_DEPS + 1]
+    });
     check("missing dep", RefusalCode::MissingDeps, &|header| header.deps = vec![unknown]);
     check("document not cited", RefusalCode::Malformed, &|header| header.cites.retain(|cite| cite.chain != case));
     check("unknown head", RefusalCode::UnknownPolicy, &|header| {

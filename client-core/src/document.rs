@@ -1,5 +1,6 @@
 //! One open replica with what syncing it needs: which chunks it took in, and which edits no chunk holds yet.
 
+mod index;
 mod opening;
 mod sealing;
 
@@ -9,6 +10,8 @@ use vereda_base::{ActorBytes, ChainId, DeviceId, Link, Timestamp};
 use vereda_document::{LoadError, LocalChange, Replica};
 use vereda_protocol::Header;
 
+pub(crate) use index::Index;
+use index::Indexed;
 pub(crate) use opening::{ChunkFault, ChunkKeys};
 pub use sealing::SealError;
 pub(crate) use sealing::SealInputs;
@@ -36,6 +39,8 @@ pub(crate) struct OpenDocument {
     pub(crate) taken: u64,
     /// What each chunk that was taken in covers.
     pub(crate) clocks: BTreeMap<Link, Clock>,
+    /// The same in the order in which they were taken in, as it is saved with the replica.
+    index: Index,
     /// The device of each actor whose chunks were taken in.
     authors: BTreeMap<ActorBytes, DeviceId>,
     /// Author and seq of every change in the replica.
@@ -54,12 +59,18 @@ impl OpenDocument {
         Self::with(document, Replica::empty(actor))
     }
 
-    /// Opens a saved replica.
+    /// Opens a saved replica with what is known of its chunks; `None` for the latter if it is not of one piece.
     ///
     /// # Errors
     /// [`LoadError`] if the saved bytes are not one.
-    pub(crate) fn saved(document: ChainId, actor: ActorBytes, saved: &[u8]) -> Result<Self, LoadError> {
-        Ok(Self::with(document, Replica::load(saved, actor)?))
+    pub(crate) fn saved(
+        document: ChainId,
+        actor: ActorBytes,
+        saved: &[u8],
+        index: Index,
+    ) -> Result<Option<Self>, LoadError> {
+        let mut opened = Self::with(document, Replica::load(saved, actor)?);
+        Ok(opened.take_index(index).map(|()| opened))
     }
 
     /// Takes a replica that was just made, or loaded.
@@ -69,6 +80,7 @@ impl OpenDocument {
         Self {
             document,
             replica,
+            index: Index::default(),
             authors: BTreeMap::new(),
             places,
             taken: 0,
@@ -119,12 +131,22 @@ impl OpenDocument {
 
     /// Notes a chunk that is taken in.
     pub(crate) fn note_chunk(&mut self, header: &Header, actor: ActorBytes) {
-        let link = header.link();
-        let clock = self.clock_of(header, actor);
-        self.clocks.insert(link, clock);
+        let below = self.index.positions(header.deps.iter().chain(&header.prev));
+        let chunk = Indexed {
+            link: header.link(),
+            author: self.index.author(actor, header.device),
+            first: header.first_change,
+            count: header.change_count,
+            below,
+        };
+        self.note_indexed(chunk, actor, self.clock_of(header, actor));
         self.authors.insert(actor, header.device);
-        let count = u64::from(header.change_count);
-        self.chunks.entry(actor).or_default().insert(header.first_change, (link, count));
+    }
+
+    fn note_indexed(&mut self, chunk: Indexed, actor: ActorBytes, clock: Clock) {
+        self.clocks.insert(chunk.link, clock);
+        self.chunks.entry(actor).or_default().insert(chunk.first, (chunk.link, u64::from(chunk.count)));
+        self.index.push(chunk);
     }
 
     /// Finds the device behind an actor.

@@ -11,7 +11,7 @@ use vereda_sync::device::{DeviceStore, StoreError};
 
 use super::{Device, DeviceError, DocumentError};
 use crate::{
-    document::{ChunkFault, ChunkKeys, LocalEdit, OpenDocument},
+    document::{ChunkFault, ChunkKeys, Index, LocalEdit, OpenDocument},
     tables::{EDITS, OPENING, REFUSED, SNAPSHOTS},
 };
 
@@ -30,6 +30,9 @@ struct Snapshot {
     /// What the replica saved.
     #[cbor(n(1), with = "minicbor::bytes")]
     saved: Vec<u8>,
+    /// What is known of the chunks in it.
+    #[n(2)]
+    index: Index,
 }
 
 impl<S: DeviceStore> Device<S> {
@@ -100,25 +103,14 @@ impl<S: DeviceStore> Device<S> {
     fn load(&mut self, id: &ChainId) -> Result<OpenDocument, DeviceError> {
         let actor = derive_actor(self.id(), self.incarnation, *id);
         let snapshot = self.store.get(SNAPSHOTS, id.as_bytes())?;
-        let snapshot = snapshot.and_then(|bytes| decode::<Snapshot>(&bytes, MAX_SAVED_BYTES + 64).ok());
+        let snapshot = snapshot.and_then(|bytes| decode::<Snapshot>(&bytes, 2 * MAX_SAVED_BYTES).ok());
         let opened = snapshot.and_then(|snapshot| {
             // A snapshot that does not open is no loss: everything in it is in chunks and edits.
-            let document = OpenDocument::saved(*id, actor, &snapshot.saved).ok()?;
-            Some((document, snapshot.taken))
+            let mut document = OpenDocument::saved(*id, actor, &snapshot.saved, snapshot.index).ok()??;
+            document.taken = snapshot.taken;
+            Some(document)
         });
-        let (mut document, taken) = opened.unwrap_or_else(|| (OpenDocument::empty(*id, actor), 0));
-        let refused = self.links_refused(id)?;
-        for (position, chunk) in self.chunks(id, 0)? {
-            if position >= taken {
-                break;
-            }
-            let header = read_header(&chunk)?;
-            if !refused.contains(&header.link()) {
-                let author = derive_actor(header.device, header.incarnation, *id);
-                document.note_chunk(&header, author);
-            }
-        }
-        document.taken = taken;
+        let mut document = opened.unwrap_or_else(|| OpenDocument::empty(*id, actor));
         document.note_author(actor, self.id());
         let (document, kept_up) = self.keep_up(document);
         kept_up?;
@@ -199,7 +191,8 @@ impl<S: DeviceStore> Device<S> {
     }
 
     fn save_snapshot(&mut self, document: &mut OpenDocument) -> Result<(), StoreError> {
-        let snapshot = Snapshot { taken: document.taken, saved: document.replica.save() };
+        let (taken, saved, index) = (document.taken, document.replica.save(), document.index().clone());
+        let snapshot = Snapshot { taken, saved, index };
         self.store.put(SNAPSHOTS, &[], document.document.as_bytes(), &encode(&snapshot))?;
         document.since_snapshot = 0;
         Ok(())

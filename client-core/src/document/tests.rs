@@ -167,3 +167,74 @@ fn a_dependency_that_the_header_does_not_name_is_refused() {
     assert!(matches!(take(&mut reader, &hidden), Err(ChunkFault::Refused(Refusal::OutsideClosure { .. }))));
     take(&mut reader, &second).unwrap();
 }
+
+#[test]
+fn what_150_members_wrote_apart_one_edit_brings_together() {
+    let mut creator = Author::new(1);
+    let first = creator.seal(0, None);
+    let apart = |seed: u64| {
+        let mut member = Author::new(seed);
+        member.open = OpenDocument::empty(DOCUMENT, derive_actor(member.key.device_id(), INCARNATION, DOCUMENT));
+        take(&mut member.open, &first).unwrap();
+        member
+    };
+    let chunks: Vec<Chunk> = (0..150)
+        .map(|number| {
+            let mut member = apart(100 + number);
+            member.set(&format!("field_{number}"), "apart");
+            member.seal(0, None)
+        })
+        .collect();
+    let mut last = apart(1_000);
+    chunks.iter().for_each(|chunk| take(&mut last.open, chunk).unwrap());
+    last.set("name", "together");
+    let together = last.seal(0, None);
+    assert_eq!(header(&together).deps.len(), 150);
+    last.set("name", "on");
+    let on = last.seal(1, Some(header(&together).link()));
+    assert_eq!(header(&on).deps, [header(&together).link()]);
+
+    let mut reader = reader();
+    let all = std::iter::once(&first).chain(&chunks).chain([&together, &on]);
+    all.for_each(|chunk| take(&mut reader, chunk).unwrap());
+    assert_eq!(shown(&reader), shown(&last.open));
+}
+
+#[test]
+fn a_header_holds_as_many_deps_and_cites_as_are_allowed() {
+    let mut author = Author::new(1);
+    let mut full = header(&author.seal(0, None));
+    let id = |number: usize| {
+        let mut id = [255; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        id
+    };
+    full.deps = (0..vereda_base::limits::MAX_DEPS).map(|number| Link(id(number))).collect();
+    let cite = |number| vereda_policy::Cite { chain: ChainId(id(number)), head: vereda_base::OpId(id(number)) };
+    full.cites = (0..vereda_base::limits::MAX_CITES).map(cite).collect();
+    (full.seq, full.first_change, full.epoch) = (u64::MAX, u64::MAX, u64::MAX);
+    assert!(vereda_base::encode(&full).len() <= vereda_base::limits::MAX_HEADER_BYTES);
+}
+
+#[test]
+fn a_saved_document_knows_its_chunks_without_reading_them() {
+    let mut author = Author::new(1);
+    let mut chunks = vec![author.seal(0, None)];
+    for seq in 1..4 {
+        author.set("name", &seq.to_string());
+        let prev = header(chunks.last().unwrap()).link();
+        chunks.push(author.seal(seq, Some(prev)));
+    }
+    let mut live = reader();
+    chunks[..3].iter().for_each(|chunk| take(&mut live, chunk).unwrap());
+    let index = decode(&vereda_base::encode(live.index()), 1 << 20).unwrap();
+    let actor = live.replica.actor();
+    let mut saved = OpenDocument::saved(DOCUMENT, actor, &live.replica.save(), index).unwrap().unwrap();
+    let of_author = derive_actor(author.key.device_id(), INCARNATION, DOCUMENT);
+    assert_eq!((saved.author(&of_author), &saved.clocks), (live.author(&of_author), &live.clocks));
+    assert!(saved.has_chunk(&header(&chunks[2]).link()) && !saved.has_chunk(&header(&chunks[3]).link()));
+    for open in [&mut live, &mut saved] {
+        take(open, &chunks[3]).unwrap();
+    }
+    assert_eq!((shown(&saved), saved.clocks), (shown(&author.open), live.clocks));
+}

@@ -6,5 +6,6 @@
 mod devices {
     mod cases;
     mod joining;
+    mod loading;
     mod world;
 }

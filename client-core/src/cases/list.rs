@@ -50,7 +50,7 @@ impl<S: DeviceStore> Device<S> {
     /// # Errors
     /// [`DeviceError`] by cause.
     pub fn count_cases(&self) -> Result<usize, DeviceError> {
-        Ok(self.lines()?.len())
+        Ok(self.count_lines()?)
     }
 
     fn view_line(&self, case: ChainId, line: Line) -> Option<CaseLine> {

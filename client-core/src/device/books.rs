@@ -100,17 +100,42 @@ impl<S: DeviceStore> Device<S> {
 
     /// Finds the documents whose lines do not show all that is stored.
     pub(super) fn find_stale(&mut self) -> Result<(), StoreError> {
-        let lines: BTreeMap<ChainId, u64> =
-            self.scan_lines(None)?.into_iter().map(|(document, line)| (document, line.taken)).collect();
-        for document in self.list_chains(ChainKind::Document)? {
-            let count = self.chunk_count(&document)?;
-            let has_edits = self.unsealed.contains(&document);
-            let is_shown = lines.get(&document).is_some_and(|taken| *taken >= count);
-            if !is_shown && (count > 0 || has_edits) && !self.locked.contains(&document) {
+        let shown = self.scan_shown()?;
+        let counts = self.chunk_counts()?.into_iter().filter(|(_, count)| *count > 0);
+        let without_chunks = self.unsealed.iter().map(|document| (*document, 0));
+        for (document, count) in counts.chain(without_chunks).collect::<Vec<_>>() {
+            let is_shown = shown.get(&document).is_some_and(|taken| *taken >= count);
+            if !is_shown && !self.locked.contains(&document) {
                 self.stale.insert(document);
             }
         }
         Ok(())
+    }
+
+    /// Reads of all lines how many chunk rows they show, and nothing else of them.
+    fn scan_shown(&self) -> Result<BTreeMap<ChainId, u64>, StoreError> {
+        #[derive(Deserialize)]
+        struct Shown {
+            taken: u64,
+        }
+        let mut shown = BTreeMap::new();
+        self.store.scan(PROJECTIONS, None, &mut |key, row| {
+            if let (Ok(id), Ok(Shown { taken })) = (key.try_into(), serde_json::from_slice(row)) {
+                shown.insert(ChainId(id), taken);
+            }
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok(shown)
+    }
+
+    /// Counts the lines of cases.
+    pub(crate) fn count_lines(&self) -> Result<usize, StoreError> {
+        let mut count = 0;
+        self.store.scan(PROJECTIONS, Some(CASES), &mut |_, _| {
+            count += 1;
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok(count)
     }
 
     /// Takes in what arrived of a document and writes its line; the caller commits.
@@ -159,6 +184,10 @@ impl<S: DeviceStore> Device<S> {
         let group = if is_case { CASES } else { OTHERS };
         // Maps have text keys and nothing is a float: writing into memory cannot fail.
         let row = serde_json::to_vec(&line).unwrap_or_default();
+        // What stands there already is not written again: opening a device then writes nothing, and works on a full disk.
+        if self.store.get(PROJECTIONS, id.as_bytes())?.as_ref() == Some(&row) {
+            return Ok(());
+        }
         Ok(self.store.put(PROJECTIONS, group, id.as_bytes(), &row)?)
     }
 

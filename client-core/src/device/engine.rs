@@ -28,6 +28,11 @@ impl<S: DeviceStore> Device<S> {
         self.machine.as_ref().map_or(Ok(0), |machine| machine.chunk_count(&self.store, document))
     }
 
+    /// Counts the chunks of all documents.
+    pub(super) fn chunk_counts(&self) -> Result<Vec<(ChainId, u64)>, StoreError> {
+        self.machine.as_ref().map_or(Ok(Vec::new()), |machine| machine.chunk_counts(&self.store))
+    }
+
     /// Lists the chains of a kind.
     pub(crate) fn list_chains(&self, kind: ChainKind) -> Result<Vec<ChainId>, StoreError> {
         self.machine.as_ref().map_or(Ok(Vec::new()), |machine| machine.list_chains(&self.store, kind))

@@ -136,3 +136,48 @@ fn people_invited_into_the_agency_read_its_books_and_no_case_of_a_team() {
     assert!(world.devices[carlos].show_case(&case).is_err());
     assert_eq!(world.devices[carlos].list_cases(None).unwrap().len(), 0);
 }
+
+/// The device learnt of so many frames before it died; the relay had worked off all that the device had sent.
+fn dies_after(world: &mut World, device: usize, frames: usize) {
+    world.deafen_after(device, frames);
+    world.connect(device);
+    world.crash(device);
+    world.connect(device);
+    world.pass(Duration::from_secs(10));
+    world.settle();
+    let status = world.devices[device].status().unwrap();
+    assert_eq!((status.membership, status.settled), ("member", true), "after {frames} frames: {status:?}");
+    assert_eq!((status.pending_operations, status.pending_documents), (0, 0), "after {frames} frames");
+}
+
+#[test]
+fn a_founder_whose_device_dies_before_it_hears_that_the_agency_stands_goes_on_as_its_founder() {
+    for frames in 0..8 {
+        let mut world = World::new(40);
+        let (amina, team) = world.found();
+        let case = world.create_case(amina, json!({"name_first": "Samir"}));
+        dies_after(&mut world, amina, frames);
+        let berta = world.join(amina, team, Role::Editor, "Berta");
+        world.settle();
+        assert_eq!(world.field(berta, &case, "name_first"), json!("Samir"), "after {frames} frames");
+    }
+}
+
+#[test]
+fn who_joins_and_dies_before_he_hears_of_it_has_joined_once() {
+    for frames in 0..12 {
+        let mut world = World::new(41);
+        let (amina, team) = world.found();
+        let case = world.create_case(amina, json!({"name_first": "Samir"}));
+        world.connect(amina);
+        let link = world.invite(amina, team, Role::Editor);
+        let berta = world.add_device();
+        world.on(berta, |device, ambient| device.join(ambient, &link, "Berta")).unwrap();
+        dies_after(&mut world, berta, frames);
+        assert_eq!(world.field(berta, &case, "name_first"), json!("Samir"), "after {frames} frames");
+        let people = world.devices[amina].people().unwrap();
+        assert_eq!(people.teams[0].people.len(), 2, "after {frames} frames");
+        let digests = world.digests();
+        assert_eq!(digests[0], digests[1], "after {frames} frames");
+    }
+}

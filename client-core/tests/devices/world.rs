@@ -1,8 +1,10 @@
 //! A relay and its devices, a network that can be cut, a clock that is moved by hand.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, VecDeque},
     ops::ControlFlow,
+    rc::Rc,
     time::Duration,
 };
 
@@ -21,7 +23,7 @@ use vereda_policy::Role;
 use vereda_records::starter::child_protection;
 use vereda_sync::{
     device::{DeviceStore, Effect, Input, MemoryStore, StoreError, Table, store::EachRow},
-    relay::{self, RelayConfig, RelayMachine, RelayStore, SessionId, founding_hash, store::Founding},
+    relay::{self, RelayConfig, RelayMachine, RelayStore, SessionId, founding_digest, store::Founding},
 };
 
 /// A store in memory with an incarnation.
@@ -29,10 +31,13 @@ use vereda_sync::{
 pub struct Store {
     pub memory: MemoryStore,
     pub incarnation: Incarnation,
+    /// Rows read one by one, by table.
+    pub gets: Rc<RefCell<BTreeMap<Table, usize>>>,
 }
 
 impl DeviceStore for Store {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        *self.gets.borrow_mut().entry(table).or_default() += 1;
         self.memory.get(table, key)
     }
 
@@ -71,6 +76,8 @@ impl IncarnatedStore for Store {
 pub struct World {
     pub devices: Vec<Device<Store>>,
     sessions: BTreeMap<usize, SessionId>,
+    /// Devices that hear only so many more frames.
+    hearing: BTreeMap<usize, usize>,
     relay: RelayMachine,
     relay_store: relay::MemoryStore,
     to_relay: VecDeque<(SessionId, Vec<u8>)>,
@@ -92,13 +99,14 @@ impl World {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let mut relay_store = relay::MemoryStore::default();
         let founding = [9; 32];
-        relay_store.set_founding(&founding_hash(&founding), &Founding::Open).unwrap();
+        relay_store.set_founding(&founding_digest(&founding), &Founding::Open).unwrap();
         let key = DeviceKey::generate(&mut rng);
         let relay = RelayMachine::open(key, RelayConfig::default(), &mut relay_store, &mut rng).unwrap();
         let now = Now { monotonic: Monotonic(Duration::from_secs(1)), wall: Timestamp(1_790_000_000_000) };
         Self {
             devices: Vec::new(),
             sessions: BTreeMap::new(),
+            hearing: BTreeMap::new(),
             relay,
             relay_store,
             to_relay: VecDeque::new(),
@@ -110,7 +118,8 @@ impl World {
     }
 
     pub fn add_device(&mut self) -> usize {
-        let store = Store { memory: MemoryStore::new(), incarnation: Incarnation(self.rng.next_u64()) };
+        let incarnation = Incarnation(self.rng.next_u64());
+        let store = Store { memory: MemoryStore::new(), incarnation, gets: Rc::default() };
         self.open(store)
     }
 
@@ -135,6 +144,18 @@ impl World {
         self.settle();
     }
 
+    /// Lets only so many further frames reach a device; what it sends arrives.
+    pub fn deafen_after(&mut self, device: usize, frames: usize) {
+        self.hearing.insert(device, frames);
+    }
+
+    fn hears(&mut self, device: usize) -> bool {
+        let Some(left) = self.hearing.get_mut(&device) else { return true };
+        let hears = *left > 0;
+        *left = left.saturating_sub(1);
+        hears
+    }
+
     pub fn cut(&mut self, device: usize) {
         self.on(device, |device, ambient| device.go_offline(ambient)).unwrap();
         self.settle();
@@ -144,6 +165,7 @@ impl World {
     pub fn crash(&mut self, device: usize) {
         let mut store = self.devices[device].store().clone();
         store.memory.crash();
+        self.hearing.remove(&device);
         if let Some(session) = self.sessions.remove(&device) {
             self.relay_input(relay::Input::Closed(session));
         }
@@ -213,7 +235,9 @@ impl World {
                 match effect {
                     relay::Effect::Send(session, frame) => {
                         let length = frame.len();
-                        if let Some(device) = self.device_of(session) {
+                        if let Some(device) = self.device_of(session)
+                            && self.hears(device)
+                        {
                             self.device_input(device, Input::Frame(frame));
                         }
                         let written = relay::Input::Written(session, length);

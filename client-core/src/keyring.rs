@@ -180,18 +180,22 @@ mod tests {
         let amina = join(&mut chains, &mut store, &mut rng);
         let mallory = join(&mut chains, &mut store, &mut rng);
         let member = |subject, role| vec![Member { subject, role }];
-        let parent = |chain| vec![Parent { chain, authority: ParentAuthority::Full }];
+        // Both manage the agency, so that either may put a document before the other.
+        let made = make_user_epoch(&amina.key.device_id(), WrapKeyPair::generate(&mut rng).public(), &mut rng).unwrap();
+        let both = [&amina, &mallory].map(|person| Member { subject: person.user, role: Role::Manager });
+        let agency = begin(&mut chains, &amina.key, Create::agency([1; 16], both.to_vec(), made.epoch));
+        let parent = vec![Parent { chain: agency, authority: ParentAuthority::Full }];
         let made = make_document_epoch(&amina.keyring, &chains, &[amina.user], &mut rng).unwrap();
         let [wrap] = made.wraps.as_slice() else { panic!("one wrap") };
         let kind = DocumentKind::Case;
-        let create = |nonce, by: &Person| {
+        let create = |nonce| {
             let members = member(amina.user, Role::Manager);
-            Create::document(kind, [nonce; 16], parent(by.user), members, made.epoch.clone())
+            Create::document(kind, [nonce; 16], parent.clone(), members, made.epoch.clone())
         };
-        let case = begin(&mut chains, &amina.key, create(2, &amina));
+        let case = begin(&mut chains, &amina.key, create(2));
         assert_eq!(amina.keyring.open(&chains, &case, 0, wrap), Some(made.key));
         // Whoever let himself into this one would be given Amina's key by her own device.
-        let copied = begin(&mut chains, &mallory.key, create(3, &mallory));
+        let copied = begin(&mut chains, &mallory.key, create(3));
         assert_eq!(amina.keyring.open(&chains, &copied, 0, wrap), None);
     }
 }

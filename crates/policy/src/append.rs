@@ -61,6 +61,10 @@ impl AppendContext {
 /// Manager) in every parent with full authority, or in one parent where there is none such. A document's first members
 /// are parents of it, or get no more than the author's own lowest role in those parents.
 ///
+/// Whoever a document is put before, by its `Create` or a `Grant`, is a user of the author's, or a parent with a say (full
+/// or revoke-only) of which the author is Editor; or the author has authority as Manager in a team or agency that is such
+/// a parent.
+///
 /// # Errors
 /// [`OpRefusal`]; of these, [`OpRefusal::Waiting`] proves nothing against the operation, and [`OpRefusal::Known`] says
 /// that it stands already.

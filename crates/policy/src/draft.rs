@@ -46,7 +46,17 @@ impl<'a> Draft<'a> {
         let cites = match need(code, kind).ok_or(DraftError::NotHere { body: code, kind })? {
             Need::Founding => return Err(DraftError::NotHere { body: code, kind }),
             Need::Invitation => self.cites_of_accept(&body).ok_or(no_path)?,
-            role => cite_path(self.view, &self.device, chain, role, self.now).ok_or(no_path)?,
+            role => {
+                let cites = cite_path(self.view, &self.device, chain, role, self.now).ok_or(no_path.clone())?;
+                match &body {
+                    Body::Grant(grant) if kind == ChainKind::Document => {
+                        let cover = self.cover(state.parents(), &grant.subject).ok_or(no_path)?;
+                        let chains: BTreeSet<ChainId> = cites.iter().map(|cite| cite.chain).chain(cover).collect();
+                        cite_all(self.view, chains).unwrap_or_default()
+                    }
+                    _ => cites,
+                }
+            }
         };
         let (seq, prev) = (state.head_seq().saturating_add(1), Some(state.head()));
         let cites = bounded(cites)?;
@@ -99,9 +109,34 @@ impl<'a> Draft<'a> {
                     let path = prove(&parent.chain).ok_or_else(|| no_path(&parent.chain))?;
                     chains.extend(path.iter().map(|cite| cite.chain));
                 }
+                if create.kind == ChainKind::Document {
+                    for member in &create.members {
+                        let cover = self.cover(&create.parents, &member.subject);
+                        chains.extend(cover.ok_or_else(|| no_path(&member.subject))?);
+                    }
+                }
             }
         }
         bounded(cite_all(self.view, chains).unwrap_or_default())
+    }
+
+    /// Finds the chains that prove that the author may put a document with these parents before a member.
+    fn cover(&self, parents: &[Parent], subject: &ChainId) -> Option<Vec<ChainId>> {
+        if self.is_own_user(subject) {
+            return Some(vec![*subject]);
+        }
+        let prove = |parent: &Parent, need: Need| {
+            let cites = cite_path(self.view, &self.device, &parent.chain, need, self.now)?;
+            Some(cites.iter().map(|cite| cite.chain).chain([parent.chain]).collect())
+        };
+        let is_group = |parent: &&Parent| {
+            let kind = self.view.chain(&parent.chain).map(|state| state.kind());
+            matches!(kind, Some(ChainKind::Team | ChainKind::Agency))
+        };
+        let with_a_say = || parents.iter().filter(|parent| parent.authority != ParentAuthority::None);
+        let holder = with_a_say().find(|parent| parent.chain == *subject);
+        let held = holder.and_then(|parent| prove(parent, Need::Content(Role::Editor)));
+        held.or_else(|| with_a_say().filter(is_group).find_map(|parent| prove(parent, Need::Authority(Role::Manager))))
     }
 
     fn cites_of_accept(&self, body: &Body) -> Option<Vec<Cite>> {

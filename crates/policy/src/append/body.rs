@@ -12,7 +12,15 @@ impl Append<'_> {
             // Its place was checked: a Create follows nothing.
             Body::Create(_) => Err(OpRefusal::Place { seq: self.op.seq }),
             Body::AddDevice(add) => check_new_device(state, add),
-            Body::Grant(grant) => self.check_subject(&grant.subject, state.kind()),
+            Body::Grant(grant) => {
+                self.check_subject(&grant.subject, state.kind())?;
+                if state.kind() != ChainKind::Document {
+                    return Ok(());
+                }
+                self.at_each_moment(|evaluator, moment| {
+                    self.check_covered(state.parents(), &grant.subject, evaluator, moment)
+                })
+            }
             Body::Invite(_) => Ok(()),
             Body::Accept(accept) => self.check_accept(state, accept),
             Body::Repair(repair) => check_repair(state, repair),

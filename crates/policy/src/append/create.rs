@@ -1,8 +1,10 @@
 //! What the first operation of a chain needs.
 
+use vereda_base::ChainId;
+
 use super::{Append, Moment, OpRefusal};
 use crate::{
-    BodyCode, ChainKind, Create, DocumentKind, Evaluator, Need, ParentAuthority, Role,
+    BodyCode, ChainKind, Create, DocumentKind, Evaluator, Need, Parent, ParentAuthority, Role,
     authority::{may_be_member, may_be_parent},
 };
 
@@ -37,7 +39,7 @@ impl Append<'_> {
     }
 
     /// Checks, where the context asks for it, that a chain is known and may be a member of a chain of that kind.
-    pub(super) fn check_subject(&self, subject: &vereda_base::ChainId, kind: ChainKind) -> Result<(), OpRefusal> {
+    pub(super) fn check_subject(&self, subject: &ChainId, kind: ChainKind) -> Result<(), OpRefusal> {
         if !self.context.also_now {
             return Ok(());
         }
@@ -58,6 +60,9 @@ impl Append<'_> {
 
     fn check_document(&self, create: &Create, evaluator: &mut Evaluator<'_>, moment: Moment) -> Result<(), OpRefusal> {
         let held = self.check_parents(create, need_in_parents(create), evaluator, moment)?;
+        for member in &create.members {
+            self.check_covered(&create.parents, &member.subject, evaluator, moment)?;
+        }
         let is_parent = |subject| create.parents.iter().any(|parent| parent.chain == subject);
         match create.members.iter().find(|member| member.role > held && !is_parent(member.subject)) {
             Some(member) => {
@@ -65,6 +70,30 @@ impl Append<'_> {
             }
             None => Ok(()),
         }
+    }
+
+    /// Checks that an author may put a document before a member: it is a user of his own; or a parent that may revoke
+    /// there, and he is Editor of it; or he is Manager of a team or agency that is such a parent. Otherwise anybody could
+    /// fill the lists of teams that he has nothing to do with. Depends on what is cited only.
+    pub(super) fn check_covered(
+        &self,
+        parents: &[Parent],
+        subject: &ChainId,
+        evaluator: &mut Evaluator<'_>,
+        moment: Moment,
+    ) -> Result<(), OpRefusal> {
+        let kind = |chain: &ChainId| self.view.chain(chain).map(|state| state.kind());
+        if kind(subject) == Some(ChainKind::User) && evaluator.membership(subject).is_some() {
+            return Ok(());
+        }
+        for parent in parents.iter().filter(|parent| parent.authority != ParentAuthority::None) {
+            let holds = parent.chain == *subject && evaluator.role(subject) >= Some(Role::Editor);
+            let is_group = matches!(kind(&parent.chain), Some(ChainKind::Team | ChainKind::Agency));
+            if holds || (is_group && evaluator.authority(&parent.chain) == Some(Role::Manager)) {
+                return Ok(());
+            }
+        }
+        Err(OpRefusal::NotCovered { subject: *subject, moment })
     }
 
     /// Checks the author's role in every parent with full authority or, where there is none such, in one parent. Gives
@@ -96,7 +125,7 @@ impl Append<'_> {
                 best = best.max(evaluator.role_for(&parent.chain, need));
             }
         }
-        let first = create.parents.first().map_or(vereda_base::ChainId([0; 32]), |parent| parent.chain);
+        let first = create.parents.first().map_or(ChainId([0; 32]), |parent| parent.chain);
         best.filter(|role| *role >= least).ok_or_else(|| refusal(first, least, best, moment))
     }
 }
@@ -109,6 +138,6 @@ pub(crate) const fn need_in_parents(create: &Create) -> Need {
     }
 }
 
-const fn refusal(chain: vereda_base::ChainId, least: Role, found: Option<Role>, moment: Moment) -> OpRefusal {
+const fn refusal(chain: ChainId, least: Role, found: Option<Role>, moment: Moment) -> OpRefusal {
     OpRefusal::NoAuthority { body: BodyCode::CREATE, chain, least, found, moment }
 }

@@ -156,6 +156,16 @@ pub enum OpRefusal {
         /// As of when.
         moment: Moment,
     },
+    /// A member that the author may not put the document before.
+    #[error(
+        "{moment} chain {subject} neither is the author's user nor holds the document, nor does he manage who does"
+    )]
+    NotCovered {
+        /// The member.
+        subject: ChainId,
+        /// As of when.
+        moment: Moment,
+    },
     /// The device is known in the chain, now or in the past.
     #[error("device {device} is known in this chain already")]
     DeviceKnown {

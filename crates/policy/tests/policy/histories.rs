@@ -147,8 +147,12 @@ impl World {
         let devices = self.devices.clone();
         let author = self.draw(&devices);
         // What cannot be drafted is not entitled; what can be is, unless it gives too much.
-        let drafted = Draft::new(&self.chains, author.device_id(), None).create(create);
+        let drafted = Draft::new(&self.chains, author.device_id(), None).create(create.clone());
+        let all = self.oracle.all();
+        let covers = |member: &Member| self.oracle.covers(author.device_id(), &create.parents, member.subject, &all);
+        let covered = create.members.iter().all(covers);
         if let Ok(op) = drafted {
+            assert!(covered);
             match self.offer(&author, op) {
                 Ok(id) => self.documents.push(ChainId(id.0)),
                 Err(OpRefusal::AboveAuthor { .. }) => {}
@@ -192,7 +196,8 @@ impl World {
             // Random cites rarely prove anything: half the time, cite what the author would.
             let drafted = Draft::new(&self.chains, author.device_id(), None).append(&chain, body.clone());
             let all = self.oracle.all();
-            let entitled = self.oracle.authority(author.device_id(), chain, &all) == Some(Role::Manager);
+            let entitled = self.oracle.authority(author.device_id(), chain, &all) == Some(Role::Manager)
+                && self.oracle.covers_body(author.device_id(), chain, &body, &all);
             assert_eq!(drafted.is_ok(), entitled);
             let cites = drafted.map_or(vec![], |op| op.cites);
             seen = cites.iter().map(|cite| (cite.chain, all[&cite.chain])).collect();
@@ -200,7 +205,11 @@ impl World {
         seen.remove(&chain);
         let cites = seen.iter().map(|(chain, count)| self.cite(chain, *count)).collect();
         seen.insert(chain, state.ops().len());
-        let entitled = self.oracle.authority(author.device_id(), chain, &seen) == Some(Role::Manager);
+        let entitled = |seen: &Seen| {
+            self.oracle.authority(author.device_id(), chain, seen) == Some(Role::Manager)
+                && self.oracle.covers_body(author.device_id(), chain, &body, seen)
+        };
+        let entitled = entitled(&seen);
         let op = Op {
             suite: 1,
             chain: Some(chain),
@@ -218,7 +227,7 @@ impl World {
                     self.invites.push((chain, id));
                 }
             }
-            Err(OpRefusal::NoAuthority { .. }) => assert!(!entitled),
+            Err(OpRefusal::NoAuthority { .. } | OpRefusal::NotCovered { .. }) => assert!(!entitled),
             Err(OpRefusal::WrongKind { .. } | OpRefusal::CiteRegress(_)) => {}
             Err(refusal) => panic!("{refusal}"),
         }

@@ -5,6 +5,7 @@
 mod decoding;
 mod evidence;
 mod histories;
+mod holders;
 mod journeys;
 mod oracle;
 mod refusals;

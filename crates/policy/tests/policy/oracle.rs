@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use vereda_base::{ChainId, DeviceId, OpId};
-use vereda_policy::{Body, ChainKind, Op, ParentAuthority, Role};
+use vereda_policy::{Body, ChainKind, Op, Parent, ParentAuthority, Role};
 
 /// All operations of all chains, with their ids.
 #[derive(Clone, Default)]
@@ -42,6 +42,32 @@ impl Oracle {
     pub fn role(&self, device: DeviceId, chain: ChainId, seen: &Seen) -> Option<Role> {
         let membership = self.membership(device, chain, seen)?;
         Some(membership.max(self.authority(device, chain, seen).unwrap()))
+    }
+
+    /// Whether a device may put a document with these parents before a member.
+    pub fn covers(&self, device: DeviceId, parents: &[Parent], subject: ChainId, seen: &Seen) -> bool {
+        let kind = |chain| match self.chains.get(&chain).and_then(|ops| ops.first()).map(|(_, op)| &op.body) {
+            Some(Body::Create(create)) => create.kind,
+            other => unreachable!("{other:?}"),
+        };
+        let own = kind(subject) == ChainKind::User && self.membership(device, subject, seen).is_some();
+        own || parents.iter().any(|parent| {
+            let (chain, has_a_say) = (parent.chain, parent.authority != ParentAuthority::None);
+            let holds = chain == subject && self.role(device, chain, seen) >= Some(Role::Editor);
+            let manages = kind(chain) != ChainKind::User && self.authority(device, chain, seen) == Some(Role::Manager);
+            has_a_say && (holds || manages)
+        })
+    }
+
+    /// What may be put before whom: everything but a `Grant` in a document is nobody's list.
+    pub fn covers_body(&self, device: DeviceId, chain: ChainId, body: &Body, seen: &Seen) -> bool {
+        let Body::Create(create) = &self.chains[&chain][0].1.body else { unreachable!() };
+        match body {
+            Body::Grant(grant) if create.kind == ChainKind::Document => {
+                self.covers(device, &create.parents, grant.subject, seen)
+            }
+            _ => true,
+        }
     }
 
     /// The roles along every path from the chain to the device.

@@ -348,7 +348,8 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         | OpRefusal::NotOfUser { .. }
         | OpRefusal::NoFounder { .. }
         | OpRefusal::WrongKind { .. }
-        | OpRefusal::AboveAuthor { .. } => RefusalCode::NotAuthorized,
+        | OpRefusal::AboveAuthor { .. }
+        | OpRefusal::NotCovered { .. } => RefusalCode::NotAuthorized,
         OpRefusal::Proof { .. } => RefusalCode::BadSignature,
         OpRefusal::NoInvite { .. }
         | OpRefusal::InviteTaken { .. }

@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use crate::proxy::{Line, Proxy};
+use crate::{
+    process::ask_again_soon,
+    proxy::{Line, Proxy},
+};
 
 /// How long the first line of a connection may take.
 const FIRST_LINE: Duration = Duration::from_secs(5);
@@ -88,7 +91,7 @@ fn first_line(stream: &TcpStream) -> Result<String> {
             break line.to_owned();
         }
         anyhow::ensure!(count > 0 && started.elapsed() < FIRST_LINE, "a connection without a request");
-        thread::sleep(Duration::from_millis(1));
+        ask_again_soon();
     };
     stream.set_read_timeout(None)?;
     Ok(line)

@@ -17,6 +17,11 @@ use serde_json::Value;
 /// Longer than anything here takes on a busy machine; reaching it is a failure, never a measure.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Waits a little before asking something that cannot tell by itself once more.
+pub fn ask_again_soon() {
+    thread::sleep(Duration::from_millis(5));
+}
+
 /// Finds a binary of this workspace beside the running executable.
 ///
 /// # Errors
@@ -80,7 +85,7 @@ fn wait_for(child: &mut Child) -> Result<ExitStatus> {
             return Ok(status);
         }
         ensure!(started.elapsed() < PATIENCE, "the process does not end");
-        thread::sleep(Duration::from_millis(5));
+        ask_again_soon();
     }
 }
 

@@ -3,8 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,12 +11,9 @@ use serde_json::{Value as Json, json};
 use vereda_records::{Configuration, Record, json::read};
 
 use crate::{
-    process::{PATIENCE, Process, Session, run},
+    process::{PATIENCE, Process, Session, ask_again_soon, run},
     proxy::Proxy,
 };
-
-/// Between two questions whether something has come about.
-const PAUSE: Duration = Duration::from_millis(25);
 
 /// Who plays.
 pub struct Role {
@@ -122,7 +118,7 @@ impl Person {
             if started.elapsed() > PATIENCE {
                 bail!("{}: {what} did not come about in {} s", self.role.first, PATIENCE.as_secs());
             }
-            thread::sleep(PAUSE);
+            ask_again_soon();
         }
     }
 

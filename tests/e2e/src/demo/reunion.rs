@@ -16,11 +16,10 @@ use super::{
     screen::{Screen, bytes, seconds},
     stage::Stage,
 };
+use crate::process::ask_again_soon;
 
 /// Longer than all take to hold the same, by far.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two comparisons.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What meeting again came to.
 pub struct Reunion {
@@ -65,7 +64,7 @@ pub fn meet(screen: &Screen, stage: &mut Stage, teams: &[Team], caseload: &Casel
         if unequal.is_empty() || started.elapsed() > took + PATIENCE {
             break unequal;
         }
-        thread::sleep(PAUSE);
+        ask_again_soon();
     };
     let shared = teams.iter().zip(&caseload.cases).filter(|(team, _)| team.people.len() > 1);
     Ok(Reunion { took, bytes, shared: shared.map(|(_, cases)| cases.len()).sum(), unequal })

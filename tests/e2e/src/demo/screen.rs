@@ -2,6 +2,7 @@
 
 use std::{
     io::{IsTerminal, Write, stderr, stdout},
+    sync::mpsc::{RecvTimeoutError, channel},
     time::{Duration, Instant},
 };
 
@@ -57,10 +58,14 @@ impl Screen {
     /// Shows `picture` on one line, again and again, while `work` runs.
     pub fn watch<T: Send>(&self, picture: impl Fn() -> String, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         std::thread::scope(|scope| {
-            let working = scope.spawn(work);
-            while !working.is_finished() {
+            let (done, is_done) = channel::<()>();
+            let working = scope.spawn(move || {
+                // Dropped at the end, also by a panic: that is the news.
+                let _done = done;
+                work()
+            });
+            while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 self.picture(&picture());
-                std::thread::sleep(TICK);
             }
             self.picture("");
             working.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a part of the demo stopped by a defect")))

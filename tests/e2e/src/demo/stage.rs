@@ -5,7 +5,6 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Child,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -15,7 +14,7 @@ use serde_json::Value as Json;
 use super::person::{CAST, Person};
 use crate::{
     exchange::Exchange,
-    process::{PATIENCE, Process, run, start_detached, stop},
+    process::{PATIENCE, Process, ask_again_soon, run, start_detached, stop},
 };
 
 /// The port that a relay has unless told otherwise.
@@ -149,7 +148,7 @@ fn wait_for_health(address: SocketAddr) -> Result<()> {
     let started = Instant::now();
     while !is_healthy(address) {
         ensure!(started.elapsed() < PATIENCE, "the relay does not come back; relay.log says why");
-        thread::sleep(Duration::from_millis(20));
+        ask_again_soon();
     }
     Ok(())
 }

@@ -71,14 +71,36 @@ impl<S: DeviceStore> Device<S> {
         if is_member {
             return Err(JoinError::Member);
         }
-        let invite_key = invite_key(link.secret.expose());
-        let accept = Accept::with_key(link.invite, user, self.id(), &invite_key);
-        let intended = self.intend(link.chain, Body::Accept(accept), Vec::new()).and_then(|_| self.commit());
-        if intended.is_err() {
+        let before = self.membership.clone();
+        let accepted = self.accept(link, user);
+        if accepted.is_err() {
             self.roll_back();
+            self.introduce_by(before);
         }
-        intended?;
+        accepted?;
         Ok(user)
+    }
+
+    /// Takes an invite up, and comes in by it where an earlier one has not let the device in: that one may have been used
+    /// or its time be over, and then only a new one leads on.
+    fn accept(&mut self, link: &InviteLink, user: ChainId) -> Result<(), DeviceError> {
+        let waiting = self.membership.clone().filter(|one| matches!(one.introduction, Introduction::Invite { .. }));
+        if let Some(membership) = waiting {
+            let membership =
+                Membership { introduction: introduction_by(link), heads: link.heads.clone(), ..membership };
+            membership.save(&mut self.store)?;
+            self.introduce_by(Some(membership));
+        }
+        let accept = Accept::with_key(link.invite, user, self.id(), &invite_key(link.secret.expose()));
+        self.intend(link.chain, Body::Accept(accept), Vec::new())?;
+        self.commit()
+    }
+
+    fn introduce_by(&mut self, membership: Option<Membership>) {
+        if let (Some(membership), Some(machine)) = (&membership, &mut self.machine) {
+            machine.set_credential(membership.credential());
+        }
+        self.membership = membership;
     }
 
     fn begin_joining(
@@ -98,11 +120,7 @@ impl<S: DeviceStore> Device<S> {
             agency: link.agency,
             relay_url: link.relay.url.clone(),
             relay_key: link.relay.key,
-            introduction: Introduction::Invite {
-                chain: link.chain,
-                invite: link.invite,
-                seed: ByteArray::from(*link.secret.expose()),
-            },
+            introduction: introduction_by(link),
             heads: link.heads.clone(),
             person: person.trim().to_owned(),
         };
@@ -115,4 +133,8 @@ impl<S: DeviceStore> Device<S> {
         self.commit()?;
         Ok(user)
     }
+}
+
+fn introduction_by(link: &InviteLink) -> Introduction {
+    Introduction::Invite { chain: link.chain, invite: link.invite, seed: ByteArray::from(*link.secret.expose()) }
 }

@@ -99,6 +99,29 @@ fn an_invite_is_good_for_one_person() {
 }
 
 #[test]
+fn whoever_came_with_a_used_invite_comes_in_with_a_new_one() {
+    let mut world = World::new(11);
+    let (amina, team) = world.found();
+    world.connect(amina);
+    let used = world.invite(amina, team, Role::Editor);
+    let berta = world.add_device();
+    world.on(berta, |device, ambient| device.join(ambient, &used, "Berta")).unwrap();
+    world.connect(berta);
+    let carlos = world.add_device();
+    let user = world.on(carlos, |device, ambient| device.join(ambient, &used, "Carlos")).unwrap();
+    world.connect(carlos);
+    assert_eq!(world.devices[carlos].status().unwrap().membership, "pending");
+    world.cut(carlos);
+    let fresh = world.invite(amina, team, Role::Editor);
+    assert_eq!(world.on(carlos, |device, ambient| device.join(ambient, &fresh, "Carlos")).unwrap(), user);
+    world.connect(carlos);
+    world.settle();
+    let status = world.devices[carlos].status().unwrap();
+    assert_eq!(status.membership, "member");
+    assert!(status.settled && status.pending_operations == 0, "{status:?}");
+}
+
+#[test]
 fn a_colleague_joins_a_second_team_and_no_team_twice() {
     let mut world = World::new(7);
     let (amina, north) = world.found();

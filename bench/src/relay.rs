@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use vereda_base::{DeviceId, Sensitive};
 use vereda_client_core::link::{FoundingLink, RelayAddress};
-use vereda_relay::{Folder, Relay, RelayOptions};
+use vereda_relay::{Folder, Limits, Relay, RelayOptions};
 
 use crate::{part::Answer, report::print_line};
 
@@ -35,7 +35,7 @@ pub(crate) fn serve(folder: &Path) -> Result<()> {
     let secret = *folder.make_founding_secret()?.expose();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let relay = runtime.block_on(Relay::start(RelayOptions { folder, listen, tls: None }))?;
+    let relay = runtime.block_on(Relay::start(RelayOptions { folder, listen, tls: None, limits: Limits::default() }))?;
     let serving = Serving { address: relay.address(), key: relay.key(), secret };
     print_line(&serde_json::to_string(&Answer::Ok(serving))?)?;
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).context("reading standard input")?;

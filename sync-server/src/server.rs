@@ -13,7 +13,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::{State, WebSocketUpgrade},
+    extract::{ConnectInfo, State, WebSocketUpgrade},
     http::header,
     response::{IntoResponse, Response},
     routing::get,
@@ -32,8 +32,10 @@ use crate::{
     entropy::SystemEntropy,
     folder::{Folder, FolderError, FolderLock},
     health::{Health, HealthReport},
-    listener::{Listener, TlsError, TlsFiles, tls_config},
+    limits::Limits,
+    listener::{Listener, Tls, TlsError, TlsFiles},
     socket,
+    standing::Standing,
     writer::{self, Door},
 };
 
@@ -49,6 +51,8 @@ pub struct RelayOptions {
     pub listen: SocketAddr,
     /// The certificate; `None` for plain websockets.
     pub tls: Option<TlsFiles>,
+    /// Bounds on connections.
+    pub limits: Limits,
 }
 
 /// A relay that serves.
@@ -68,27 +72,28 @@ impl Relay {
     /// # Errors
     /// [`StartError`] by cause; then nothing runs.
     pub async fn start(options: RelayOptions) -> Result<Self, StartError> {
-        let tls = options.tls.as_ref().map(tls_config).transpose()?;
+        let tls = options.tls.as_ref().map(Tls::new).transpose()?;
         let has_tls = tls.is_some();
         let folder = options.folder;
         let key = if folder.is_relay() { folder.key()? } else { folder.init()? };
         let lock = folder.lock()?;
         let mut store = folder.open_store().map_err(FolderError::Open)?;
-        let machine = RelayMachine::open(key, RelayConfig::default(), &mut store, &mut SystemEntropy)
-            .map_err(FolderError::Store)?;
+        let limits = options.limits;
+        let config = RelayConfig { auth_timeout: limits.proof, pull_timeout: limits.proof, ..RelayConfig::default() };
+        let machine = RelayMachine::open(key, config, &mut store, &mut SystemEntropy).map_err(FolderError::Store)?;
         let relay = machine.relay();
         let tcp = TcpListener::bind(options.listen)
             .await
             .map_err(|source| StartError::Listen { address: options.listen, source })?;
-        let listener =
-            Listener::new(tcp, tls).map_err(|source| StartError::Listen { address: options.listen, source })?;
-        let address = axum::serve::Listener::local_addr(&listener)
+        let listener = Listener::new(tcp, tls, &limits)
             .map_err(|source| StartError::Listen { address: options.listen, source })?;
+        let address = listener.address();
         let health = Health::default();
         let (door, writer) = writer::start(machine, store, Clock::start(), health.clone(), Handle::current())
             .map_err(|source| StartError::Thread { source })?;
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, door, writer, lock, health.clone(), stopped));
+        let serving =
+            tokio::spawn(serve(Served { listener, door, writer, lock, health: health.clone(), limits }, stopped));
         Ok(Self { address, key: relay, tls: has_tls, health, stop, serving })
     }
 
@@ -152,21 +157,28 @@ struct Shared {
     door: Door,
     health: Health,
     next: Arc<AtomicU64>,
+    silence: Duration,
     /// Held by every session, once upgraded to a sender.
     alive: mpsc::WeakSender<()>,
 }
 
-async fn serve(
+/// What a relay that serves consists of.
+struct Served {
     listener: Listener,
     door: Door,
     writer: JoinHandle<()>,
     lock: FolderLock,
     health: Health,
-    stopped: oneshot::Receiver<()>,
-) {
+    limits: Limits,
+}
+
+async fn serve(served: Served, stopped: oneshot::Receiver<()>) {
+    let Served { listener, door, writer, lock, health, limits } = served;
     let (alive, mut gone) = mpsc::channel(1);
-    let shared = Shared { door: door.clone(), health, next: Arc::new(AtomicU64::new(1)), alive: alive.downgrade() };
+    let (next, silence) = (Arc::new(AtomicU64::new(1)), limits.silence);
+    let shared = Shared { door: door.clone(), health, next, silence, alive: alive.downgrade() };
     let router = Router::new().route("/sync", get(upgrade)).route("/health", get(report)).with_state(shared);
+    let router = router.into_make_service_with_connect_info::<Standing>();
     tokio::select! {
         _ = axum::serve(listener, router).into_future() => {}
         // A relay that is dropped without being stopped stops all the same.
@@ -182,22 +194,28 @@ async fn serve(
     drop(lock);
 }
 
-async fn upgrade(State(shared): State<Shared>, upgrade: WebSocketUpgrade) -> Response {
+async fn upgrade(
+    State(shared): State<Shared>,
+    ConnectInfo(standing): ConnectInfo<Standing>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
     let upgrade = upgrade
         .read_buffer_size(socket::READ_BUFFER_BYTES)
         .write_buffer_size(socket::WRITE_BUFFER_BYTES)
         .max_message_size(socket::MAX_MESSAGE_BYTES)
         .max_frame_size(socket::MAX_MESSAGE_BYTES);
     let id = SessionId(shared.next.fetch_add(1, Ordering::Relaxed));
-    let Shared { door, alive, .. } = shared;
+    let Shared { door, alive, silence, .. } = shared;
     upgrade.on_upgrade(move |socket| async move {
+        standing.note_websocket();
         let Some(_alive) = alive.upgrade() else { return };
         tracing::debug!(?id, "session begins");
-        socket::carry(socket, id, door).await;
+        socket::carry(socket, id, door, standing, silence).await;
     })
 }
 
 async fn report(State(shared): State<Shared>) -> Response {
     let json = serde_json::to_string(&shared.health.report()).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+    // Whoever asks again connects again: no connection that is no device's outlives its answer.
+    ([(header::CONTENT_TYPE, "application/json"), (header::CONNECTION, "close")], json).into_response()
 }

@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, time::timeout};
 use vereda_base::limits::MAX_FRAME_BYTES;
 use vereda_sync::relay::{Input, SessionId};
 
-use crate::writer::Door;
+use crate::{standing::Standing, writer::Door};
 
 /// Per connection; the library's default is 128 KiB.
 pub(crate) const READ_BUFFER_BYTES: usize = 4 << 10;
@@ -23,24 +23,23 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 2 * MAX_FRAME_BYTES;
 
 /// Bytes written of which the machine is told at once; fewer wait for more.
 const REPORT_BYTES: usize = 16 << 10;
-/// Silence after which the peer is probed, and after twice which it counts as gone.
-const SILENCE: Duration = Duration::from_secs(150);
 /// How long a peer may take to take in the last frames.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Carries frames between a websocket and the writer until either ends.
-pub(crate) async fn carry(socket: WebSocket, id: SessionId, door: Door) {
-    let Some(frames) = door.open(id).await else { return };
+/// Carries frames between a websocket and the writer until either ends. After `silence` the peer is probed; after twice
+/// that much, or where it takes nothing in for so long, it counts as gone.
+pub(crate) async fn carry(socket: WebSocket, id: SessionId, door: Door, standing: Standing, silence: Duration) {
+    let Some(frames) = door.open(id, standing).await else { return };
     let (sink, mut stream) = socket.split();
     let (probe, probes) = mpsc::channel(1);
-    let mut write = std::pin::pin!(write_out(sink, frames, probes, id, &door));
+    let mut write = std::pin::pin!(write_out(sink, frames, probes, (id, &door), silence));
     let sink = tokio::select! {
         sink = &mut write => sink,
-        () = read_in(&mut stream, probe, id, &door) => {
-            door.tell(Input::Closed(id)).await;
-            None
-        }
+        () = read_in(&mut stream, probe, (id, &door), silence) => None,
     };
+    if sink.is_none() {
+        door.tell(Input::Closed(id)).await;
+    }
     if let Some(sink) = sink {
         // What the peer still sends is read and dropped: closing over unread bytes would cut off the last frames.
         let _ = timeout(FAREWELL, say_farewell(sink, &mut stream)).await;
@@ -48,10 +47,15 @@ pub(crate) async fn carry(socket: WebSocket, id: SessionId, door: Door) {
     tracing::debug!(?id, "session ended");
 }
 
-async fn read_in(stream: &mut SplitStream<WebSocket>, probe: mpsc::Sender<()>, id: SessionId, door: &Door) {
+async fn read_in(
+    stream: &mut SplitStream<WebSocket>,
+    probe: mpsc::Sender<()>,
+    (id, door): (SessionId, &Door),
+    silence: Duration,
+) {
     let mut probed = false;
     loop {
-        let message = match timeout(SILENCE, stream.next()).await {
+        let message = match timeout(silence, stream.next()).await {
             Ok(Some(Ok(message))) => message,
             Ok(Some(Err(_))) => {
                 // Too long, or no websocket frame: the stream cannot be read on, but the peer may be told.
@@ -84,8 +88,8 @@ async fn write_out(
     mut sink: SplitSink<WebSocket, Message>,
     mut frames: mpsc::UnboundedReceiver<Vec<u8>>,
     mut probes: mpsc::Receiver<()>,
-    id: SessionId,
-    door: &Door,
+    (id, door): (SessionId, &Door),
+    silence: Duration,
 ) -> Option<SplitSink<WebSocket, Message>> {
     let mut written = 0;
     loop {
@@ -93,18 +97,18 @@ async fn write_out(
             biased;
             frame = frames.recv() => frame,
             Some(()) = probes.recv() => {
-                sink.send(Message::Ping(Vec::new().into())).await.ok()?;
+                timeout(silence, sink.send(Message::Ping(Vec::new().into()))).await.ok()?.ok()?;
                 continue;
             }
         };
         let Some(frame) = frame else { return Some(sink) };
         written += frame.len();
-        sink.feed(Message::Binary(frame.into())).await.ok()?;
+        timeout(silence, sink.feed(Message::Binary(frame.into()))).await.ok()?.ok()?;
         while let Ok(frame) = frames.try_recv() {
             written += frame.len();
-            sink.feed(Message::Binary(frame.into())).await.ok()?;
+            timeout(silence, sink.feed(Message::Binary(frame.into()))).await.ok()?.ok()?;
         }
-        sink.flush().await.ok()?;
+        timeout(silence, sink.flush()).await.ok()?.ok()?;
         if written >= REPORT_BYTES {
             door.tell(Input::Written(id, std::mem::take(&mut written))).await;
         }

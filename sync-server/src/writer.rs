@@ -15,7 +15,7 @@ use tokio::{
 };
 use vereda_sync::relay::{Effect, Input, RelayMachine, RelayStore, SessionId};
 
-use crate::{clock::Clock, entropy::SystemEntropy, health::Health, store::SqliteStore};
+use crate::{clock::Clock, entropy::SystemEntropy, health::Health, standing::Standing, store::SqliteStore};
 
 /// Inputs taken into one transaction.
 const MAX_BATCH: usize = 1_024;
@@ -28,9 +28,15 @@ const MAX_WAITING_BYTES: usize = 32 << 20;
 pub(crate) struct Inbound {
     input: Input,
     /// Where the session's frames go, when it opens.
-    outbox: Option<mpsc::UnboundedSender<Vec<u8>>>,
+    outlet: Option<Outlet>,
     /// Its share of the bytes that may wait.
     _share: Option<OwnedSemaphorePermit>,
+}
+
+/// A session's way out.
+struct Outlet {
+    frames: mpsc::UnboundedSender<Vec<u8>>,
+    standing: Standing,
 }
 
 /// Where sockets hand their inputs in.
@@ -42,9 +48,10 @@ pub(crate) struct Door {
 
 impl Door {
     /// Opens a session. Gives where its frames come out: bounded by what the machine lets wait for a session.
-    pub(crate) async fn open(&self, id: SessionId) -> Option<mpsc::UnboundedReceiver<Vec<u8>>> {
-        let (outbox, frames) = mpsc::unbounded_channel();
-        let opened = Inbound { input: Input::Opened(id), outbox: Some(outbox), _share: None };
+    pub(crate) async fn open(&self, id: SessionId, standing: Standing) -> Option<mpsc::UnboundedReceiver<Vec<u8>>> {
+        let (outlet, frames) = mpsc::unbounded_channel();
+        let outlet = Some(Outlet { frames: outlet, standing });
+        let opened = Inbound { input: Input::Opened(id), outlet, _share: None };
         self.inputs.send(opened).await.ok().map(|()| frames)
     }
 
@@ -52,12 +59,12 @@ impl Door {
     pub(crate) async fn frame(&self, id: SessionId, frame: Vec<u8>) -> bool {
         let share = u32::try_from(frame.len()).unwrap_or(u32::MAX).min(MAX_WAITING_BYTES as u32);
         let share = Arc::clone(&self.bytes).acquire_many_owned(share).await.ok();
-        self.inputs.send(Inbound { input: Input::Frame(id, frame), outbox: None, _share: share }).await.is_ok()
+        self.inputs.send(Inbound { input: Input::Frame(id, frame), outlet: None, _share: share }).await.is_ok()
     }
 
     /// Hands another input in.
     pub(crate) async fn tell(&self, input: Input) -> bool {
-        self.inputs.send(Inbound { input, outbox: None, _share: None }).await.is_ok()
+        self.inputs.send(Inbound { input, outlet: None, _share: None }).await.is_ok()
     }
 }
 
@@ -75,7 +82,7 @@ pub(crate) fn start(
     let (inputs, waiting) = mpsc::channel(MAX_WAITING);
     let bytes = Arc::new(Semaphore::new(MAX_WAITING_BYTES));
     let mut writer =
-        Writer { machine, store, clock, health, outboxes: BTreeMap::new(), stopping: false, failing: false };
+        Writer { machine, store, clock, health, outlets: BTreeMap::new(), stopping: false, failing: false };
     // Whoever asks before the thread runs is told what is stored, not zeros.
     writer.note_health();
     let thread = thread::Builder::new().name("writer".into()).spawn(move || runtime.block_on(writer.run(waiting)))?;
@@ -87,7 +94,7 @@ struct Writer {
     store: SqliteStore,
     clock: Clock,
     health: Health,
-    outboxes: BTreeMap<SessionId, mpsc::UnboundedSender<Vec<u8>>>,
+    outlets: BTreeMap<SessionId, Outlet>,
     stopping: bool,
     failing: bool,
 }
@@ -124,28 +131,32 @@ impl Writer {
         let deadline = Instant::from_std(self.clock.instant(at));
         tokio::select! {
             inbound = waiting.recv() => inbound,
-            () = sleep_until(deadline) => Some(Inbound { input: Input::Timeout, outbox: None, _share: None }),
+            () = sleep_until(deadline) => Some(Inbound { input: Input::Timeout, outlet: None, _share: None }),
         }
     }
 
     fn take(&mut self, inbound: Inbound) {
-        let Inbound { input, outbox, _share } = inbound;
-        match (&input, outbox) {
-            (Input::Opened(id), Some(outbox)) => {
-                self.outboxes.insert(*id, outbox);
+        let Inbound { input, outlet, _share } = inbound;
+        let mut from = None;
+        match (&input, outlet) {
+            (Input::Opened(id), Some(outlet)) => {
+                self.outlets.insert(*id, outlet);
             }
+            (Input::Frame(id, _), _) => from = Some(*id),
             (Input::Closed(id), _) => {
-                self.outboxes.remove(id);
+                self.outlets.remove(id);
             }
             (Input::Stop, _) => self.stopping = true,
             _ => {}
         }
-        self.hand_in(input);
-    }
-
-    fn hand_in(&mut self, input: Input) {
         let now = self.clock.now();
         self.machine.handle_input(now, input, &mut self.store, &mut SystemEntropy);
+        if let Some(outlet) = from.and_then(|id| self.outlets.get(&id))
+            && !outlet.standing.is_proven()
+            && from.is_some_and(|id| self.machine.is_proven(id))
+        {
+            outlet.standing.note_proven();
+        }
     }
 
     fn commit(&mut self) {
@@ -157,13 +168,13 @@ impl Writer {
         for effect in committed.effects {
             match effect {
                 Effect::Send(id, frame) => {
-                    if let Some(outbox) = self.outboxes.get(&id) {
+                    if let Some(outlet) = self.outlets.get(&id) {
                         // A socket that is gone says so by itself.
-                        let _ = outbox.send(frame);
+                        let _ = outlet.frames.send(frame);
                     }
                 }
                 Effect::Close(id) => {
-                    self.outboxes.remove(&id);
+                    self.outlets.remove(&id);
                 }
             }
         }

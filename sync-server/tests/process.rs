@@ -11,6 +11,7 @@
 
 mod process {
     mod command_line;
+    mod limits;
     mod relay;
     mod sessions;
     mod tls;

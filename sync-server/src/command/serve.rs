@@ -1,9 +1,9 @@
 //! `vereda-relay serve`
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
-use vereda_relay::{Relay, RelayOptions, TlsFiles};
+use vereda_relay::{Limits, Relay, RelayOptions, TlsFiles};
 
 use super::{DataFolder, say};
 
@@ -21,9 +21,46 @@ pub(crate) struct Serve {
     /// Private key in PEM.
     #[arg(long, env = "VEREDA_RELAY_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    bounds: Bounds,
     /// Print one JSON object a line: "listening" once devices can connect, "stopped" at the end.
     #[arg(long)]
     json: bool,
+}
+
+/// What connections may take.
+#[derive(Debug, clap::Args)]
+struct Bounds {
+    /// Connections at a time. Each takes a file descriptor: see that the service may open as many.
+    #[arg(long, env = "VEREDA_RELAY_MAX_CONNECTIONS", default_value_t = Limits::default().max_connections, value_name = "N")]
+    max_connections: usize,
+    /// Connections at a time from one address (IPv6: one network of 64 bits). Not behind a proxy.
+    #[arg(long, env = "VEREDA_RELAY_MAX_PER_ADDRESS", value_name = "N")]
+    max_per_address: Option<usize>,
+    /// Seconds that a connection may take for its TLS handshake, and then until it is a websocket.
+    #[arg(long, env = "VEREDA_RELAY_HANDSHAKE_TIMEOUT", default_value_t = Limits::default().handshake.as_secs(),
+        value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    handshake_timeout: u64,
+    /// Seconds that a device may take to prove itself, and then to ask for what is new.
+    #[arg(long, env = "VEREDA_RELAY_PROOF_TIMEOUT", default_value_t = Limits::default().proof.as_secs(),
+        value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    proof_timeout: u64,
+    /// Seconds of silence after which a device is probed; after twice as many it counts as gone.
+    #[arg(long, env = "VEREDA_RELAY_IDLE_TIMEOUT", default_value_t = Limits::default().silence.as_secs(),
+        value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    idle_timeout: u64,
+}
+
+impl Bounds {
+    const fn limits(&self) -> Limits {
+        Limits {
+            max_connections: self.max_connections,
+            max_per_address: self.max_per_address,
+            handshake: Duration::from_secs(self.handshake_timeout),
+            proof: Duration::from_secs(self.proof_timeout),
+            silence: Duration::from_secs(self.idle_timeout),
+        }
+    }
 }
 
 impl Serve {
@@ -37,7 +74,8 @@ impl Serve {
         let is_plain = tls.is_none();
         // Both are caught before anything is announced: whoever reads the announcement may stop the relay at once.
         let stop = stop_signal()?;
-        let options = RelayOptions { folder: self.data.folder(), listen: self.listen, tls };
+        let options =
+            RelayOptions { folder: self.data.folder(), listen: self.listen, tls, limits: self.bounds.limits() };
         let relay = Relay::start(options).await?;
         if is_plain && !relay.address().ip().is_loopback() {
             tracing::warn!("no certificate: the network sees who connects, and when; content stays sealed");

@@ -122,6 +122,10 @@ impl Wire {
 
     pub async fn put_chunk(&mut self, chunk: &Chunk) -> ChunkOutcome {
         self.send(Up::PutChunk(chunk.clone())).await;
+        self.outcome_of(chunk).await
+    }
+
+    pub async fn outcome_of(&mut self, chunk: &Chunk) -> ChunkOutcome {
         loop {
             match self.next().await.expect("an answer") {
                 Down::ChunkResult { link, outcome } if link == link_of(chunk) => return outcome,

@@ -1,9 +1,12 @@
 //! The relay's store in SQLite: one file, write-ahead log, full synchronisation, one writer.
 
+mod chunks;
+mod names;
+mod packed;
 mod row;
 mod schema;
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId};
@@ -15,10 +18,10 @@ use vereda_sync::relay::{
 
 pub use schema::{OpenError, SCHEMA_VERSION};
 
-use row::{Row, decode_entry, encode_entry, to_id, to_u64};
-
-/// Ids kept in memory with the small numbers that stand for them in the database.
-const MAX_NAMES: usize = 65_536;
+use chunks::Recent;
+use names::Names;
+use packed::Name;
+use row::{Row, to_id, to_u64};
 
 /// A relay's database. One connection, used by one thread.
 #[derive(Debug)]
@@ -28,7 +31,8 @@ pub struct SqliteStore {
     open: bool,
     /// The log's last position, the open transaction included.
     end: Position,
-    names: RefCell<BTreeMap<[u8; 32], i64>>,
+    names: Names,
+    recent: Recent,
 }
 
 impl SqliteStore {
@@ -50,7 +54,8 @@ impl SqliteStore {
 
     fn open_on(path: &Path, vfs: Option<&str>) -> Result<Self, OpenError> {
         let connection = schema::open(path, vfs)?;
-        let mut store = Self { connection, open: false, end: Position(0), names: RefCell::default() };
+        let mut store =
+            Self { connection, open: false, end: Position(0), names: Names::default(), recent: Recent::default() };
         store.end = store.read_end().map_err(OpenError::Store)?;
         Ok(store)
     }
@@ -128,55 +133,15 @@ impl SqliteStore {
         rows.collect::<Result<_, _>>().map_err(|error| fault(&error, table))
     }
 
-    /// Finds the number of an id; `None` where it never stood in here.
-    fn name(&self, id: &[u8; 32]) -> Result<Option<i64>, StoreError> {
-        if let Some(number) = self.names.borrow().get(id) {
-            return Ok(Some(*number));
-        }
-        let found = self.one("name", "SELECT id FROM name WHERE value = ?1", [id], |row| row.get(0))?;
-        if let Some(number) = found {
-            self.keep_name(*id, number);
-        }
-        Ok(found)
-    }
-
-    /// Finds the number of an id, or gives it one.
-    fn make_name(&mut self, id: &[u8; 32]) -> Result<i64, StoreError> {
-        self.begin()?;
-        if let Some(number) = self.name(id)? {
-            return Ok(number);
-        }
-        self.execute("name", "INSERT INTO name (value) VALUES (?1)", [id])?;
-        let number = self.connection.last_insert_rowid();
-        self.keep_name(*id, number);
-        Ok(number)
-    }
-
-    fn keep_name(&self, id: [u8; 32], number: i64) {
-        let mut names = self.names.borrow_mut();
-        if names.len() >= MAX_NAMES {
-            names.clear();
-        }
-        names.insert(id, number);
-    }
-
-    fn append_row(&mut self, row: &Row) -> Result<Position, StoreError> {
+    fn append_row(&mut self, row: &Row, party: Option<i64>) -> Result<Position, StoreError> {
         self.begin()?;
         let chain = self.make_name(row.chain.as_bytes())?;
-        let party = row.party.as_ref().map(|party| self.make_name(&party.0)).transpose()?;
         let position = Position(self.end.0.saturating_add(1));
-        let incarnation = row.incarnation.map(|incarnation| incarnation.0.cast_signed());
+        let bytes = i64::try_from(row.data.len()).unwrap_or(i64::MAX);
         self.execute(
             "log",
-            "INSERT INTO log (position, kind, chain, party, incarnation, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                position.0.cast_signed(),
-                row.kind,
-                chain,
-                party,
-                incarnation,
-                i64::try_from(row.data.len()).unwrap_or(i64::MAX)
-            ],
+            "INSERT INTO log (position, kind, chain, party, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![position.0.cast_signed(), row.kind, chain, party, bytes],
         )?;
         self.execute(
             "data",
@@ -187,22 +152,19 @@ impl SqliteStore {
         Ok(position)
     }
 
-    fn note_chunk(&mut self, position: Position, entry: &NewEntry<'_>) -> Result<(), StoreError> {
-        let NewEntry::Chunk(accepted) = entry else { return Ok(()) };
-        let (header, link) = (accepted.header(), accepted.link());
-        let document = self.make_name(header.document.as_bytes())?;
-        let device = self.make_name(header.device.as_bytes())?;
-        self.execute(
-            "link",
-            "INSERT INTO link (document, link, position) VALUES (?1, ?2, ?3)",
-            params![document, link.0, position.0.cast_signed()],
-        )?;
-        self.execute(
-            "version",
-            "INSERT INTO version (device, incarnation, document, seq, link) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (device, incarnation, document) DO UPDATE SET seq = excluded.seq, link = excluded.link",
-            params![device, header.incarnation.0.cast_signed(), document, header.seq.cast_signed(), link.0],
-        )
+    /// Reads what a row of the log says, its party by name.
+    fn head_of(&self, raw: RawHead) -> Result<Head, StoreError> {
+        let chain = ChainId(self.id(raw.chain)?);
+        let party = raw.party.ok_or(StoreError::Damaged { table: "log" });
+        let about = match raw.kind {
+            row::OP => About::Op { chain },
+            row::WRAP => About::Wrap { chain, recipient: Digest(self.id(party?)?) },
+            _ => {
+                let (device, incarnation) = self.author_of(party?)?;
+                About::Chunk { document: chain, device, incarnation }
+            }
+        };
+        Ok(Head { position: raw.position, bytes: raw.bytes, about })
     }
 }
 
@@ -227,47 +189,63 @@ impl RelayStore for SqliteStore {
     }
 
     fn append(&mut self, entry: &NewEntry<'_>) -> Result<Position, StoreError> {
-        let row = encode_entry(entry);
-        let position = self.append_row(&row)?;
-        if let NewEntry::Op { .. } = entry {
-            let chain = self.make_name(row.chain.as_bytes())?;
-            self.execute("chain", "INSERT INTO chain (chain) VALUES (?1) ON CONFLICT DO NOTHING", [chain])?;
+        match entry {
+            NewEntry::Op { op, receipt } => {
+                let row = row::encode_op(op, receipt);
+                let position = self.append_row(&row, None)?;
+                let chain = self.make_name(row.chain.as_bytes())?;
+                self.execute("chain", "INSERT INTO chain (chain) VALUES (?1) ON CONFLICT DO NOTHING", [chain])?;
+                Ok(position)
+            }
+            NewEntry::Wrap { chain, op, wrap, proof } => {
+                let party = self.make_name(&wrap.recipient.0)?;
+                self.append_row(&row::encode_wrap(chain, op, wrap, proof), Some(party))
+            }
+            NewEntry::Chunk(accepted) => self.append_chunk(accepted),
         }
-        self.note_chunk(position, entry)?;
-        Ok(position)
     }
 
     fn heads(&self, scope: Scope, after: Position, upto: Position, limit: usize) -> Result<Vec<Head>, StoreError> {
-        const COLUMNS: &str = "SELECT log.position, log.kind, chain.value, party.value, log.incarnation, log.bytes
-            FROM log JOIN name chain ON chain.id = log.chain LEFT JOIN name party ON party.id = log.party";
-        let (condition, chain) = match scope {
-            Scope::Policy => ("log.kind < 2", None),
-            Scope::Content => ("log.kind = 2", None),
-            Scope::Chain(chain) => match self.name(chain.as_bytes())? {
-                Some(number) => ("log.chain = ?4", Some(number)),
-                None => return Ok(Vec::new()),
-            },
-        };
-        let sql = format!(
-            "{COLUMNS} WHERE log.position > ?1 AND log.position <= ?2 AND {condition} ORDER BY log.position LIMIT ?3"
-        );
+        const COLUMNS: &str = "SELECT position, kind, chain, party, bytes FROM log";
+        const RANGE: &str = "position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3";
         let bound = |position: Position| i64::try_from(position.0).unwrap_or(i64::MAX);
         let (after, upto, limit) = (bound(after), bound(upto), i64::try_from(limit).unwrap_or(i64::MAX));
-        match chain {
-            Some(chain) => self.many("log", &sql, params![after, upto, limit, chain], read_head),
-            None => self.many("log", &sql, params![after, upto, limit], read_head),
-        }
+        let range = params![after, upto, limit];
+        let raw = match scope {
+            Scope::Policy => self.many("log", &format!("{COLUMNS} WHERE kind < 2 AND {RANGE}"), range, read_head)?,
+            Scope::Content => self.many("log", &format!("{COLUMNS} WHERE kind = 2 AND {RANGE}"), range, read_head)?,
+            Scope::Chain(chain) => {
+                let Some(chain) = self.name(chain.as_bytes())? else { return Ok(Vec::new()) };
+                // Operations and wraps by their own index, chunks by that of their links.
+                let sql = "SELECT log.position, log.kind, log.chain, log.party, log.bytes FROM (
+                        SELECT position FROM log WHERE chain = ?4 AND kind < 2 AND position > ?1 AND position <= ?2
+                        UNION ALL
+                        SELECT position FROM link WHERE document = ?4 AND position > ?1 AND position <= ?2
+                        ORDER BY position LIMIT ?3
+                    ) AS found CROSS JOIN log ON log.position = found.position ORDER BY found.position";
+                self.many("log", sql, params![after, upto, limit, chain], read_head)?
+            }
+        };
+        raw.into_iter().map(|raw| self.head_of(raw)).collect()
     }
 
     fn entry(&self, position: Position) -> Result<Option<Entry>, StoreError> {
         let found = self.one(
             "data",
-            "SELECT log.kind, name.value, data.content FROM log JOIN data ON data.position = log.position
-             JOIN name ON name.id = log.chain WHERE log.position = ?1",
+            "SELECT log.kind, log.chain, log.party, data.content FROM log JOIN data ON data.position = log.position
+             WHERE log.position = ?1",
             [position.0.cast_signed()],
-            |row| Ok((row.get::<_, u8>(0)?, to_id(row, 1)?, row.get_ref(2)?.as_blob()?.to_vec())),
+            |row| {
+                let party: Option<i64> = row.get(2)?;
+                Ok((row.get::<_, u8>(0)?, row.get::<_, i64>(1)?, party, row.get_ref(3)?.as_blob()?.to_vec()))
+            },
         )?;
-        found.map(|(kind, chain, content)| decode_entry(kind, ChainId(chain), &content)).transpose()
+        let Some((kind, chain, party, content)) = found else { return Ok(None) };
+        let chain = ChainId(self.id(chain)?);
+        if kind == row::CHUNK {
+            return packed::unpack(&content, self.place(chain, party)?, self).map(Entry::Chunk).map(Some);
+        }
+        row::decode_policy(kind, chain, &content).map(Some)
     }
 
     fn chain(&self, chain: &ChainId) -> Result<Option<StoredChain>, StoreError> {
@@ -283,7 +261,7 @@ impl RelayStore for SqliteStore {
             [number],
             |row| Ok((Position(to_u64(row.get(0)?)), row.get_ref(1)?.as_blob()?.to_vec())),
         )?;
-        let stored = |(position, content): (Position, Vec<u8>)| match decode_entry(row::OP, *chain, &content)? {
+        let stored = |(position, content): (Position, Vec<u8>)| match row::decode_policy(row::OP, *chain, &content)? {
             Entry::Op { op, receipt } => Ok(StoredOp { position, op, receipt }),
             Entry::Wrap { .. } | Entry::Chunk(_) => Err(StoreError::Damaged { table: "log" }),
         };
@@ -317,9 +295,7 @@ impl RelayStore for SqliteStore {
     }
 
     fn chunk_at(&self, document: &ChainId, link: &Link) -> Result<Option<Position>, StoreError> {
-        let Some(document) = self.name(document.as_bytes())? else { return Ok(None) };
-        let sql = "SELECT position FROM link WHERE document = ?1 AND link = ?2";
-        self.one("link", sql, params![document, link.0], |row| Ok(Position(to_u64(row.get(0)?))))
+        self.find_chunk(document, link)
     }
 
     fn version(
@@ -328,21 +304,13 @@ impl RelayStore for SqliteStore {
         incarnation: Incarnation,
         document: &ChainId,
     ) -> Result<Option<(u64, Link)>, StoreError> {
-        let (device, document) = (self.name(device.as_bytes())?, self.name(document.as_bytes())?);
-        let Some((device, document)) = device.zip(document) else { return Ok(None) };
-        self.one(
-            "version",
-            "SELECT seq, link FROM version WHERE device = ?1 AND incarnation = ?2 AND document = ?3",
-            params![device, incarnation.0.cast_signed(), document],
-            |row| Ok((row.get::<_, i64>(0)?.cast_unsigned(), Link(to_id(row, 1)?))),
-        )
+        self.newest_chunk(device, incarnation, document)
     }
 
     fn held(&self, device: &DeviceId, incarnation: Incarnation) -> Result<u64, StoreError> {
-        let Some(device) = self.name(device.as_bytes())? else { return Ok(0) };
-        let sql = "SELECT coalesce(sum(seq + 1), 0) FROM version WHERE device = ?1 AND incarnation = ?2";
-        let held = self.one("version", sql, params![device, incarnation.0.cast_signed()], |row| row.get(0))?;
-        Ok(to_u64(held.unwrap_or_default()))
+        let Some(author) = self.author(device, incarnation)? else { return Ok(0) };
+        let sql = "SELECT coalesce(sum(seq + 1), 0) FROM version WHERE author = ?1";
+        Ok(to_u64(self.one("version", sql, [author], |row| row.get(0))?.unwrap_or_default()))
     }
 
     fn cited(&self, device: &DeviceId, chain: &ChainId) -> Result<Option<u64>, StoreError> {
@@ -429,26 +397,31 @@ impl RelayStore for SqliteStore {
             // SQLite rolls back by itself after most failures; then there is nothing left to do.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
-        self.names.borrow_mut().clear();
+        self.names.clear();
+        self.recent.clear();
         if let Ok(end) = self.read_end() {
             self.end = end;
         }
     }
 }
 
-fn read_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<Head> {
-    let chain = ChainId(to_id(row, 2)?);
-    let party = || to_id(row, 3);
-    let about = match row.get::<_, u8>(1)? {
-        row::OP => About::Op { chain },
-        row::WRAP => About::Wrap { chain, recipient: Digest(party()?) },
-        _ => About::Chunk {
-            document: chain,
-            device: DeviceId(party()?),
-            incarnation: Incarnation(row.get::<_, i64>(4)?.cast_unsigned()),
-        },
-    };
-    Ok(Head { position: Position(to_u64(row.get(0)?)), bytes: row.get::<_, u32>(5)? as usize, about })
+/// A row of the log.
+struct RawHead {
+    position: Position,
+    kind: u8,
+    chain: i64,
+    party: Option<i64>,
+    bytes: usize,
+}
+
+fn read_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawHead> {
+    Ok(RawHead {
+        position: Position(to_u64(row.get(0)?)),
+        kind: row.get(1)?,
+        chain: row.get(2)?,
+        party: row.get(3)?,
+        bytes: row.get::<_, u32>(4)? as usize,
+    })
 }
 
 /// What a failure of SQLite is for the engine. Keeps the code, not the message, which may quote what is stored.

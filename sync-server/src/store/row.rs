@@ -1,13 +1,12 @@
 //! Rows of the log.
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, Digest, Incarnation, OpId, limits};
-use vereda_crypto::Signed;
-use vereda_policy::{Op, Receipt, Wrap, WrapProof};
-use vereda_protocol::{decode_chunk, encode_chunk};
+use vereda_base::{ChainId, OpId, limits};
+use vereda_crypto::{Signed, Verified};
+use vereda_policy::{Authorized, Op, Receipt, Wrap, WrapProof};
 use vereda_sync::relay::{
     StoreError,
-    store::{Entry, Naming, NewEntry},
+    store::{Entry, Naming},
 };
 
 /// Kind of an operation's row.
@@ -24,9 +23,6 @@ const MAX_POLICY_BYTES: usize = limits::MAX_OP_BYTES + 4_096;
 pub(super) struct Row {
     pub(super) kind: u8,
     pub(super) chain: ChainId,
-    /// The recipient of a wrap, the author of a chunk.
-    pub(super) party: Option<Digest>,
-    pub(super) incarnation: Option<Incarnation>,
     pub(super) data: Vec<u8>,
 }
 
@@ -50,31 +46,18 @@ struct WrapRow {
     proof: WrapProof,
 }
 
-pub(super) fn encode_entry(entry: &NewEntry<'_>) -> Row {
-    match entry {
-        NewEntry::Op { op, receipt } => {
-            let row = OpRow { op: op.signed().clone(), receipt: receipt.signed().clone() };
-            Row { kind: OP, chain: op.chain(), party: None, incarnation: None, data: vereda_base::encode(&row) }
-        }
-        NewEntry::Wrap { chain, op, wrap, proof } => {
-            let row = WrapRow { op: **op, wrap: (*wrap).clone(), proof: (*proof).clone() };
-            let party = Some(wrap.recipient);
-            Row { kind: WRAP, chain: **chain, party, incarnation: None, data: vereda_base::encode(&row) }
-        }
-        NewEntry::Chunk(accepted) => {
-            let header = accepted.header();
-            Row {
-                kind: CHUNK,
-                chain: header.document,
-                party: Some(Digest(header.device.0)),
-                incarnation: Some(header.incarnation),
-                data: encode_chunk(accepted.chunk()),
-            }
-        }
-    }
+pub(super) fn encode_op(op: &Authorized<Op>, receipt: &Verified<Receipt>) -> Row {
+    let row = OpRow { op: op.signed().clone(), receipt: receipt.signed().clone() };
+    Row { kind: OP, chain: op.chain(), data: vereda_base::encode(&row) }
 }
 
-pub(super) fn decode_entry(kind: u8, chain: ChainId, content: &[u8]) -> Result<Entry, StoreError> {
+pub(super) fn encode_wrap(chain: &ChainId, op: &OpId, wrap: &Wrap, proof: &WrapProof) -> Row {
+    let row = WrapRow { op: *op, wrap: wrap.clone(), proof: proof.clone() };
+    Row { kind: WRAP, chain: *chain, data: vereda_base::encode(&row) }
+}
+
+/// Reads an operation or a wrap.
+pub(super) fn decode_policy(kind: u8, chain: ChainId, content: &[u8]) -> Result<Entry, StoreError> {
     let damaged = StoreError::Damaged { table: "data" };
     match kind {
         OP => {
@@ -85,7 +68,7 @@ pub(super) fn decode_entry(kind: u8, chain: ChainId, content: &[u8]) -> Result<E
             let row: WrapRow = vereda_base::decode(content, MAX_POLICY_BYTES).map_err(|_| damaged)?;
             Ok(Entry::Wrap { chain, op: row.op, wrap: row.wrap, proof: row.proof })
         }
-        _ => decode_chunk(content).map(Entry::Chunk).map_err(|_| damaged),
+        _ => Err(damaged),
     }
 }
 

@@ -15,51 +15,59 @@ const APPLICATION_ID: i32 = 0x7672_6c79;
 
 /// Step n leads from shape n to shape n + 1.
 const STEPS: &[&str] = &["
-    -- Ids, by the small number that stands for them in the other tables.
-    CREATE TABLE name (id INTEGER PRIMARY KEY, value BLOB NOT NULL UNIQUE) STRICT;
+    -- Ids, by the small number that stands for them in the other tables. The index holds their beginnings.
+    CREATE TABLE name (id INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
+    CREATE INDEX name_value ON name (substr(value, 1, 6));
     CREATE TABLE meta (one INTEGER PRIMARY KEY CHECK (one = 1), relay_epoch INTEGER NOT NULL) STRICT;
-    -- The log. Kind 0: an operation and its receipt; 1: a wrap, party is its recipient; 2: a chunk, party is its author.
+    -- Who writes chunks: an incarnation of a device.
+    CREATE TABLE author (
+        id INTEGER PRIMARY KEY,
+        device INTEGER NOT NULL REFERENCES name (id),
+        incarnation INTEGER NOT NULL,
+        UNIQUE (device, incarnation)
+    ) STRICT;
+    -- The log. Kind 0: an operation and its receipt; 1: a wrap, party is the name of its recipient; 2: a chunk, party is
+    -- its author. Chain and party are written by this program alone, from the tables above: not checked once more.
     CREATE TABLE log (
         position INTEGER PRIMARY KEY,
         kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 2),
-        chain INTEGER NOT NULL REFERENCES name (id),
-        party INTEGER REFERENCES name (id),
-        incarnation INTEGER,
+        chain INTEGER NOT NULL,
+        party INTEGER,
         bytes INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX log_policy ON log (position) WHERE kind < 2;
     CREATE INDEX log_op ON log (chain, position) WHERE kind = 0;
-    CREATE INDEX log_chain ON log (chain, position);
+    CREATE INDEX log_chain ON log (chain, position) WHERE kind < 2;
     CREATE TABLE data (position INTEGER PRIMARY KEY REFERENCES log (position), content BLOB NOT NULL) STRICT;
     CREATE TABLE chain (
         chain INTEGER PRIMARY KEY REFERENCES name (id),
         agency INTEGER REFERENCES name (id)
     ) STRICT;
     CREATE TABLE member (
-        subject INTEGER NOT NULL REFERENCES name (id),
+        subject INTEGER NOT NULL,
         naming INTEGER NOT NULL,
-        chain INTEGER NOT NULL REFERENCES name (id),
+        chain INTEGER NOT NULL,
         PRIMARY KEY (subject, naming, chain)
     ) STRICT, WITHOUT ROWID;
+    -- The chunks of a document, by the first 48 bits of their links.
     CREATE TABLE link (
-        document INTEGER NOT NULL REFERENCES name (id),
-        link BLOB NOT NULL,
-        position INTEGER NOT NULL REFERENCES log (position),
-        PRIMARY KEY (document, link)
+        document INTEGER NOT NULL,
+        beginning INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (document, beginning, position)
     ) STRICT, WITHOUT ROWID;
-    -- The newest chunk of each device's incarnation in each document.
+    -- The newest chunk of each author in each document.
     CREATE TABLE version (
-        device INTEGER NOT NULL REFERENCES name (id),
-        incarnation INTEGER NOT NULL,
-        document INTEGER NOT NULL REFERENCES name (id),
+        author INTEGER NOT NULL,
+        document INTEGER NOT NULL,
         seq INTEGER NOT NULL,
-        link BLOB NOT NULL,
-        PRIMARY KEY (device, incarnation, document)
+        position INTEGER NOT NULL,
+        PRIMARY KEY (author, document)
     ) STRICT, WITHOUT ROWID;
     -- The newest head of each chain that a device cited.
     CREATE TABLE cited (
-        device INTEGER NOT NULL REFERENCES name (id),
-        chain INTEGER NOT NULL REFERENCES name (id),
+        device INTEGER NOT NULL,
+        chain INTEGER NOT NULL,
         seq INTEGER NOT NULL,
         PRIMARY KEY (device, chain)
     ) STRICT, WITHOUT ROWID;
@@ -105,6 +113,9 @@ fn check_owner(connection: &Connection) -> Result<u32, OpenError> {
 /// Nothing is left to defaults: they differ between builds of SQLite.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    // Of a new database only. Chunks are mostly some hundred bytes to some kilobytes long: on pages of 4 KiB many would
+    // leave half of theirs empty.
+    connection.pragma_update(None, "page_size", 8_192)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;
@@ -113,7 +124,7 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cache_size", -8_192)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 2_048)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(())

@@ -1,6 +1,6 @@
 //! The contract of every relay store over real files, and what only a database does.
 
-use std::path::PathBuf;
+use std::{cell::RefCell, path::PathBuf};
 
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -31,7 +31,7 @@ pub use working::Step;
 
 use crate::{
     document::OpenDocument,
-    facts::{DeviceKeys, Membership, load_incarnation, save_incarnation},
+    facts::{DeviceKeys, Membership, load_deceived, load_incarnation, save_incarnation},
     keyring::Keyring,
     tables::{EDITS, OPENING},
 };
@@ -140,6 +140,7 @@ impl<S: IncarnatedStore> Device<S> {
             effects: Vec::new(),
             changed: BTreeSet::new(),
         };
+        device.contact.is_deceived = load_deceived(&device.store)?;
         device.load_sets()?;
         if let Some(membership) = membership {
             device.begin_machine(membership)?;

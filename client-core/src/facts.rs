@@ -15,6 +15,7 @@ use crate::{
 const SEEDS: &[u8] = b"seeds";
 const MEMBERSHIP: &[u8] = b"membership";
 const INCARNATION: &[u8] = b"incarnation";
+const DECEIVED: &[u8] = b"deceived";
 const MAX_BYTES: usize = 8 << 10;
 
 /// The keys of this device. Made here, never reused after removal.
@@ -160,6 +161,22 @@ impl Membership {
     pub(crate) fn save(&self, store: &mut impl DeviceStore) -> Result<(), StoreError> {
         store.put(FACTS, &[], MEMBERSHIP, &encode(self))
     }
+}
+
+/// Tells whether the relay held back what an invite promised.
+///
+/// # Errors
+/// [`StoreError`] by cause.
+pub(crate) fn load_deceived(store: &impl DeviceStore) -> Result<bool, StoreError> {
+    Ok(store.get(FACTS, DECEIVED)?.is_some())
+}
+
+/// Keeps whether the relay held back what an invite promised; the caller commits.
+///
+/// # Errors
+/// [`StoreError`] by cause.
+pub(crate) fn save_deceived(store: &mut impl DeviceStore, is_deceived: bool) -> Result<(), StoreError> {
+    if is_deceived { store.put(FACTS, &[], DECEIVED, &encode(&true)) } else { store.delete(FACTS, DECEIVED) }
 }
 
 /// Loads the incarnation under which the edits in the store were made.

@@ -332,17 +332,18 @@ mod tests {
         let member = |subject, role| Member { subject, role };
         let members = vec![member(amina_user, Role::Manager), member(mallory_user, Role::Editor)];
         let agency = begin(&mut chains, &amina, Create::agency([3; 16], members, epoch(Some(public.clone())))).unwrap();
-        let mut begin_book = |by: &DeviceKey, authority, also: Option<ChainId>| {
+        let mut begin_book = |by: &DeviceKey, authority, also: Option<ChainId>, holder| {
             let parents = [(agency, authority)].into_iter().chain(also.map(|user| (user, ParentAuthority::Full)));
             let parents = parents.map(|(chain, authority)| Parent { chain, authority }).collect();
             let kind = DocumentKind::Configuration;
-            let create = Create::document(kind, [4; 16], parents, vec![member(agency, Role::Reader)], epoch(None));
+            let create = Create::document(kind, [4; 16], parents, vec![member(holder, Role::Reader)], epoch(None));
             let begun = begin(&mut chains, by, create)?;
             Some(chains.iter().any(|state| state.id() == begun && is_book(state, kind, &agency)))
         };
-        assert_eq!(begin_book(&amina, ParentAuthority::Full, None), Some(true));
-        assert_eq!(begin_book(&mallory, ParentAuthority::Full, Some(mallory_user)), None);
+        assert_eq!(begin_book(&amina, ParentAuthority::Full, None, agency), Some(true));
+        assert_eq!(begin_book(&mallory, ParentAuthority::Full, Some(mallory_user), agency), None);
+        assert_eq!(begin_book(&mallory, ParentAuthority::None, Some(mallory_user), agency), None);
         // Policy lets him: it is a document of his own. It must not be taken for the agency's.
-        assert_eq!(begin_book(&mallory, ParentAuthority::None, Some(mallory_user)), Some(false));
+        assert_eq!(begin_book(&mallory, ParentAuthority::None, Some(mallory_user), mallory_user), Some(false));
     }
 }

@@ -5,7 +5,7 @@ use vereda_policy::ChainKind;
 use vereda_sync::device::DeviceStore;
 
 use super::{Ambient, Device, DeviceError, DocumentError, books::Brought};
-use crate::facts::Introduction;
+use crate::facts::{Introduction, save_deceived};
 
 /// Documents brought up to date before others get a turn.
 const DOCUMENTS: usize = 8;
@@ -35,13 +35,15 @@ impl<S: DeviceStore> Device<S> {
             self.unsealable.clear();
         }
         if self.contact.is_caught_up {
-            self.check_promised_heads(ambient)?;
+            if !self.holds_promised_heads(ambient)? {
+                return Ok(Step::default());
+            }
             self.enter_name(ambient)?;
             is_more |= self.repair(ambient)?;
         }
         // Not before the relay's welcome: it may know more of this device than the device itself, and then the store was
         // restored from a copy, and no place in a sequence may be used twice.
-        if self.contact.is_live && self.may_seal() {
+        if self.contact.is_live && !self.contact.is_deceived && self.may_seal() {
             is_more |= self.seal_all(ambient, SEALS)? == SEALS;
         }
         let changed = self.absorb(DOCUMENTS)?;
@@ -128,11 +130,12 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Checks what the relay served against the heads that came with the invite: a relay that holds one of them back
-    /// serves another past.
-    fn check_promised_heads(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
-        let Some(membership) = &self.membership else { return Ok(()) };
+    /// serves another past. Then nothing is sent to it, and that it was so outlives a restart; it is asked again whenever
+    /// somebody goes online, and forgiven when it serves them.
+    fn holds_promised_heads(&mut self, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
+        let Some(membership) = &self.membership else { return Ok(true) };
         if membership.heads.is_empty() || !matches!(membership.introduction, Introduction::Known) {
-            return Ok(());
+            return Ok(true);
         }
         let missing = self.view(|view, _| {
             let known = |cite: &&vereda_policy::Cite| {
@@ -143,12 +146,18 @@ impl<S: DeviceStore> Device<S> {
         if let Some(cite) = missing {
             tracing::error!(chain = %cite.chain, head = %cite.head, "the relay serves another past");
             self.contact.is_deceived = true;
-            return self.go_offline(ambient);
+            save_deceived(&mut self.store, true)?;
+            self.go_offline(ambient)?;
+            return Ok(false);
         }
         if let Some(membership) = &mut self.membership {
             membership.heads.clear();
             membership.save(&mut self.store)?;
         }
-        self.commit()
+        if std::mem::take(&mut self.contact.is_deceived) {
+            save_deceived(&mut self.store, false)?;
+        }
+        self.commit()?;
+        Ok(true)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use vereda_base::OpId;
 use vereda_client_core::{
     cases::{CreateCase, plain::PlainEdit},
     identity::JoinError,
@@ -119,6 +120,33 @@ fn whoever_came_with_a_used_invite_comes_in_with_a_new_one() {
     let status = world.devices[carlos].status().unwrap();
     assert_eq!(status.membership, "member");
     assert!(status.settled && status.pending_operations == 0, "{status:?}");
+}
+
+#[test]
+fn a_relay_that_holds_back_what_an_invite_promised_is_told_nothing_and_it_is_said_after_a_restart() {
+    let mut world = World::new(8);
+    let (amina, team) = world.found();
+    world.connect(amina);
+    let mut link = world.invite(amina, team, Role::Editor);
+    let (_, agency) = world.devices[amina].home().unwrap();
+    let head = link.heads.iter_mut().find(|cite| cite.chain == agency).unwrap();
+    head.head = OpId([7; 32]);
+    let berta = world.add_device();
+    world.on(berta, |device, ambient| device.join(ambient, &link, "Berta")).unwrap();
+    world.connect(berta);
+    let check = |world: &World| {
+        let connection = world.devices[berta].status().unwrap().connection;
+        let reason = connection.reason.unwrap_or_default();
+        assert!(connection.state == "offline" && reason.contains("promised"), "{}: {reason}", connection.state);
+        let people = world.devices[amina].people().unwrap();
+        let names: Vec<_> = people.teams[0].people.iter().filter_map(|person| person.name.as_deref()).collect();
+        assert_eq!(names, ["Amina"], "it entered no name");
+    };
+    check(&world);
+    world.crash(berta);
+    check(&world);
+    world.connect(berta);
+    check(&world);
 }
 
 #[test]

@@ -88,11 +88,7 @@ impl Pairing {
         });
         match known {
             Some((inside, _)) => {
-                match self.write(store, inside.incarnation, Some(inside.value), rng) {
-                    // The old pair still holds, and nothing can be sealed while there is no room: reading goes on.
-                    Err(error) if error.is_no_room() => store.rollback(),
-                    done => done?,
-                }
+                self.write_if_room(store, &inside, rng)?;
                 Ok(Paired { incarnation: inside.incarnation, is_new: false })
             }
             None => self.renew(store, rng),
@@ -109,8 +105,25 @@ impl Pairing {
     /// Changes the value, keeping the incarnation.
     pub(super) fn roll(&self, store: &mut SealedStore, rng: &mut dyn CryptoRng) -> Result<(), PairingError> {
         match read_inside(store)? {
-            Some(inside) => self.write(store, inside.incarnation, Some(inside.value), rng),
+            Some(inside) => self.write_if_room(store, &inside, rng),
             None => Ok(()),
+        }
+    }
+
+    /// Pairs anew unless there is no room: then the old pair still holds, as after a crash, and whoever unlocks to read
+    /// can read.
+    fn write_if_room(
+        &self,
+        store: &mut SealedStore,
+        inside: &Inside,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<(), PairingError> {
+        match self.write(store, inside.incarnation, Some(inside.value), rng) {
+            Err(error) if error.is_no_room() => {
+                store.rollback();
+                Ok(())
+            }
+            done => done,
         }
     }
 

@@ -18,17 +18,21 @@ pub(crate) use import::read_primero;
 
 use crate::{fault::Outcome, passphrase::PassphraseSource, session};
 
-/// Case management that works without a network and through relays that cannot read.
+/// Stands over the options that every command takes.
+pub(crate) const EVERYWHERE: &str = "Options of every command";
+
+/// Case management that works without a network and through relays that cannot
+/// read.
 ///
 /// A first look, beside a relay that printed its founding link:
 ///
 ///   vereda vault new amina
-///   vereda agency create --founding 'vereda://found?…' --name 'Child Aid' --person 'Amina'
+///   vereda agency create --founding 'vereda://found?…' --name Aid --person Amina
 ///   vereda team create North
-///   vereda invite North --role editor
 ///   vereda config apply --starter
 ///   vereda case create --set name_first=Samir --set sex=male
 ///   vereda case list
+///   vereda invite North --role editor
 ///
 /// Exit codes: 0 done; 1 failed; 2 wrong command line; 3 the vault stays
 /// locked; 4 no such thing; 5 stored, but the relay was not reached; 6 a
@@ -46,21 +50,21 @@ pub(crate) struct Vereda {
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// The vault to open; may be left out where there is only one
-    #[arg(long, global = true, value_name = "NAME", env = "VEREDA_VAULT")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "NAME", env = "VEREDA_VAULT")]
     pub(crate) vault: Option<String>,
     /// The folder of the vaults [default: vereda in the user's data folder]
-    #[arg(long, global = true, value_name = "FOLDER", env = "VEREDA_HOME")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FOLDER", env = "VEREDA_HOME")]
     pub(crate) home: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseSource,
     /// Trusts these certificate authorities (PEM) besides the public ones
-    #[arg(long, global = true, value_name = "FILE", env = "VEREDA_CA")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE", env = "VEREDA_CA")]
     pub(crate) ca: Option<PathBuf>,
     /// Prints JSON for scripts
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
     /// Logs to standard error: ids and sizes only
-    #[arg(long, global = true, value_enum, default_value_t = Level::Warn, value_name = "LEVEL")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t = Level::Warn, value_name = "LEVEL")]
     log: Level,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle, time::timeout};
 use vereda_client_core::{
-    device::Device,
+    device::{Device, DeviceError},
     native::driver::{Notice, SharedDevice},
     sync_machine::Event,
     vault::Vault,
@@ -44,6 +44,9 @@ pub(crate) fn exchange(opened: &Opened, patience: Duration) -> Outcome {
 
 /// As [`exchange`], until something holds.
 pub(crate) fn exchange_until(opened: &Opened, patience: Duration, holds: impl Fn(&Device<Vault>) -> bool) -> Outcome {
+    if opened.device().with(|device, _| device.home()).is_none() {
+        return Err(DeviceError::NoAgency.into());
+    }
     let mut notices = opened.device().notices();
     let mut steps = opened.device().steps();
     let contact = Contact::begin(opened)?;

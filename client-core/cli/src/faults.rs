@@ -53,6 +53,7 @@ impl From<CreateTeamError> for Fault {
     fn from(error: CreateTeamError) -> Self {
         match error {
             CreateTeamError::Device(error) => error.into(),
+            CreateTeamError::NotAllowed => Self::failed(error),
             error => Self::unusable(error),
         }
     }

@@ -41,7 +41,9 @@ impl Place {
 
     /// Lists the vaults.
     pub(crate) fn list(&self) -> Outcome<Vec<VaultListing>> {
-        self.home.list().map_err(Fault::failed)
+        let mut vaults = self.home.list().map_err(Fault::failed)?;
+        vaults.sort_by(|one, other| one.label.cmp(&other.label));
+        Ok(vaults)
     }
 
     /// Makes a vault.
@@ -75,7 +77,7 @@ impl Place {
         let passphrase: Sensitive<String> = common.passphrase.obtain()?;
         let now = self.clock.now().wall;
         let secret = UnlockSecret::Passphrase(passphrase);
-        self.home.unlock(listing.id, &secret, now, &mut SystemEntropy).map_err(|error| fault(&error, now))
+        self.home.unlock(listing.id, &secret, now, &mut SystemEntropy).map_err(|error| fault(&error, &listing, now))
     }
 
     fn choose(&self, named: Option<&str>) -> Outcome<VaultListing> {
@@ -102,8 +104,12 @@ impl Place {
     }
 }
 
-fn fault(error: &UnlockVaultError, now: Timestamp) -> Fault {
+fn fault(error: &UnlockVaultError, vault: &VaultListing, now: Timestamp) -> Fault {
     match error {
+        UnlockVaultError::InUse { .. } => {
+            let label = vault.label.clone().unwrap_or_else(|| vault.id.to_string());
+            Fault::failed(format!("vault {label} is in use by another process: close it there first"))
+        }
         UnlockVaultError::TooSoon { allowed_at } => {
             let seconds = allowed_at.0.saturating_sub(now.0).max(0) / 1_000 + 1;
             Fault::new(FaultKind::Locked, format!("too many wrong attempts: try again in {seconds} s"))

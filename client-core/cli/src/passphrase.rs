@@ -8,16 +8,21 @@ use std::{
 use clap::Args;
 use vereda_base::Sensitive;
 
-use crate::fault::{Fault, FaultKind, Outcome};
+use crate::{
+    command::EVERYWHERE,
+    fault::{Fault, FaultKind, Outcome},
+};
 
 /// The environment variable that may hold the passphrase.
 const VARIABLE: &str = "VEREDA_PASSPHRASE";
+/// Shortest new passphrase, in characters: below it, even slow guesses soon have tried them all.
+const MIN_CHARS: usize = 8;
 
 /// How the passphrase is given.
 #[derive(Debug, Args)]
 pub(crate) struct PassphraseSource {
     /// Reads the passphrase from the first line of a file instead of asking for it [env: VEREDA_PASSPHRASE holds it itself]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     passphrase_file: Option<PathBuf>,
 }
 
@@ -38,13 +43,13 @@ impl PassphraseSource {
     /// Obtains the passphrase of a vault to be made: asks twice.
     pub(crate) fn obtain_new(&self) -> Outcome<Sensitive<String>> {
         if let Some(given) = self.given()? {
-            return Ok(given);
+            return long_enough(given);
         }
-        let first = prompt("New passphrase: ")?;
+        let first = long_enough(prompt("New passphrase: ")?)?;
         if prompt("Once more: ")?.expose() == first.expose() {
             return Ok(first);
         }
-        Err(Fault::usage("the two passphrases differ; nothing was made"))
+        Err(Fault::usage("the two passphrases differ; nothing was changed"))
     }
 
     fn given(&self) -> Outcome<Option<Sensitive<String>>> {
@@ -53,6 +58,15 @@ impl PassphraseSource {
         }
         Ok(std::env::var(VARIABLE).ok().map(Sensitive::new))
     }
+}
+
+fn long_enough(passphrase: Sensitive<String>) -> Outcome<Sensitive<String>> {
+    if passphrase.expose().chars().count() < MIN_CHARS {
+        return Err(Fault::usage(format!(
+            "a passphrase takes {MIN_CHARS} characters at least, better four words or more; nothing was changed"
+        )));
+    }
+    Ok(passphrase)
 }
 
 fn read_first_line(path: &Path) -> Outcome<Sensitive<String>> {

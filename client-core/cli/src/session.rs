@@ -15,6 +15,7 @@ use crate::{
     fault::{Fault, Outcome},
     opened::Opened,
     output::print_json,
+    views::short,
 };
 use request::{Request, perform};
 
@@ -25,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves commands as lines of JSON on standard input, answers on standard output, and stays connected
 ///
-/// Each line is an object with `id` and `do`; `docs/automation.md` lists them. What is answered with `"ok": true` is
-/// durable on this device.
+/// Each line is an object with `id` and `do`; `docs/automation.md` lists them.
+/// What is answered with `"ok": true` is durable on this device.
 ///
 /// Example:
-///   printf '%s\n' '{"id":1,"do":"case.list"}' '{"id":2,"do":"quit"}' | vereda session --stdio
+///   echo '{"id":1,"do":"case.list"}' | vereda session --stdio
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Session {
@@ -166,6 +167,31 @@ pub(crate) fn event_of(notice: Notice) -> Option<Json> {
         Notice::NotReached(reason) => json!({"event": "not_reached", "reason": reason}),
         Notice::Changed(documents) => json!({"event": "changed", "documents": documents}),
         Notice::Failed(reason) => json!({"event": "failed", "reason": reason}),
+    })
+}
+
+/// What a notice looks like to a person; `None` for those of no interest to one.
+pub(crate) fn sentence_of(notice: &Notice) -> Option<String> {
+    Some(match notice {
+        Notice::Event(Event::Welcomed { .. }) => "Connected.".to_owned(),
+        Notice::Event(Event::CaughtUp) => "Everything the relay had is here.".to_owned(),
+        Notice::Event(Event::Disconnected { reason, .. }) => format!("Not connected: {reason}."),
+        Notice::Event(Event::Quarantined { document, .. }) => {
+            format!("Set aside: something for {} breaks a rule; it is kept as evidence.", short(document))
+        }
+        Notice::Event(Event::IntentFailed { reason, .. }) => format!("Refused: {reason}."),
+        Notice::Event(Event::ChunkRefused { document, code, .. }) => {
+            format!("Refused: an edit of {}: {code}; it is kept here.", short(document))
+        }
+        Notice::Event(_) => return None,
+        Notice::NotReached(reason) => {
+            format!("The relay is not reached: {reason}. The next attempt follows by itself.")
+        }
+        Notice::Changed(documents) => {
+            let ids: Vec<String> = documents.iter().map(short).collect();
+            format!("Changed by others: {}", ids.join(", "))
+        }
+        Notice::Failed(reason) => format!("Failed: {reason}."),
     })
 }
 

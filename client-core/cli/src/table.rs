@@ -3,16 +3,27 @@
 /// Widest line, in columns, unless the terminal says otherwise.
 const DEFAULT_COLUMNS: usize = 80;
 
-/// Rows under headings, aligned; the last column is cut with `…` where a line would not fit.
+/// Least width of the last column of a table that folds, before other columns give way too.
+const LEAST_LAST: usize = 24;
+/// Follows a cell in a right-to-left script, so that what stands to its right stays there on terminals that reorder.
+const LEFT_TO_RIGHT_MARK: char = '\u{200e}';
+
+/// Rows under headings, aligned; what would not fit is cut with `…`, or goes on in the next line.
 pub(crate) struct Table {
     headings: Vec<&'static str>,
     rows: Vec<Vec<String>>,
+    folds: bool,
 }
 
 impl Table {
-    /// Begins a table.
+    /// Begins a table that cuts what does not fit: for lists.
     pub(crate) fn new(headings: &[&'static str]) -> Self {
-        Self { headings: headings.to_vec(), rows: Vec::new() }
+        Self { headings: headings.to_vec(), rows: Vec::new(), folds: false }
+    }
+
+    /// Begins a table that shows everything, in several lines where one does not do: for answers.
+    pub(crate) fn folding(headings: &[&'static str]) -> Self {
+        Self { folds: true, ..Self::new(headings) }
     }
 
     /// Adds a row; line breaks become spaces.
@@ -32,15 +43,16 @@ impl Table {
         let mut out = String::new();
         let headings: Vec<String> = self.headings.iter().map(|heading| (*heading).to_owned()).collect();
         for row in std::iter::once(&headings).chain(&self.rows) {
-            let mut line = String::new();
-            for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                let cell = cut(cell, *width);
-                let padding = if index + 1 == row.len() { 0 } else { width + 2 - width_of(&cell) };
-                line.push_str(&cell);
-                line.extend(std::iter::repeat_n(' ', padding));
+            let cells: Vec<Vec<String>> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| if self.folds { fold(cell, *width) } else { vec![cut(cell, *width)] })
+                .collect();
+            for number in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+                let line = cells.iter().map(|lines| lines.get(number).map_or("", String::as_str));
+                out.push_str(join(line.zip(&widths)).trim_end());
+                out.push('\n');
             }
-            out.push_str(line.trim_end());
-            out.push('\n');
         }
         out
     }
@@ -54,6 +66,10 @@ impl Table {
             }
         }
         let gaps = 2 * widths.len().saturating_sub(1);
+        let whole = widths.iter().sum::<usize>() + gaps;
+        if let Some(last) = widths.last_mut().filter(|_| self.folds && whole > columns) {
+            *last = last.saturating_sub(whole - columns).max(LEAST_LAST.min(*last));
+        }
         while widths.iter().sum::<usize>() + gaps > columns {
             let Some(widest) = widths.iter_mut().max_by_key(|width| **width) else { break };
             if *widest <= 8 {
@@ -65,15 +81,75 @@ impl Table {
     }
 }
 
+/// Puts cells beside one another, each as wide as its column.
+fn join<'a>(cells: impl Iterator<Item = (&'a str, &'a usize)>) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells {
+        line.push_str(cell);
+        if cell.chars().any(is_right_to_left) {
+            line.push(LEFT_TO_RIGHT_MARK);
+        }
+        line.extend(std::iter::repeat_n(' ', (width + 2).saturating_sub(width_of(cell))));
+    }
+    line
+}
+
+fn is_right_to_left(c: char) -> bool {
+    matches!(u32::from(c), 0x0590..=0x08ff | 0xfb1d..=0xfdff | 0xfe70..=0xfefc)
+}
+
+/// Breaks a text into lines of a width: between words where it can, within a word where it must.
+fn fold(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        if !line.is_empty() && width_of(&line) + 1 + width_of(word) > width {
+            lines.push(std::mem::take(&mut line));
+        } else if !line.is_empty() {
+            line.push(' ');
+        }
+        for c in word.chars() {
+            if width_of(&line) + width_of_char(c) > width && !line.is_empty() {
+                lines.push(std::mem::take(&mut line));
+            }
+            line.push(c);
+        }
+    }
+    lines.push(line);
+    lines
+}
+
+/// Breaks a sentence into lines of a width, between words only: what is longer, such as a link, stays whole for copying.
+pub(crate) fn fold_words(text: &str, width: usize) -> String {
+    let mut out = String::new();
+    let mut taken = 0;
+    for (index, word) in text.split(' ').enumerate() {
+        let fits = taken + 1 + width_of(word) <= width;
+        match index {
+            0 => {}
+            _ if fits => out.push(' '),
+            _ => out.push('\n'),
+        }
+        taken = if index > 0 && fits { taken + 1 + width_of(word) } else { width_of(word) };
+        out.push_str(word);
+    }
+    out
+}
+
 /// Columns of the terminal, as `COLUMNS` says.
-fn columns() -> usize {
+pub(crate) fn columns() -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
     told.filter(|columns| *columns >= 40).unwrap_or(DEFAULT_COLUMNS)
 }
 
 /// Puts a text on one line, without what could move a terminal's cursor.
 pub(crate) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || is_reordering(c) { ' ' } else { c }).collect()
+}
+
+/// Breaks of lines, and what forces a direction upon the text after it.
+const fn is_reordering(c: char) -> bool {
+    matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Cuts a text to a width, marking the cut.
@@ -138,5 +214,35 @@ mod tests {
         assert!(starts.windows(2).all(|pair| pair[0] == pair[1]), "{starts:?}\n{text}");
         assert!(text.lines().all(|line| width_of(line) <= 80), "{text}");
         assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_folding_table_loses_no_word_and_keeps_the_first_columns_whole() {
+        let note: Vec<String> = (0..60).map(|number| format!("word{number}")).collect();
+        let mut table = Table::folding(&["FIELD", "ANSWER"]);
+        table.row(["family_members[3fa1]/member_relation".into(), note.join(" ")]);
+        table.row(["b".into(), "x".repeat(100)]);
+        let text = table.render();
+        assert!(note.iter().all(|word| text.contains(word.as_str())), "{text}");
+        assert!(text.contains("family_members[3fa1]/member_relation  word0"), "{text}");
+        assert_eq!(text.matches('x').count(), 100);
+        assert!(text.lines().all(|line| width_of(line) <= 80), "{text}");
+    }
+
+    #[test]
+    fn sentences_break_between_words_and_links_stay_whole() {
+        let link = "x".repeat(30);
+        assert_eq!(fold_words(&format!("pass it on: {link} now"), 20), format!("pass it on:\n{link}\nnow"));
+        assert_eq!(fold_words("two words", 20), "two words");
+    }
+
+    #[test]
+    fn right_to_left_names_leave_the_columns_after_them_in_place() {
+        let mut table = Table::new(&["NAME", "CHANGED"]);
+        table.row(["سمير".into(), "2026-11-24".into()]);
+        table.row(["a\u{202e}b".into(), "2026-11-24".into()]);
+        let text = table.render();
+        assert!(text.contains("سمير\u{200e}  "), "{text:?}");
+        assert!(text.contains("a b"), "{text:?}");
     }
 }

@@ -19,6 +19,9 @@ pub enum CreateTeamError {
     /// There is a team of this name.
     #[error("there is a team of this name already")]
     Twice,
+    /// Not by this person.
+    #[error("only a Manager of the agency may make teams")]
+    NotAllowed,
     /// Anything below.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -33,6 +36,10 @@ impl<S: DeviceStore> Device<S> {
     pub fn create_team(&mut self, ambient: &mut Ambient<'_>, name: &str) -> Result<ChainId, CreateTeamError> {
         if !directory::is_name(name) {
             return Err(CreateTeamError::Name);
+        }
+        let (_, agency) = self.home().ok_or(DeviceError::NoAgency)?;
+        if self.role_over(&agency, ambient.now.wall) < Some(Role::Manager) {
+            return Err(CreateTeamError::NotAllowed);
         }
         if self.find_team(name).is_ok() {
             return Err(CreateTeamError::Twice);

@@ -18,7 +18,9 @@ use crate::{
 pub(crate) enum Agency {
     /// Founds an agency with you as its first manager; works offline
     ///
-    /// Example: vereda agency create --founding 'vereda://found?…' --name 'Child Aid' --person Amina
+    /// Example:
+    ///   vereda agency create --founding 'vereda://found?…' --name Aid --person Amina
+    #[command(verbatim_doc_comment)]
     Create {
         /// The founding link that the relay's operator gave you
         #[arg(long, value_name = "LINK")]
@@ -44,7 +46,7 @@ impl Agency {
             return print_json(&json!({"agency": agency, "user": user}));
         }
         print_line(&format!(
-            "The agency {} is founded on this device. Next: vereda team create NAME, then vereda sync.",
+            "The agency {} is founded on this device. Next: vereda team create NAME, then vereda sync",
             request.name
         ))
     }
@@ -89,6 +91,9 @@ impl Team {
                     let yours = if team.is_own { "yes" } else { "no" };
                     table.row([short(&team.team), name(team.name), team.people.len().to_string(), yours.into()]);
                 }
+                if table.is_empty() {
+                    return print_line("This device knows no team yet.");
+                }
                 print(&table.render())
             }
         }
@@ -129,6 +134,9 @@ impl People {
             for person in team.people {
                 add(place.clone(), person);
             }
+        }
+        if table.is_empty() {
+            return print_line("This device knows nobody yet: found an agency, or join one and get its key.");
         }
         print(&table.render())
     }

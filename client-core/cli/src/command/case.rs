@@ -18,9 +18,9 @@ use vereda_records::{Record, RecordType};
 
 use super::Common;
 use crate::{
-    fault::{Fault, Outcome},
+    fault::{Fault, FaultKind, Outcome},
     opened::Opened,
-    output::{print_json, print_line},
+    output::{note, print_json, print_line},
     views::short,
 };
 
@@ -88,7 +88,10 @@ pub(crate) enum Case {
     },
     /// Settles a conflict with one of its values, or another
     ///
-    /// Example: vereda case resolve 5f0c name_first --value Samira
+    /// Examples:
+    ///   vereda case resolve 5f0c name_first --value Samira
+    ///   vereda case resolve 5f0c sex --json-value null
+    #[command(verbatim_doc_comment)]
     Resolve {
         /// The case
         id: String,
@@ -142,15 +145,26 @@ pub(crate) struct Edit {
 impl Case {
     pub(super) fn run(self, common: &Common) -> Outcome {
         match self {
-            Self::Create(create) => create.run(common),
-            Self::Edit(edit) => edit.run(common),
+            Self::Create(create) => explained(create.run(common)),
+            Self::Edit(edit) => explained(edit.run(common)),
             Self::Show { id } => show::case(common, &id),
             Self::List { filter } => show::list(common, filter.as_deref()),
             Self::History { id, field } => show::history(common, &id, field.as_deref()),
             Self::Conflicts { id } => show::conflicts(common, id.as_deref()),
-            Self::Resolve { id, field, value, json_value } => resolve(common, &id, &field, value, json_value),
+            Self::Resolve { id, field, value, json_value } => {
+                explained(resolve(common, &id, &field, value, json_value))
+            }
         }
     }
+}
+
+/// Says beside an answer that cannot be used where it stands what can.
+fn explained(outcome: Outcome) -> Outcome {
+    outcome.inspect_err(|fault| {
+        if fault.kind == FaultKind::Unusable {
+            note("What each field takes: vereda config show --form FORM (without --form: the forms)");
+        }
+    })
 }
 
 impl Create {
@@ -242,7 +256,7 @@ fn read_sets(device: &Device<Vault>, record: &Record, sets: &[String], edit: &mu
 }
 
 fn split(text: &str) -> Outcome<(&str, &str)> {
-    text.split_once('=').ok_or_else(|| Fault::usage("write it as path=value"))
+    text.split_once('=').ok_or_else(|| Fault::usage("an answer is written as path=value, such as sex=male"))
 }
 
 fn not_json(path: &str) -> Fault {

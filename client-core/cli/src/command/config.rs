@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use vereda_client_core::configuration::AppliedConfiguration;
-use vereda_records::{Configuration, starter::child_protection};
+use vereda_records::{
+    Configuration, Record, RecordType, options::offered, starter::child_protection, visibility::Scope,
+};
 
 use super::Common;
 use crate::{
@@ -15,6 +17,9 @@ use crate::{
     table::Table,
     views::word_of,
 };
+
+/// How many codes of a field are listed; `config show --full` has them all.
+const MAX_CODES: usize = 30;
 
 /// The agency's configuration: forms, fields, lists of options, roles
 #[derive(Debug, Subcommand)]
@@ -34,7 +39,7 @@ pub(crate) enum Config {
     ///   vereda config show --full --json
     #[command(verbatim_doc_comment)]
     Show {
-        /// Lists the fields of one form
+        /// Lists the fields of one form, with the codes or entries that they take
         #[arg(long, value_name = "ID")]
         form: Option<String>,
         /// Prints the whole configuration as JSON, as `config apply` reads it
@@ -104,13 +109,15 @@ fn show(common: &Common, form: Option<&str>, full: bool) -> Outcome {
     }
     if let Some(id) = form {
         let form = view.list.into_iter().find(|form| form.id == id);
-        let form = form.ok_or_else(|| Fault::not_found("there is no form of this id"))?;
+        let form =
+            form.ok_or_else(|| Fault::not_found("there is no form of this id: `vereda config show` lists them"))?;
         if common.json {
             return print_json(&json!(form));
         }
-        let mut table = Table::new(&["FIELD", "TYPE", "LABEL"]);
+        let mut table = Table::folding(&["FIELD", "TYPE", "LABEL", "TAKES"]);
         for field in form.fields {
-            table.row([field.name, word_of(&field.field_type), field.label]);
+            let takes = takes(&whole, &form.id, &field.name);
+            table.row([field.name, word_of(&field.field_type), field.label, takes]);
         }
         return print(&table.render());
     }
@@ -123,4 +130,24 @@ fn show(common: &Common, form: Option<&str>, full: bool) -> Outcome {
         table.row([form.id.clone(), form.fields.len().to_string(), of, form.name.clone()]);
     }
     print(&format!("{}, version {}\n\n{}", view.name, view.content.version, table.render()))
+}
+
+/// What goes into a field, where that cannot be guessed from its type: the codes of its options, or a subform's form.
+fn takes(configuration: &Configuration, form: &str, field: &str) -> String {
+    let mut forms = configuration.forms.iter().chain(&configuration.subforms);
+    let form = forms.find(|candidate| candidate.id == form);
+    let Some(field) = form.and_then(|form| form.fields.iter().find(|candidate| candidate.name == field)) else {
+        return String::new();
+    };
+    if let Some(subform) = &field.subform {
+        return format!("entries of {}", subform.id);
+    }
+    let nothing = Record::new(RecordType::Case);
+    let offers = offered(configuration, field, Scope::of(&nothing));
+    let mut codes: Vec<&str> = offers.iter().take(MAX_CODES).map(|offer| offer.code).collect();
+    let more = format!("and {} more", offers.len().saturating_sub(MAX_CODES));
+    if offers.len() > MAX_CODES {
+        codes.push(&more);
+    }
+    codes.join(", ")
 }

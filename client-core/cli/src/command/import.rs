@@ -19,8 +19,9 @@ use crate::{
 pub(crate) enum Import {
     /// Reads Primero's configuration export and makes it the agency's
     ///
-    /// Ends with an account: what was taken, and each loss or doubt with its path and reason. A file that cannot be read
-    /// as a whole changes nothing. With --dry-run only the account is made, and no vault is needed.
+    /// Ends with an account: what was taken, and each loss or doubt with its path and
+    /// reason. A file that cannot be read as a whole changes nothing. With --dry-run
+    /// only the account is made, and no vault is needed.
     ///
     /// Examples:
     ///   vereda import primero export.json --dry-run --json

@@ -22,8 +22,10 @@ use crate::{
 
 /// Invites somebody into a team or the agency
 ///
-/// The relay has to be reached once: then there is a link to pass on. It holds a secret and is good for one person, so
-/// pass it on as carefully as a key. If the relay is not reached, the invite waits; `vereda invites` shows the link later.
+/// The relay has to be reached once: then there is a link to pass on. It holds a
+/// secret and is good for one person, so pass it on as carefully as a key. If the
+/// relay is not reached, the invite waits; after `vereda sync`, the link stands in
+/// `vereda invites --links`.
 ///
 /// Examples:
 ///   vereda invite North --role editor
@@ -100,9 +102,11 @@ impl Invite {
     }
 }
 
-/// Lists the invites made on this device, with their links
+/// Lists the invites made on this device
 ///
-/// Example: vereda invites --json
+/// Examples:
+///   vereda invites
+///   vereda invites --links
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Invites {
@@ -118,6 +122,9 @@ impl Invites {
         opened.close()?;
         if common.json {
             return print_json(&json!({"invites": invites}));
+        }
+        if invites.is_empty() {
+            return print_line("No invite was made on this device. Make one with: vereda invite TEAM");
         }
         let mut table = Table::new(&["INTO", "ROLE", "UNTIL", "STATE"]);
         for InviteView { name: group, role, expires, state, .. } in &invites {

@@ -16,8 +16,9 @@ use crate::{
 
 /// Joins a team or agency by an invite link
 ///
-/// The relay has to be reached before the invite's time is over; until then joining waits. What the agency has can be
-/// read once a colleague's device has passed the key on, which happens by itself when one is online.
+/// The relay has to be reached before the invite's time is over; until then
+/// joining waits. What the agency has can be read once a colleague's device has
+/// passed the key on, which happens by itself when one is online.
 ///
 /// Example: vereda join 'vereda://join?…' --name Berta
 #[derive(Debug, Args)]
@@ -53,7 +54,7 @@ impl Join {
         opened.close()?;
         if common.json {
             print_json(&json!({"user": user, "membership": status.membership}))?;
-        } else {
+        } else if exchanged.is_ok() || status.membership != "pending" {
             print_line(match status.membership {
                 "member" => "You are in. Cases appear with: vereda case list",
                 "waiting_for_key" => {

@@ -12,15 +12,15 @@ use crate::{
     fault::Outcome,
     opened::Opened,
     output::{note, print, print_json, print_line},
-    session::event_of,
+    session::{event_of, sentence_of},
     views::{count, name, short},
 };
 
 /// Exchanges what is new with the relay
 ///
 /// Examples:
-///   vereda sync                 once, until nothing is left to exchange
-///   vereda sync --stay          stays connected until interrupted, and tells what arrives
+///   vereda sync          once, until nothing is left to exchange
+///   vereda sync --stay   stays connected and tells what arrives
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Sync {
@@ -39,7 +39,7 @@ impl Sync {
     pub(super) fn run(self, common: &Common) -> Outcome {
         let opened = Opened::open(common)?;
         if self.stay {
-            stay(&opened)?;
+            stay(&opened, common.json)?;
             return opened.close();
         }
         let exchanged = exchange(&opened, Duration::from_secs(self.wait));
@@ -58,17 +58,20 @@ impl Sync {
     }
 }
 
-fn stay(opened: &Opened) -> Outcome {
+fn stay(opened: &Opened, json: bool) -> Outcome {
     let mut notices = opened.device().notices();
     let contact = Contact::begin(opened)?;
-    note("Connecting; stop with Ctrl-C.");
+    note("Connecting. Stop with Ctrl-C.");
     let runtime = opened.runtime();
     let done = runtime.block_on(async {
         loop {
             tokio::select! {
                 signal = tokio::signal::ctrl_c() => return signal.map_err(Into::into),
                 notice = notices.recv() => {
-                    if let Some(event) = notice.ok().and_then(event_of) {
+                    let Ok(notice) = notice else { continue };
+                    if !json {
+                        sentence_of(&notice).map_or(Ok(()), |sentence| print_line(&sentence))?;
+                    } else if let Some(event) = event_of(notice) {
                         print_json(&event)?;
                     }
                 }
@@ -121,7 +124,7 @@ fn describe(label: &str, status: &StatusView) -> String {
         "member" => "member",
         "waiting_for_key" => "waiting for a colleague's device to pass the key on",
         "pending" => "joining, final when the relay is reached",
-        _ => "in no agency yet: found one or join one",
+        _ => "in no agency yet: vereda agency create, or vereda join",
     };
     let mut lines = vec![
         ("Vault", label.to_owned()),

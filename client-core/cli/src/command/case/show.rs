@@ -33,7 +33,7 @@ fn describe(view: &CaseView, configuration: &Configuration) -> String {
     let languages = || configuration.languages.iter().map(String::as_str);
     let mut shown = Vec::new();
     for form in configuration.forms_of(RecordType::Case) {
-        let mut table = Table::new(&["FIELD", "ANSWER"]);
+        let mut table = Table::folding(&["FIELD", "ANSWER"]);
         for field in &form.fields {
             let Some(value) = fields.get(&field.name).filter(|value| !value.is_null()) else { continue };
             if shown.contains(&&field.name) {
@@ -46,7 +46,7 @@ fn describe(view: &CaseView, configuration: &Configuration) -> String {
             out.push_str(&format!("\n{}\n{}", one_line(form.name.in_language(languages())), table.render()));
         }
     }
-    let mut others = Table::new(&["FIELD", "ANSWER"]);
+    let mut others = Table::folding(&["FIELD", "ANSWER"]);
     for (field, value) in fields.iter().filter(|(field, value)| !shown.contains(field) && !value.is_null()) {
         add(&mut others, field, value);
     }
@@ -54,7 +54,7 @@ fn describe(view: &CaseView, configuration: &Configuration) -> String {
         out.push_str(&format!("\nWithout a form\n{}", others.render()));
     }
     if !view.conflicts.is_empty() {
-        out.push_str(&format!("\nIn conflict\n{}", table_of(&view.conflicts, false).render()));
+        out.push_str(&format!("\nIn conflict\n{}", describe_conflicts(&view.conflicts)));
     }
     out
 }
@@ -115,9 +115,10 @@ pub(super) fn history(common: &Common, id: &str, field: Option<&str>) -> Outcome
     if common.json {
         return print_json(&json!({"history": history}));
     }
-    let mut table = Table::new(&["WHEN", "WHO", "FIELD", "VALUE"]);
+    let mut table = Table::folding(&["WHEN", "WHO", "FIELD", "VALUE"]);
     for entry in history {
-        table.row([moment(entry.time), name(entry.author.name), short_place(&entry.place), plain(&entry.value)]);
+        let answer = answer_at(&entry.place, &entry.value);
+        table.row([moment(entry.time), name(entry.author.name), short_place(&entry.place), answer]);
     }
     print(&table.render())
 }
@@ -141,23 +142,33 @@ pub(super) fn conflicts(common: &Common, id: Option<&str>) -> Outcome {
     if conflicts.is_empty() {
         return print_line("Nothing is in conflict.");
     }
-    print(&table_of(&conflicts, true).render())
+    print(&describe_conflicts(&conflicts))?;
+    note("Settle one with: vereda case resolve CASE FIELD --value VALUE");
+    Ok(())
 }
 
-fn table_of(conflicts: &[ConflictView], with_case: bool) -> Table {
-    let mut table = Table::new(&["CASE", "FIELD", "VALUE", "BY", "WHEN", "SHOWN"]);
+/// Each conflict under a line with its case and place, whole, since both are typed to settle it.
+fn describe_conflicts(conflicts: &[ConflictView]) -> String {
+    let mut out = String::new();
     for conflict in conflicts {
-        for (index, value) in conflict.values.iter().enumerate() {
-            let first = index == 0;
-            table.row([
-                if first && with_case { short(&conflict.case) } else { String::new() },
-                if first { short_place(&conflict.place) } else { String::new() },
-                plain(&value.value),
-                name(value.author.name.clone()),
-                moment(value.time),
-                if value.is_shown { "yes".to_owned() } else { String::new() },
-            ]);
+        let mut table = Table::folding(&["", "WHEN", "BY", "VALUE"]);
+        for value in &conflict.values {
+            let shown = if value.is_shown { "  shown" } else { "" };
+            let author = name(value.author.name.clone());
+            table.row([shown.to_owned(), moment(value.time), author, answer_at(&conflict.place, &value.value)]);
         }
+        out.push_str(&format!("{} {}\n{}", short(&conflict.case), short_place(&conflict.place), table.render()));
     }
-    table
+    out
+}
+
+/// A value as people read it; of a whole entry, whether it is there.
+fn answer_at(place: &str, value: &Json) -> String {
+    let within = place.strip_suffix(']').and_then(|place| place.rsplit_once('['));
+    let is_entry = within.is_some_and(|(_, id)| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    match value {
+        Json::Bool(true) if is_entry => "(entry added)".to_owned(),
+        Json::Bool(false) | Json::Null if is_entry => "(entry removed)".to_owned(),
+        value => plain(value),
+    }
 }

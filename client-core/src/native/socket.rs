@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{CertificateError, ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -73,7 +73,7 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// The host does not prove who it is.
-    #[error("{host} does not prove its identity by a certificate: {source}")]
+    #[error("{host} does not prove its identity by a certificate: {}", told_by_tls(source))]
     Tls {
         /// The host.
         host: String,
@@ -81,13 +81,46 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// Something else answers there.
-    #[error("{host} does not answer as a relay: {source}")]
+    #[error("{host} does not answer as a relay: {}", told_by_websocket(source))]
     Upgrade {
         /// The host.
         host: String,
         /// What the websocket says.
         source: Box<tungstenite::Error>,
     },
+}
+
+/// What is wrong with TLS, in words.
+fn told_by_tls(error: &io::Error) -> String {
+    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let words = match told {
+        Some(rustls::Error::InvalidCertificate(certificate)) => match certificate {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "it has expired, or this device's clock is wrong"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "it is not valid yet, or this device's clock is wrong"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "it is for another host"
+            }
+            CertificateError::UnknownIssuer => "it is from no authority that this device trusts",
+            CertificateError::Revoked => "it is revoked",
+            _ => "it cannot be used as a server's certificate",
+        },
+        Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS",
+        _ => return error.to_string(),
+    };
+    words.to_owned()
+}
+
+/// What is wrong with a websocket, in words.
+fn told_by_websocket(error: &tungstenite::Error) -> String {
+    match error {
+        tungstenite::Error::Http(answer) => format!("it answers {}", answer.status()),
+        tungstenite::Error::Io(error) => error.to_string(),
+        _ => "no websocket is offered there; the address of a relay with TLS begins with wss://".to_owned(),
+    }
 }
 
 /// Connects to a relay's `ws://` or `wss://` address.

@@ -49,7 +49,12 @@ impl Folder {
             return Err(FolderError::Taken { path: self.0.clone() });
         }
         let io = |source| FolderError::Io { path: self.0.clone(), source };
-        fs::create_dir_all(&self.0).map_err(io)?;
+        let mut folder = fs::DirBuilder::new();
+        folder.recursive(true);
+        // Who works when, and with whom, is nobody else's business on this machine.
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+        folder.create(&self.0).map_err(io)?;
         let key = DeviceKey::generate(&mut SystemEntropy);
         let path = self.0.join(KEY_FILE);
         let whole = self.0.join("relay.key.new");

@@ -23,10 +23,22 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing can be done where even this cannot be written.
-            let _ = writeln!(std::io::stderr(), "vereda-relay: {error:#}");
+            let _ = writeln!(std::io::stderr(), "vereda-relay: {}", sentence_of(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says an error with its causes, each once: many say their cause themselves.
+fn sentence_of(error: &anyhow::Error) -> String {
+    let mut sentence = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !sentence.ends_with(&cause) {
+            sentence.push_str(": ");
+            sentence.push_str(&cause);
+        }
+    }
+    sentence
 }
 
 /// Logs go to standard error: ids, sizes and states only.

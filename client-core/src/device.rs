@@ -68,6 +68,8 @@ pub struct Device<S: DeviceStore> {
     /// Replicas in memory, those used last at the end of `recent`.
     open: BTreeMap<ChainId, OpenDocument>,
     recent: Vec<ChainId>,
+    /// How often one was read from the store.
+    loads: u64,
     /// Documents with edits that no chunk holds yet.
     pub(crate) unsealed: BTreeSet<ChainId>,
     /// Of these, the ones that rights or keys did not allow to seal when it was last tried.
@@ -127,6 +129,7 @@ impl<S: IncarnatedStore> Device<S> {
             books: Books::default(),
             open: BTreeMap::new(),
             recent: Vec::new(),
+            loads: 0,
             unsealed: BTreeSet::new(),
             unsealable: BTreeSet::new(),
             locked: BTreeSet::new(),
@@ -302,10 +305,16 @@ impl<S: DeviceStore> Device<S> {
         self.machine.as_ref().is_some_and(DeviceMachine::is_settled)
             && !self.may_seal()
             && self.stale.is_empty()
+            && !self.books.has_new_columns
             && !self.keys_may_open
             && self.effects.is_empty()
             && self.repairing.is_empty()
             && self.repair_from.is_none()
+    }
+
+    /// Counts how often a document was read from the store since the device was opened.
+    pub const fn documents_read(&self) -> u64 {
+        self.loads
     }
 
     /// Finds a chain.

@@ -19,7 +19,7 @@ pub(crate) use sealing::SealInputs;
 /// How many changes of each actor a chunk covers, those that it builds on included.
 pub(crate) type Clock = BTreeMap<ActorBytes, u64>;
 
-/// An edit that no chunk holds yet.
+/// An edit that no chunk holds yet, as it is stored.
 #[derive(Debug, Clone)]
 pub(crate) struct LocalEdit {
     /// Seq of its change under this device's actor.
@@ -48,9 +48,11 @@ pub(crate) struct OpenDocument {
     /// By actor, the chunk that begins at each change seq.
     chunks: BTreeMap<ActorBytes, BTreeMap<u64, (Link, u64)>>,
     /// Edits that no chunk holds yet, in order.
-    pub(crate) edits: Vec<LocalEdit>,
+    pub(crate) edits: Vec<LocalChange>,
     /// Chunks and edits since the last snapshot.
     pub(crate) since_snapshot: u32,
+    /// Opening it meant replaying some.
+    pub(crate) was_replayed: bool,
 }
 
 impl OpenDocument {
@@ -88,6 +90,7 @@ impl OpenDocument {
             chunks: BTreeMap::new(),
             edits: Vec::new(),
             since_snapshot: 0,
+            was_replayed: false,
         }
     }
 
@@ -103,7 +106,7 @@ impl OpenDocument {
 
     /// Notes an edit made here.
     pub(crate) fn note_edit(&mut self, change: &LocalChange) {
-        self.edits.push(LocalEdit { seq: change.seq, bytes: change.bytes.clone() });
+        self.edits.push(change.clone());
         self.places.insert(change.hash, (self.replica.actor(), change.seq));
         self.since_snapshot = self.since_snapshot.saturating_add(1);
     }

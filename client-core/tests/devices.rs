@@ -7,5 +7,6 @@ mod devices {
     mod cases;
     mod joining;
     mod loading;
+    mod workload;
     mod world;
 }

@@ -23,6 +23,10 @@ const OTHERS: &[u8] = b"other";
 pub(crate) struct Books {
     /// The configuration in force.
     pub(crate) configuration: Configuration,
+    /// Hash of its lists' columns.
+    columns: u64,
+    /// They are others than before: some lines may not show them.
+    pub(super) has_new_columns: bool,
     /// The document that holds it.
     pub(crate) configuration_document: Option<ChainId>,
     /// The document that holds names.
@@ -33,8 +37,11 @@ pub(crate) struct Books {
 
 impl Default for Books {
     fn default() -> Self {
+        let configuration = Configuration::new(Translated::default(), vec!["en".into()]);
         Self {
-            configuration: Configuration::new(Translated::default(), vec!["en".into()]),
+            columns: hash_columns(&configuration),
+            configuration,
+            has_new_columns: false,
             configuration_document: None,
             directory_document: None,
             names: BTreeMap::new(),
@@ -47,6 +54,8 @@ impl Default for Books {
 pub(crate) struct Line {
     /// Chunk rows of the document that it shows.
     pub(crate) taken: u64,
+    /// Hash of the columns that it was made for; lines of earlier versions do not tell.
+    pub(crate) columns: Option<u64>,
     /// Fields of the list; none for documents that no list shows.
     pub(crate) summary: Option<Summary>,
     /// Places in conflict.
@@ -100,6 +109,7 @@ impl<S: DeviceStore> Device<S> {
 
     /// Finds the documents whose lines do not show all that is stored.
     pub(super) fn find_stale(&mut self) -> Result<(), StoreError> {
+        self.books.has_new_columns = false;
         let shown = self.scan_shown()?;
         let counts = self.chunk_counts()?.into_iter().filter(|(_, count)| *count > 0);
         let without_chunks = self.unsealed.iter().map(|document| (*document, 0));
@@ -112,16 +122,20 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Reads of all lines how many chunk rows they show, and nothing else of them.
+    /// Reads of all lines how many chunk rows they show, and nothing else of them; of those that do not show the columns
+    /// of the configuration in force, nothing.
     fn scan_shown(&self) -> Result<BTreeMap<ChainId, u64>, StoreError> {
         #[derive(Deserialize)]
         struct Shown {
             taken: u64,
+            columns: Option<u64>,
         }
         let mut shown = BTreeMap::new();
         self.store.scan(PROJECTIONS, None, &mut |key, row| {
-            if let (Ok(id), Ok(Shown { taken })) = (key.try_into(), serde_json::from_slice(row)) {
-                shown.insert(ChainId(id), taken);
+            if let (Ok(id), Ok(line)) = (key.try_into(), serde_json::from_slice::<Shown>(row))
+                && line.columns == Some(self.books.columns)
+            {
+                shown.insert(ChainId(id), line.taken);
             }
             std::ops::ControlFlow::Continue(())
         })?;
@@ -164,15 +178,16 @@ impl<S: DeviceStore> Device<S> {
         Ok(row.and_then(|row| serde_json::from_slice(&row).ok()))
     }
 
-    /// Notes in a document's line that chunks sealed here are shown by it; the caller commits.
-    pub(super) fn note_shown(&mut self, id: &ChainId, taken: u64) -> Result<(), DeviceError> {
-        let Some(line) = self.line(id)? else { return Ok(()) };
+    /// Notes in a document's line that shows all before them that chunks sealed here are shown by it too; the caller commits.
+    pub(super) fn note_shown(&mut self, id: &ChainId, before: u64, taken: u64) -> Result<(), DeviceError> {
+        let Some(line) = self.line(id)?.filter(|line| line.taken == before) else { return Ok(()) };
         let group = if line.summary.is_some() { CASES } else { OTHERS };
         let row = serde_json::to_vec(&Line { taken, ..line }).unwrap_or_default();
         Ok(self.store.put(PROJECTIONS, group, id.as_bytes(), &row)?)
     }
 
-    /// Writes the line of a document that is open; the caller commits.
+    /// Writes the line of a document that is open, and saves its replica where opening it meant replaying; the caller
+    /// commits.
     pub(crate) fn write_line(&mut self, id: &ChainId) -> Result<(), DeviceError> {
         let is_case = self.chain(id).and_then(|state| state.document_kind()) == Some(DocumentKind::Case);
         let document = self.document(id)?;
@@ -180,7 +195,8 @@ impl<S: DeviceStore> Device<S> {
         let record = if is_case { document.replica.hydrate().ok() } else { None };
         let conflicts = if is_case { document.replica.conflicts().len() } else { 0 };
         let summary = record.map(|record| summarize(&self.books.configuration, &record));
-        let line = Line { taken, summary, conflicts, changed, changes };
+        let columns = Some(self.books.columns);
+        let line = Line { taken, columns, summary, conflicts, changed, changes };
         let group = if is_case { CASES } else { OTHERS };
         // Maps have text keys and nothing is a float: writing into memory cannot fail.
         let row = serde_json::to_vec(&line).unwrap_or_default();
@@ -188,7 +204,8 @@ impl<S: DeviceStore> Device<S> {
         if self.store.get(PROJECTIONS, id.as_bytes())?.as_ref() == Some(&row) {
             return Ok(());
         }
-        Ok(self.store.put(PROJECTIONS, group, id.as_bytes(), &row)?)
+        self.store.put(PROJECTIONS, group, id.as_bytes(), &row)?;
+        Ok(self.save_replayed(id)?)
     }
 
     /// Reads the configuration from its document.
@@ -200,12 +217,9 @@ impl<S: DeviceStore> Device<S> {
         let Some(read) = record.ok().and_then(|record| configuration::content::read(&record)) else { return Ok(()) };
         match read {
             Ok(found) => {
-                let lists_differ = found.lists != self.books.configuration.lists;
-                self.books.configuration = found;
-                if lists_differ {
-                    let shown = self.lines()?;
-                    self.stale.extend(shown.into_iter().map(|(case, _)| case));
-                }
+                let columns = hash_columns(&found);
+                self.books.has_new_columns |= columns != self.books.columns;
+                (self.books.configuration, self.books.columns) = (found, columns);
             }
             // Made by a newer program, or damaged: the one in force stays.
             Err(error) => tracing::warn!(document = %id, %error, "configuration not taken"),
@@ -294,6 +308,14 @@ impl<S: DeviceStore> Device<S> {
 fn is_book(state: &ChainState, kind: DocumentKind, agency: &ChainId) -> bool {
     let governs = |parent: &Parent| parent.chain == *agency && parent.authority == ParentAuthority::Full;
     state.document_kind() == Some(kind) && state.parents().iter().any(governs)
+}
+
+/// Tells the columns of lists apart.
+fn hash_columns(configuration: &Configuration) -> u64 {
+    // Texts in lists: writing them into memory cannot fail.
+    let columns = serde_json::to_vec(&configuration.lists).unwrap_or_default();
+    let hash = vereda_crypto::hash(vereda_crypto::context::LIST_COLUMNS, &[&columns]);
+    hash.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
 #[cfg(test)]

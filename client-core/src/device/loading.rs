@@ -43,15 +43,30 @@ impl<S: DeviceStore> Device<S> {
             None => self.guarded(id)?,
         };
         let (document, outcome) = self.keep_up(document);
-        self.recent.retain(|recent| recent != id);
-        self.recent.push(*id);
+        let document = self.hold(document);
+        outcome?;
+        Ok(document)
+    }
+
+    /// Opens a document without taking in what arrived since it was opened; else as [`Self::document`].
+    pub(super) fn opened(&mut self, id: &ChainId) -> Result<&mut OpenDocument, DeviceError> {
+        let document = match self.open.remove(id) {
+            Some(open) => open,
+            None => self.guarded(id)?,
+        };
+        Ok(self.hold(document))
+    }
+
+    /// Keeps a document in memory, as the one used last.
+    fn hold(&mut self, document: OpenDocument) -> &mut OpenDocument {
+        let id = document.document;
+        self.recent.retain(|recent| *recent != id);
+        self.recent.push(id);
         if self.recent.len() > MAX_OPEN {
             let oldest = self.recent.remove(0);
             self.open.remove(&oldest);
         }
-        let document = self.open.entry(*id).or_insert(document);
-        outcome?;
-        Ok(document)
+        self.open.entry(id).or_insert(document)
     }
 
     /// Opens a document that can be read and edited.
@@ -101,6 +116,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     fn load(&mut self, id: &ChainId) -> Result<OpenDocument, DeviceError> {
+        self.loads = self.loads.saturating_add(1);
         let actor = derive_actor(self.id(), self.incarnation, *id);
         let snapshot = self.store.get(SNAPSHOTS, id.as_bytes())?;
         let snapshot = snapshot.and_then(|bytes| decode::<Snapshot>(&bytes, 2 * MAX_SAVED_BYTES).ok());
@@ -114,7 +130,9 @@ impl<S: DeviceStore> Device<S> {
         document.note_author(actor, self.id());
         let (document, kept_up) = self.keep_up(document);
         kept_up?;
-        self.with_edits(document)
+        let mut document = self.with_edits(document)?;
+        document.was_replayed = document.since_snapshot > 0;
+        Ok(document)
     }
 
     /// Applies the edits that no chunk holds yet.
@@ -190,11 +208,22 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
+    /// Saves the replica of an open document that was opened by replaying chunks or edits, so that they are not replayed
+    /// again; the caller commits.
+    pub(super) fn save_replayed(&mut self, id: &ChainId) -> Result<(), StoreError> {
+        let Some(mut document) = self.open.remove(id) else { return Ok(()) };
+        let is_worth_it = document.was_replayed && document.since_snapshot > 0 && document.replica.is_created();
+        let saved = if is_worth_it { self.save_snapshot(&mut document) } else { Ok(()) };
+        self.open.insert(*id, document);
+        saved
+    }
+
     fn save_snapshot(&mut self, document: &mut OpenDocument) -> Result<(), StoreError> {
         let (taken, saved, index) = (document.taken, document.replica.save(), document.index().clone());
         let snapshot = Snapshot { taken, saved, index };
         self.store.put(SNAPSHOTS, &[], document.document.as_bytes(), &encode(&snapshot))?;
         document.since_snapshot = 0;
+        document.was_replayed = false;
         Ok(())
     }
 

@@ -7,19 +7,14 @@ use super::{Ambient, Device, DeviceError};
 use crate::{document::SealInputs, tables::EDITS};
 
 impl<S: DeviceStore> Device<S> {
-    /// Seals the edits of up to `most` documents and queues the chunks; commits. Says how many documents were sealed.
-    pub(super) fn seal_all(&mut self, ambient: &mut Ambient<'_>, most: usize) -> Result<usize, DeviceError> {
-        let documents: Vec<ChainId> = self.unsealed.iter().take(most).copied().collect();
-        let mut sealed = 0;
+    /// Seals the edits of up to `most` documents and queues the chunks; commits.
+    pub(super) fn seal_all(&mut self, ambient: &mut Ambient<'_>, most: usize) -> Result<(), DeviceError> {
+        let documents: Vec<ChainId> = self.unsealed.difference(&self.unsealable).take(most).copied().collect();
+        let mut has_sealed = false;
         for document in documents {
-            if self.seal(&document, ambient)? {
-                sealed += 1;
-            }
+            has_sealed |= self.seal(&document, ambient)?;
         }
-        if sealed > 0 {
-            self.commit()?;
-        }
-        Ok(sealed)
+        if has_sealed { self.commit() } else { Ok(()) }
     }
 
     /// Says whether some edits could be sealed now.
@@ -39,9 +34,8 @@ impl<S: DeviceStore> Device<S> {
         };
         let key = self.keys.signing.clone();
         let incarnation = self.incarnation;
-        self.document(id)?;
         let place = self.next_place(id)?;
-        let document = self.document(id)?;
+        let document = self.opened(id)?;
         let rows: Vec<u64> = document.edits.iter().map(|edit| edit.seq).collect();
         let inputs = SealInputs { key: &key, incarnation, epoch, keys: &keys, cites, seq: place.seq, prev: place.prev };
         let chunks = match document.seal_edits(inputs, ambient.rng) {
@@ -71,8 +65,9 @@ impl<S: DeviceStore> Device<S> {
         if let Some(open) = self.open.get_mut(id).filter(|open| open.taken == before) {
             // Nothing of others came in between: what is open shows all that is stored.
             open.taken = after;
-            self.note_shown(id, after)?;
+            self.note_shown(id, before, after)?;
         }
+        self.save_replayed(id)?;
         self.unsealed.remove(id);
         self.unsealable.remove(id);
         Ok(true)

@@ -10,7 +10,7 @@ use crate::facts::{Introduction, save_deceived};
 /// Documents brought up to date before others get a turn.
 const DOCUMENTS: usize = 8;
 /// Documents whose edits are sealed in one transaction.
-const SEALS: usize = 64;
+const SEALS: usize = 16;
 
 /// What one step of work came to.
 #[derive(Debug, Default)]
@@ -44,16 +44,23 @@ impl<S: DeviceStore> Device<S> {
         // Not before the relay's welcome: it may know more of this device than the device itself, and then the store was
         // restored from a copy, and no place in a sequence may be used twice.
         if self.contact.is_live && !self.contact.is_deceived && self.may_seal() {
-            is_more |= self.seal_all(ambient, SEALS)? == SEALS;
+            self.seal_all(ambient, SEALS)?;
+            if self.may_seal() {
+                // All that was made here is on its way before what others made is looked at.
+                return Ok(Step { changed: Vec::new(), is_more: true });
+            }
         }
         let changed = self.absorb(DOCUMENTS)?;
+        if self.books.has_new_columns {
+            self.find_stale()?;
+        }
         is_more |= !self.stale.is_empty() || self.keys_may_open;
         Ok(Step { changed, is_more })
     }
 
     /// Brings up to `most` documents and their lines in lists up to date; commits.
     fn absorb(&mut self, most: usize) -> Result<Vec<ChainId>, DeviceError> {
-        let documents: Vec<ChainId> = self.stale.iter().take(most).copied().collect();
+        let documents = self.next_stale(most);
         let mut changed = Vec::new();
         for document in documents.iter().copied() {
             self.stale.remove(&document);
@@ -76,6 +83,18 @@ impl<S: DeviceStore> Device<S> {
             self.commit()?;
         }
         Ok(changed)
+    }
+
+    /// Picks what is brought up to date next: the books, since lines show what they say; then what is open already.
+    fn next_stale(&self, most: usize) -> Vec<ChainId> {
+        let books = [self.books.configuration_document, self.books.directory_document];
+        let rank = |document: &ChainId| match books.contains(&Some(*document)) {
+            true => 0,
+            false if self.open.contains_key(document) => 1,
+            false => 2,
+        };
+        let of_rank = |wanted: u8| self.stale.iter().filter(move |document| rank(document) == wanted);
+        of_rank(0).chain(of_rank(1)).chain(of_rank(2)).take(most).copied().collect()
     }
 
     /// Opens every wrap that opens now, until none is left: one key opens the next.

@@ -5,7 +5,7 @@ use vereda_crypto::{
     ChunkKeyScope, DocumentEpochKey, Nonce24, OpenError, commits_to, derive_chunk_key, open, ops_root,
     padding::{UnpadError, unpad},
 };
-use vereda_document::{Expect, ParsedChunk, Refusal, frame};
+use vereda_document::{Expect, LocalChange, ParsedChunk, Refusal, frame};
 use vereda_protocol::{Chunk, Header};
 
 use super::{LocalEdit, OpenDocument, sealing::kind_code};
@@ -103,7 +103,13 @@ impl OpenDocument {
     /// # Errors
     /// [`Refusal`] if one is not what this device wrote.
     pub(crate) fn take_edits(&mut self, edits: Vec<LocalEdit>) -> Result<(), Refusal> {
-        let mut rest = edits.as_slice();
+        let read = |(index, edit): (usize, LocalEdit)| {
+            LocalChange::read(edit.bytes).map_err(|fault| Refusal::Change { index, fault })
+        };
+        let edits: Vec<LocalChange> = edits.into_iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        // The first of them may be in the snapshot.
+        let held = edits.partition_point(|edit| self.places.contains_key(&edit.hash));
+        let mut rest = edits.get(held..).unwrap_or_default();
         while !rest.is_empty() {
             let (run, after) = rest.split_at(run_of(rest));
             if let Err(refusal) = self.take_run(run) {
@@ -120,7 +126,7 @@ impl OpenDocument {
     }
 
     /// Applies edits whose changes follow one another.
-    fn take_run(&mut self, run: &[LocalEdit]) -> Result<(), Refusal> {
+    fn take_run(&mut self, run: &[LocalChange]) -> Result<(), Refusal> {
         let Some(first) = run.first() else { return Ok(()) };
         let actor = self.replica.actor();
         let context = self.replica.context(actor, first.seq);
@@ -134,12 +140,13 @@ impl OpenDocument {
         for (hash, edit) in parsed.hashes().iter().zip(run) {
             self.places.insert(*hash, (actor, edit.seq));
         }
+        self.since_snapshot = self.since_snapshot.saturating_add(count);
         Ok(())
     }
 }
 
 /// Counts the edits at the front that are applied together: their changes follow one another, and are not too much.
-fn run_of(edits: &[LocalEdit]) -> usize {
+fn run_of(edits: &[LocalChange]) -> usize {
     let mut bytes = 0_usize;
     let mut next = None;
     let together = edits.iter().take(MAX_RUN).take_while(|edit| {
@@ -159,8 +166,15 @@ mod tests {
     #[test]
     fn edits_are_applied_together_as_far_as_they_follow_one_another_and_are_not_too_much() {
         let check = |edits: &[(u64, usize)], expected: usize| {
-            let edits: Vec<LocalEdit> =
-                edits.iter().map(|(seq, length)| LocalEdit { seq: *seq, bytes: vec![0; *length] }).collect();
+            let edit = |(seq, length): &(u64, usize)| LocalChange {
+                hash: [0; 32],
+                bytes: vec![0; *length],
+                seq: *seq,
+                deps: Vec::new(),
+                operations: 1,
+                time: vereda_base::Timestamp(0),
+            };
+            let edits: Vec<LocalChange> = edits.iter().map(edit).collect();
             assert_eq!(run_of(&edits), expected, "{edits:?}");
         };
         check(&[], 0);

@@ -70,10 +70,8 @@ impl OpenDocument {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Vec<Chunk>, SealError> {
         let edits = std::mem::take(&mut self.edits);
-        let Some(first) = edits.first() else { return Ok(Vec::new()) };
-        let own = self.replica.own_changes(first.seq);
-        let sizes: Vec<(usize, usize)> = own.iter().map(|change| (change.bytes.len(), change.operations)).collect();
-        let mut rest = own.as_slice();
+        let sizes: Vec<(usize, usize)> = edits.iter().map(|change| (change.bytes.len(), change.operations)).collect();
+        let mut rest = edits.as_slice();
         let mut chunks = Vec::new();
         for count in frame::split(&sizes, MAX_RAW_BYTES) {
             let Some((run, after)) = rest.split_at_checked(count) else { break };

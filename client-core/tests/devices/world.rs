@@ -33,6 +33,8 @@ pub struct Store {
     pub incarnation: Incarnation,
     /// Rows read one by one, by table.
     pub gets: Rc<RefCell<BTreeMap<Table, usize>>>,
+    /// Rows written, by table.
+    pub puts: Rc<RefCell<BTreeMap<Table, usize>>>,
 }
 
 impl DeviceStore for Store {
@@ -42,6 +44,7 @@ impl DeviceStore for Store {
     }
 
     fn put(&mut self, table: Table, group: &[u8], key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        *self.puts.borrow_mut().entry(table).or_default() += 1;
         self.memory.put(table, group, key, value)
     }
 
@@ -85,6 +88,8 @@ pub struct World {
     rng: ChaCha20Rng,
     next_session: u64,
     founding: [u8; 32],
+    /// Edits that were not sealed when others' changes were taken in, at most.
+    pub unsealed_at_news: usize,
 }
 
 impl World {
@@ -114,12 +119,13 @@ impl World {
             rng,
             next_session: 1,
             founding,
+            unsealed_at_news: 0,
         }
     }
 
     pub fn add_device(&mut self) -> usize {
         let incarnation = Incarnation(self.rng.next_u64());
-        let store = Store { memory: MemoryStore::new(), incarnation, gets: Rc::default() };
+        let store = Store { memory: MemoryStore::new(), incarnation, gets: Rc::default(), puts: Rc::default() };
         self.open(store)
     }
 
@@ -175,7 +181,15 @@ impl World {
 
     /// Lets everything happen that happens without anybody's doing.
     pub fn settle(&mut self) {
+        self.settle_until(|_| false);
+    }
+
+    /// As [`Self::settle`], but stops where a condition holds between two steps.
+    pub fn settle_until(&mut self, is_enough: impl Fn(&Self) -> bool) {
         for _ in 0..2_000 {
+            if is_enough(self) {
+                return;
+            }
             let mut is_busy = false;
             for device in 0..self.devices.len() {
                 let now = self.now.monotonic;
@@ -184,6 +198,10 @@ impl World {
                 }
                 self.on(device, |device, ambient| device.renew_if_restored(ambient)).unwrap();
                 let step = self.on(device, |device, ambient| device.work(ambient)).unwrap();
+                if !step.changed.is_empty() {
+                    let edits = self.devices[device].store().memory.committed_rows(Table("client edits"));
+                    self.unsealed_at_news = self.unsealed_at_news.max(edits);
+                }
                 let effects = self.devices[device].take_effects();
                 is_busy |= step.is_more || !effects.is_empty();
                 for effect in effects {

@@ -72,6 +72,8 @@ contexts! {
     CHUNK_KEY = "chunk key";
     /// Associated data of a chunk's ciphertext.
     CHUNK_SEAL = "chunk seal";
+    /// Hash of the columns of lists, for which a device's lines were made.
+    LIST_COLUMNS = "list columns";
     /// Hash of a ciphertext.
     CIPHERTEXT = "ciphertext";
     /// Commitment to a key.

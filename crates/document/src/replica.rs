@@ -7,6 +7,7 @@ use vereda_base::{ActorBytes, Timestamp};
 
 use crate::{
     admission::{ParsedChunk, Refusal, Standing},
+    anatomy::{self, Anatomy, ChangeFault},
     frame::Context,
     saved::{self, SavedFault},
     shape::{Roots, actor_id},
@@ -38,6 +39,24 @@ pub struct LocalChange {
     pub operations: usize,
     /// When, by the clock of the device; whole seconds.
     pub time: Timestamp,
+}
+
+impl LocalChange {
+    /// Reads a change from the bytes that were stored of it.
+    ///
+    /// # Errors
+    /// [`ChangeFault`] if they are not those of a change.
+    pub fn read(bytes: Vec<u8>) -> Result<Self, ChangeFault> {
+        let anatomy = Anatomy::read(&bytes)?;
+        Ok(Self {
+            hash: anatomy::hash(&bytes)?,
+            bytes,
+            seq: anatomy.seq,
+            deps: anatomy.deps,
+            operations: anatomy.operations.len(),
+            time: from_seconds(anatomy.time),
+        })
+    }
 }
 
 /// What applying a chunk did.

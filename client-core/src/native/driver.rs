@@ -124,47 +124,47 @@ impl<S: IncarnatedStore + Send + 'static> SharedDevice<S> {
     pub async fn stay_connected(&self, tls: Arc<ClientConfig>) {
         let mut connection: Option<Connection> = None;
         loop {
-            self.carry_out(&mut connection, &tls);
+            let is_more = self.carry_out(&mut connection, &tls);
             let news = tokio::select! {
-                () = self.0.wake.notified() => None,
+                biased;
                 () = self.due() => Some(News::Input(Input::Timeout)),
                 news = next(&mut connection) => Some(news),
+                () = self.0.wake.notified() => None,
+                // What arrived meanwhile comes first: the relay's answers do not wait until all work is done.
+                () = tokio::task::yield_now(), if is_more => None,
             };
             self.take_in(news, &mut connection);
         }
     }
 
-    /// Carries out what the machine asked for, works off what arrived, seals what was edited, until nothing is left.
-    fn carry_out(&self, connection: &mut Option<Connection>, tls: &Arc<ClientConfig>) {
-        loop {
-            let (effects, url, step) = {
-                let mut device = self.lock();
-                let mut entropy = SystemEntropy;
-                let mut ambient = Ambient { now: self.0.clock.now(), rng: &mut entropy };
-                let renewed = device.renew_if_restored(&mut ambient);
-                let step = renewed.and_then(|_| device.work(&mut ambient));
-                (device.take_effects(), device.relay_url().to_owned(), step)
-            };
-            let is_idle = effects.is_empty() && matches!(step, Ok(ref step) if !step.is_more);
-            for effect in effects {
-                self.carry_out_one(effect, connection, &url, tls);
-            }
-            match step {
-                Ok(step) => {
-                    if !step.changed.is_empty() {
-                        self.tell(Notice::Changed(step.changed));
-                    }
-                }
-                Err(error) => {
-                    self.tell(Notice::Failed(error.to_string()));
-                    break;
-                }
-            }
-            if is_idle {
-                break;
-            }
+    /// Does one step of the device's work and carries out what the machine asked for; says whether there is more to do.
+    fn carry_out(&self, connection: &mut Option<Connection>, tls: &Arc<ClientConfig>) -> bool {
+        let (effects, url, step) = {
+            let mut device = self.lock();
+            let mut entropy = SystemEntropy;
+            let mut ambient = Ambient { now: self.0.clock.now(), rng: &mut entropy };
+            let renewed = device.renew_if_restored(&mut ambient);
+            let step = renewed.and_then(|_| device.work(&mut ambient));
+            (device.take_effects(), device.relay_url().to_owned(), step)
+        };
+        let has_effects = !effects.is_empty();
+        for effect in effects {
+            self.carry_out_one(effect, connection, &url, tls);
         }
+        let is_more = match step {
+            Ok(step) => {
+                if !step.changed.is_empty() {
+                    self.tell(Notice::Changed(step.changed));
+                }
+                has_effects || step.is_more
+            }
+            Err(error) => {
+                self.tell(Notice::Failed(error.to_string()));
+                false
+            }
+        };
         self.0.steps.send_modify(|steps| *steps = steps.wrapping_add(1));
+        is_more
     }
 
     fn carry_out_one(&self, effect: Effect, connection: &mut Option<Connection>, url: &str, tls: &Arc<ClientConfig>) {

@@ -2,6 +2,7 @@
 
 mod founding_link;
 mod init;
+mod restored;
 mod serve;
 mod status;
 
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Serve(serve::Serve),
     /// Prints a new link, good for founding one agency. Also while the relay runs.
     FoundingLink(founding_link::FoundingLink),
+    /// Tells devices that this data folder was restored from a backup. To be run before the relay serves it.
+    Restored(restored::Restored),
     /// Says what the data folder holds.
     Status(status::Status),
 }

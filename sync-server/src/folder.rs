@@ -115,6 +115,20 @@ impl Folder {
         }
     }
 
+    /// Draws a new relay epoch, after the database was restored from a backup: whoever knows the old one stops before it
+    /// mistakes other entries for those that it has.
+    ///
+    /// # Errors
+    /// [`FolderError::InUse`] while a process serves it; others by cause.
+    pub fn renew_epoch(&self) -> Result<(), FolderError> {
+        self.key()?;
+        let _lock = self.lock()?;
+        let mut store = self.open_store()?;
+        store.set_relay_epoch(SystemEntropy.next_u64())?;
+        store.commit()?;
+        Ok(())
+    }
+
     /// Draws a founding secret, good for one agency, and stores the public half of its key. Also while the relay serves.
     ///
     /// # Errors

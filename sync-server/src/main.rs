@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Init(init) => init.run(),
         Command::Serve(serve) => serve.run(),
         Command::FoundingLink(founding) => founding.run(),
+        Command::Restored(restored) => restored.run(),
         Command::Status(status) => status.run(),
     };
     match done {

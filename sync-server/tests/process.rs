@@ -10,6 +10,7 @@
 )]
 
 mod process {
+    mod backup;
     mod command_line;
     mod limits;
     mod relay;

@@ -28,7 +28,7 @@ async fn whoever_is_not_let_in_gets_a_plain_goodbye_and_the_relay_goes_on() {
     wire.send_raw(Message::Text("hello".into())).await;
     assert_eq!(wire.goodbye().await, Some(Goodbye::Violation), "text");
 
-    let mut wire = Wire::open(&relay.url).await;
+    let mut wire = Wire::member(&relay.url, &person).await;
     wire.send_raw(Message::Binary(vec![3; MAX_FRAME_BYTES + 1].into())).await;
     assert_eq!(wire.goodbye().await, Some(Goodbye::Violation), "too long");
 

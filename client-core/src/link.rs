@@ -22,6 +22,27 @@ pub struct RelayAddress {
     pub key: DeviceId,
 }
 
+impl RelayAddress {
+    /// Says whether the network between would see what passes: no TLS, and not on this machine.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        is_exposed(&self.url)
+    }
+}
+
+/// See [`RelayAddress::is_exposed`]. What is no address is for others to refuse.
+pub(crate) fn is_exposed(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let is_here = match url.host() {
+        // A name that is resolved on this machine by definition (RFC 6761).
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "ws" && !is_here
+}
+
 /// Why a text is not a link of this kind. Never holds the text: it carries a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseLinkError {
@@ -99,4 +120,34 @@ fn write_url(url: &str) -> String {
         }
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_address_is_exposed_unless_it_is_on_this_machine() {
+        let check = |url: &str, exposed| {
+            let address = RelayAddress { url: url.into(), key: DeviceId([0; 32]) };
+            assert_eq!(address.is_exposed(), exposed, "{url}");
+        };
+        for here in ["127.0.0.1:8480", "127.9.9.9", "[::1]:8480", "localhost:1", "relay.localhost"] {
+            check(&format!("ws://{here}/sync"), false);
+        }
+        let abroad = [
+            "relay.example.org",
+            "10.0.0.5:8480",
+            "0.0.0.0",
+            "[fe80::1]",
+            "[::ffff:10.0.0.1]",
+            "localhost.example.org",
+            "127.0.0.1.example.org",
+            "127.0.0.1@relay.example.org",
+        ];
+        for abroad in abroad {
+            check(&format!("ws://{abroad}/sync"), true);
+            check(&format!("wss://{abroad}/sync"), false);
+        }
+    }
 }

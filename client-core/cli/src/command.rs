@@ -60,6 +60,10 @@ pub(crate) struct Common {
     /// Trusts these certificate authorities (PEM) besides the public ones
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE", env = "VEREDA_CA")]
     pub(crate) ca: Option<PathBuf>,
+    /// Connects without TLS to other machines; for test networks you trust
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "VEREDA_ALLOW_PLAIN",
+        value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub(crate) allow_plain: bool,
     /// Prints JSON for scripts
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,

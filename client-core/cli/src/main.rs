@@ -4,6 +4,7 @@ mod command;
 mod contact;
 mod fault;
 mod faults;
+mod link_source;
 mod opened;
 mod output;
 mod passphrase;

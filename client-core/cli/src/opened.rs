@@ -146,7 +146,11 @@ impl Opened {
         let mut ambient = Ambient { now: place.clock.now(), rng: &mut SystemEntropy };
         let device = Device::open(vault, &mut ambient)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        Ok(Self { device: SharedDevice::new(device, place.clock), label, runtime, tls })
+        let device = SharedDevice::new(device, place.clock);
+        if common.allow_plain {
+            device.allow_plain();
+        }
+        Ok(Self { device, label, runtime, tls })
     }
 
     /// The device.

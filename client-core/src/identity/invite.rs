@@ -1,6 +1,6 @@
 //! Inviting somebody into a team or the agency.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use serde::Serialize;
@@ -63,7 +63,7 @@ pub enum InviteState {
 }
 
 /// An invite made on this device.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct InviteView {
     /// Names it on this device: its one-time public key.
     pub invite: DeviceId,
@@ -79,6 +79,17 @@ pub struct InviteView {
     pub state: InviteState,
     /// The link to pass on, while it can be taken up. Holds the secret.
     pub link: Option<String>,
+}
+
+impl fmt::Debug for InviteView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { invite, chain, name: _, role, expires, state, link } = self;
+        let mut shown = f.debug_struct("InviteView");
+        shown.field("invite", invite).field("chain", chain).field("role", role);
+        shown.field("expires", expires).field("state", state);
+        // Whoever reads the link can take it up.
+        shown.field("link", &link.as_ref().map(|_| "…")).finish_non_exhaustive()
+    }
 }
 
 /// What is kept of an invite.
@@ -190,5 +201,25 @@ impl<S: DeviceStore> Device<S> {
             expires: stored.expires,
             heads,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_of_an_invite_does_not_show_its_link() {
+        let view = InviteView {
+            invite: DeviceId([1; 32]),
+            chain: ChainId([2; 32]),
+            name: Some("North".into()),
+            role: "editor",
+            expires: Timestamp(3),
+            state: InviteState::Open,
+            link: Some("vereda://join?secret=AAAA".into()),
+        };
+        let shown = format!("{view:?} {view:#?}");
+        assert!(!shown.contains("secret") && !shown.contains("AAAA") && !shown.contains("North"), "{shown}");
     }
 }

@@ -34,11 +34,11 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Begins to connect; the outcome comes as news.
-    pub(super) fn begin(url: String, tls: Arc<ClientConfig>, counters: ByteCounters) -> Self {
+    pub(super) fn begin(url: String, tls: Arc<ClientConfig>, counters: ByteCounters, allow_plain: bool) -> Self {
         let (news_in, news) = mpsc::channel(INPUTS);
         let (outgoing, frames) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            match connect(&url, &tls, &counters).await {
+            match connect(&url, &tls, &counters, allow_plain).await {
                 Ok(socket) => carry(socket, frames, &news_in).await,
                 Err(error) => drop(news_in.send(News::Failed(error.to_string())).await),
             }

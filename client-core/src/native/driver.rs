@@ -1,7 +1,10 @@
 //! A device shared between an application and the network: the application calls, the driver keeps it connected.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -43,6 +46,7 @@ struct Inner<S: DeviceStore> {
     clock: Clock,
     wake: Notify,
     counters: ByteCounters,
+    allow_plain: AtomicBool,
     notices: broadcast::Sender<Notice>,
     /// How many steps the driver has made.
     steps: watch::Sender<u64>,
@@ -62,9 +66,15 @@ impl<S: DeviceStore> SharedDevice<S> {
             clock,
             wake: Notify::new(),
             counters: ByteCounters::default(),
+            allow_plain: AtomicBool::new(false),
             notices: broadcast::channel(EVENTS).0,
             steps: watch::channel(0).0,
         }))
+    }
+
+    /// Allows connections without TLS to other machines: for test networks that are trusted.
+    pub fn allow_plain(&self) {
+        self.0.allow_plain.store(true, Ordering::Relaxed);
     }
 
     /// Calls the device with clock and entropy of this machine; what it wants sent is sent afterwards.
@@ -170,7 +180,8 @@ impl<S: IncarnatedStore + Send + 'static> SharedDevice<S> {
     fn carry_out_one(&self, effect: Effect, connection: &mut Option<Connection>, url: &str, tls: &Arc<ClientConfig>) {
         match effect {
             Effect::Connect => {
-                *connection = Some(Connection::begin(url.to_owned(), Arc::clone(tls), self.0.counters.clone()));
+                let (counters, plain) = (self.0.counters.clone(), self.0.allow_plain.load(Ordering::Relaxed));
+                *connection = Some(Connection::begin(url.to_owned(), Arc::clone(tls), counters, plain));
             }
             Effect::Send(frame) => {
                 if let Some(connection) = connection {

@@ -64,6 +64,9 @@ pub enum ConnectError {
         /// The address.
         url: String,
     },
+    /// What passes would be open to the network.
+    #[error("{PLAIN_REFUSED}")]
+    Plain,
     /// The network does not lead there.
     #[error("{host} is not reached: {source}")]
     Unreachable {
@@ -89,6 +92,11 @@ pub enum ConnectError {
         source: Box<tungstenite::Error>,
     },
 }
+
+/// Why a plain address of another machine is refused.
+pub const PLAIN_REFUSED: &str = "the relay's address is not protected: it begins with ws://, and everybody on the way \
+     sees who connects, to which cases, and when. Ask for a link with a wss:// address; on a test network that you trust, \
+     pass --allow-plain or set VEREDA_ALLOW_PLAIN=1";
 
 /// What is wrong with TLS, in words.
 fn told_by_tls(error: &io::Error) -> String {
@@ -123,11 +131,20 @@ fn told_by_websocket(error: &tungstenite::Error) -> String {
     }
 }
 
-/// Connects to a relay's `ws://` or `wss://` address.
+/// Connects to a relay's `wss://` address, or to a `ws://` address on this machine; to one elsewhere only with
+/// `allow_plain`.
 ///
 /// # Errors
 /// [`ConnectError`] by cause.
-pub async fn connect(url: &str, tls: &Arc<ClientConfig>, counters: &ByteCounters) -> Result<Socket, ConnectError> {
+pub async fn connect(
+    url: &str,
+    tls: &Arc<ClientConfig>,
+    counters: &ByteCounters,
+    allow_plain: bool,
+) -> Result<Socket, ConnectError> {
+    if !allow_plain && crate::link::is_exposed(url) {
+        return Err(ConnectError::Plain);
+    }
     let address = || ConnectError::Address { url: url.to_owned() };
     let parsed = Url::parse(url).map_err(|_| address())?;
     let host = parsed.host_str().ok_or_else(address)?.trim_matches(['[', ']']).to_owned();

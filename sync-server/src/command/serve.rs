@@ -78,7 +78,10 @@ impl Serve {
             RelayOptions { folder: self.data.folder(), listen: self.listen, tls, limits: self.bounds.limits() };
         let relay = Relay::start(options).await?;
         if is_plain && !relay.address().ip().is_loopback() {
-            tracing::warn!("no certificate: the network sees who connects, and when; content stays sealed");
+            tracing::warn!(
+                "no certificate: the network sees who connects, and when; content stays sealed. Devices on other machines \
+                 refuse to connect unless they are told --allow-plain"
+            );
         }
         let (address, url, key) = (relay.address(), relay.url(), relay.key());
         if self.json {

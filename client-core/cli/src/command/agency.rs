@@ -2,11 +2,13 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use vereda_client_core::{directory::PersonView, identity::CreateAgency};
+use vereda_base::Sensitive;
+use vereda_client_core::{directory::PersonView, identity::CreateAgency, link::FoundingLink};
 
 use super::Common;
 use crate::{
     fault::Outcome,
+    link_source::{self, LinkFile},
     opened::Opened,
     output::{print, print_json, print_line},
     table::Table,
@@ -22,9 +24,12 @@ pub(crate) enum Agency {
     ///   vereda agency create --founding 'vereda://found?…' --name Aid --person Amina
     #[command(verbatim_doc_comment)]
     Create {
-        /// The founding link that the relay's operator gave you
-        #[arg(long, value_name = "LINK")]
-        founding: String,
+        /// The founding link that the relay's operator gave you; - reads it from standard input
+        #[arg(long, value_name = "LINK", value_parser = link_source::secret, conflicts_with = "link_file",
+            required_unless_present = "link_file")]
+        founding: Option<Sensitive<String>>,
+        #[command(flatten)]
+        file: LinkFile,
         /// The agency's name
         #[arg(long)]
         name: String,
@@ -36,8 +41,10 @@ pub(crate) enum Agency {
 
 impl Agency {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        let Self::Create { founding, name, person } = self;
-        let request = CreateAgency { link: founding.parse()?, name, person };
+        let Self::Create { founding, file, name, person } = self;
+        let link: FoundingLink = link_source::obtain(founding, file.link_file.as_deref())?.expose().parse()?;
+        link_source::check_address(&link.relay, common.allow_plain)?;
+        let request = CreateAgency { link, name, person };
         let opened = Opened::open(common)?;
         let agency = opened.device().with(|device, ambient| device.create_agency(ambient, &request))?;
         let user = opened.device().with(|device, _| device.home()).map(|(user, _)| user);

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use vereda_base::Sensitive;
 use vereda_client_core::link::InviteLink;
 
 use super::Common;
 use crate::{
     contact::{exchange, exchange_until},
     fault::Outcome,
+    link_source::{self, LinkFile},
     opened::Opened,
     output::{print_json, print_line},
 };
@@ -24,8 +26,11 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Join {
-    /// The link, in quotes
-    link: String,
+    /// The link, in quotes; - reads it from standard input
+    #[arg(value_parser = link_source::secret, conflicts_with = "link_file", required_unless_present = "link_file")]
+    link: Option<Sensitive<String>>,
+    #[command(flatten)]
+    file: LinkFile,
     /// Your name
     #[arg(long)]
     name: String,
@@ -39,7 +44,8 @@ pub(crate) struct Join {
 
 impl Join {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        let link: InviteLink = self.link.parse()?;
+        let link: InviteLink = link_source::obtain(self.link, self.file.link_file.as_deref())?.expose().parse()?;
+        link_source::check_address(&link.relay, common.allow_plain)?;
         let opened = Opened::open(common)?;
         let user = opened.device().with(|device, ambient| device.join(ambient, &link, &self.name))?;
         let is_member = |device: &vereda_client_core::device::Device<_>| {

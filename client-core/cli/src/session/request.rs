@@ -21,7 +21,8 @@ use crate::{
 };
 
 /// A command, as `docs/automation.md` lists them.
-#[derive(Debug, Deserialize)]
+/// Not `Debug`: links hold secrets.
+#[derive(Deserialize)]
 #[serde(tag = "do", deny_unknown_fields)]
 pub(super) enum Request {
     #[serde(rename = "status")]

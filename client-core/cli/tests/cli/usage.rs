@@ -94,6 +94,45 @@ fn a_passphrase_is_changed_and_the_old_one_is_worthless() {
 }
 
 #[test]
+fn a_relay_without_tls_on_another_machine_is_refused_unless_that_is_allowed() {
+    let home = Home::with_vault("amina");
+    let link = format!("vereda://found?relay=ws://192.0.2.1:9/sync&key={KEY}&secret={KEY}");
+    let found = ["agency", "create", "--founding", &link, "--name", "Child Aid", "--person", "Amina"];
+    let error = home.fails(&found, 6);
+    assert!(error.contains("wss://") && error.contains("--allow-plain"), "{error}");
+    let invite = format!(
+        "vereda://join?relay=ws://192.0.2.1:9/sync&key={KEY}&agency={KEY}&chain={KEY}&invite={KEY}&expires=1&heads=&secret={KEY}"
+    );
+    let error = home.fails(&["join", &invite, "--name", "Berta"], 6);
+    assert!(error.contains("wss://"), "{error}");
+    assert_eq!(home.json(&["status"])["agency"], serde_json::Value::Null, "nothing was begun");
+    home.ok(&[&found[..], &["--allow-plain"]].concat());
+    // The transport refuses as well: what was allowed once is not allowed for ever.
+    let error = home.fails(&["sync"], 5);
+    assert!(error.contains("wss://") && !error.contains(KEY), "{error}");
+}
+
+#[test]
+fn a_link_is_read_from_a_file_or_standard_input_and_from_one_place_only() {
+    let link = format!("vereda://found?relay=ws://127.0.0.1:9/sync&key={KEY}&secret={KEY}");
+    let names = ["--name", "Child Aid", "--person", "Amina"];
+    let home = Home::with_vault("amina");
+    let file = home.write("link", &format!("{link}\n"));
+    let file = file.to_str().unwrap();
+    home.fails(&[&["agency", "create"], &names[..]].concat(), 2);
+    home.fails(&[&["agency", "create", "--founding", &link, "--link-file", file], &names[..]].concat(), 2);
+    let error = home.fails(&[&["agency", "create", "--link-file", "/no/such/file"], &names[..]].concat(), 6);
+    assert!(error.contains("/no/such/file"), "{error}");
+    home.ok(&[&["agency", "create", "--link-file", file], &names[..]].concat());
+    for from in [&["--founding", "-"][..], &["--link-file", "-"]] {
+        let home = Home::with_vault("amina");
+        let mut command = home.command(&[&["agency", "create"], from, &names[..]].concat());
+        let output = command.stdin(std::fs::File::open(file).unwrap()).output().unwrap();
+        assert!(output.status.success(), "{from:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn a_relay_that_is_not_there_leaves_everything_stored_and_says_so() {
     let home = Home::with_vault("amina");
     let link = format!("vereda://found?relay=ws://127.0.0.1:9/sync&key={KEY}&secret={KEY}");

@@ -17,8 +17,10 @@ use crate::{
 
 /// Replicas kept in memory at once.
 const MAX_OPEN: usize = 48;
-/// Chunks and edits after which a replica is saved anew.
-const SNAPSHOT_AFTER: u32 = 24;
+/// Chunks and edits after which a replica is saved anew: at most, and at least where it is large.
+const SNAPSHOT_AFTER: (u32, u32) = (4, 24);
+/// What a replica is opened for at most: chunks to be taken in times changes in it, for each chunk costs a copy of it.
+const TAKEN_IN: usize = 8_192;
 
 /// A saved replica.
 #[derive(Encode, Decode)]
@@ -158,7 +160,8 @@ impl<S: DeviceStore> Device<S> {
     fn keep_up(&mut self, mut document: OpenDocument) -> (OpenDocument, Result<(), DeviceError>) {
         let outcome = self.take_arrived(&mut document);
         let outcome = outcome.and_then(|has_written| {
-            let has_saved = document.since_snapshot >= SNAPSHOT_AFTER && document.replica.is_created();
+            let is_due = document.since_snapshot >= snapshot_after(document.change_count());
+            let has_saved = is_due && document.replica.is_created();
             if has_saved {
                 self.save_snapshot(&mut document)?;
             }
@@ -234,8 +237,24 @@ impl<S: DeviceStore> Device<S> {
     }
 }
 
+/// Tells after how many chunks and edits a replica of so many changes is saved anew.
+fn snapshot_after(changes: usize) -> u32 {
+    let (least, most) = SNAPSHOT_AFTER;
+    u32::try_from(TAKEN_IN.checked_div(changes).unwrap_or_default()).unwrap_or(most).clamp(least, most)
+}
+
 /// Reads the header of a stored chunk: the machine verified it before it kept it.
 pub(super) fn read_header(chunk: &Chunk) -> Result<Header, StoreError> {
     let header = decode(chunk.header.bytes(), vereda_base::limits::MAX_HEADER_BYTES);
     header.map_err(|_| StoreError::Unknown { table: "sync_chunks" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_replica_is_saved_sooner_than_a_small_one() {
+        assert_eq!([0, 1, 100, 1_000, 2_000, 100_000].map(snapshot_after), [4, 24, 24, 8, 4, 4]);
+    }
 }

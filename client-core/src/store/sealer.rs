@@ -147,3 +147,68 @@ impl RowSealer for ControlSealer {
         len
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+
+    use super::*;
+    use crate::store::row::{Row, frame, unframe};
+
+    const TABLE: &str = "9a97aab438e71caf";
+    const GROUP: &str = "ff2fb2345f5871f54e40ae7a6c0120fd";
+    const KEY: &str = "2c887100e5a5fad4317e9aa10412d5d5a665494545f43cd6b4721597ec8d7b68";
+    /// Key `key`, value `value`, in row 7.
+    const SEALED: &str = "\
+        018fee373034403038ed51f5177ca146c87cb463bf098f105ffc3f3203432d6108e1ad554e902c00cad03da9fe164c8c\
+        8cb9b00e22698fca6964fb438c9e6476515d623568aaa7910fe30b1094c227b21cb98fa0cb2cf112de7989accd4622e0\
+        6413bd2a5498768ad14ddee4672ddeabadcb0a1bd673fc0c9c8b04372ae2401c71eb12279fc2c3eea447a6bf1f6ccff8\
+        65adf6e6701e3f941e00706d13e35d7de6a1e5e425d9b8a6a846abafd9b3c6d6f4fcc0f7978314057ec49142de95bd24\
+        2380cd79cfdc7150138eaaecaa6403f9a029d891d64d0f56f3ffaa92e62e96c15ed9f2dc4796df487c0f33126e63ea28\
+        168a46b675585b88bbb5e02404bf3bdf52388c6e83e6d133a0eb5c460b8c8fa37f8a5c5eac8b2e9f45a7a286cdf511c3\
+        2d06b256d9a4d298d7";
+
+    fn sealer() -> VaultSealer {
+        VaultSealer::new(&Key32::new([1; 32]), &mut ChaCha20Rng::seed_from_u64(1))
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn unhex(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn rows_of_the_first_version_are_found_and_open() {
+        let sealer = sealer();
+        let names = [sealer.table("table"), sealer.group("table", b"group"), sealer.key("table", b"key")];
+        assert_eq!(names.each_ref().map(|name| hex(name)), [TABLE, GROUP, KEY]);
+        let place = RowPlace { table: "table", key: &names[2], group: &names[1], id: 7 };
+        let plain = sealer.open(&place, &unhex(SEALED)).unwrap();
+        assert_eq!(unframe(&plain), Some(Row { key: b"key", value: b"value" }));
+        assert_eq!(Some(plain), frame(b"key", b"value", |length| sealer.padded_len(length)));
+    }
+
+    #[test]
+    fn a_row_opens_at_its_place_only() {
+        let mut sealer = sealer();
+        let place = RowPlace { table: "table", key: b"key", group: b"group", id: 7 };
+        let sealed = sealer.seal(&place, b"plain");
+        assert_eq!(sealer.open(&place, &sealed).as_deref(), Some(&b"plain"[..]));
+        assert_ne!(sealer.seal(&place, b"plain"), sealed);
+        let elsewhere = [
+            RowPlace { table: "other", ..place },
+            RowPlace { key: b"other", ..place },
+            RowPlace { group: b"other", ..place },
+            RowPlace { id: 8, ..place },
+        ];
+        for place in elsewhere {
+            assert_eq!(sealer.open(&place, &sealed), None, "{place:?}");
+        }
+        let mut newer = sealed;
+        newer[0] = 2;
+        assert_eq!(sealer.open(&place, &newer), None);
+    }
+}

@@ -61,11 +61,14 @@ impl Standing {
     }
 }
 
+/// Connections by address.
+type Counts = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
+
 /// Counts connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Admissions {
     places: Arc<Semaphore>,
-    by_address: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+    by_address: Counts,
     max_per_address: Option<usize>,
 }
 
@@ -73,7 +76,7 @@ pub(crate) struct Admissions {
 #[derive(Debug)]
 pub(crate) struct Place {
     _place: OwnedSemaphorePermit,
-    address: Option<(IpAddr, Arc<Mutex<BTreeMap<IpAddr, usize>>>)>,
+    address: Option<(IpAddr, Counts)>,
 }
 
 impl Admissions {

@@ -59,7 +59,7 @@ impl Desk {
         let downs = self.downs(opened);
         let [Down::Challenge { relay, relay_epoch, challenge, .. }] = downs.as_slice() else { panic!("{downs:?}") };
         let opening = Opening { relay: *relay, relay_epoch: *relay_epoch, challenge: **challenge };
-        let answer = self.up(id, &Up::Auth(person.auth(&opening, credential)));
+        let answer = self.up(id, &Up::Auth(person.auth(&opening, credential(&opening))));
         let downs = self.downs(answer);
         assert!(matches!(downs.as_slice(), [Down::Welcome { .. }]), "{downs:?}");
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
-use vereda_base::{DeviceId, Monotonic, Now, limits::MAX_FRAME_BYTES};
+use vereda_base::{DeviceId, Monotonic, Now, Timestamp, limits::MAX_FRAME_BYTES};
 use vereda_crypto::{DeviceKey, context};
 use vereda_protocol::{
     Auth, Chunk, ChunkOutcome, Down, Goodbye, OpOutcome, Opening, Position, UP_WINDOW_BYTES, Up, VERSIONS,
@@ -39,6 +39,8 @@ pub struct RelayMachine {
     /// The log's end; `None` until it was read.
     end: Option<Position>,
     deadlines: BTreeSet<(Monotonic, SessionId)>,
+    /// When a role or an invite by which a session belongs somewhere ends by itself.
+    pub(super) expiring: BTreeSet<(Timestamp, SessionId)>,
     failure: Option<StoreError>,
 }
 
@@ -74,6 +76,7 @@ impl RelayMachine {
             dirty: BTreeSet::new(),
             end: None,
             deadlines: BTreeSet::new(),
+            expiring: BTreeSet::new(),
             failure: None,
         })
     }
@@ -93,9 +96,18 @@ impl RelayMachine {
         self.sessions.len()
     }
 
+    /// Says whether a session's device proved itself.
+    pub fn is_proven(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| session.open().is_some())
+    }
+
     /// Takes an input in. Where the store fails, every input until the commit is dropped.
     pub fn handle_input(&mut self, now: Now, input: Input, store: &mut dyn RelayStore, rng: &mut dyn CryptoRng) {
         if self.failure.is_some() {
+            return;
+        }
+        if let Err(error) = self.refresh_expired(now.wall, store) {
+            self.failure = Some(error);
             return;
         }
         let done = match input {
@@ -149,7 +161,9 @@ impl RelayMachine {
 
     /// Tells when to hand in [`Input::Timeout`], and why.
     pub fn poll_timeout(&self) -> Option<(Monotonic, WakeReason)> {
-        self.deadlines.first().map(|(at, id)| (*at, WakeReason::AuthOverdue(*id)))
+        let (at, id) = *self.deadlines.first()?;
+        let reason = if self.is_proven(id) { WakeReason::PullOverdue(id) } else { WakeReason::AuthOverdue(id) };
+        Some((at, reason))
     }
 
     /// The log's end, the open transaction included.
@@ -210,7 +224,8 @@ impl RelayMachine {
     fn end_overdue(&mut self, now: Now) {
         while let Some((at, id)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now.monotonic) {
             self.deadlines.remove(&(at, id));
-            self.end_session(id, Goodbye::BadAuth);
+            // A slow network is no wrong proof: the device comes again.
+            self.end_session(id, Goodbye::Violation);
         }
     }
 
@@ -222,7 +237,15 @@ impl RelayMachine {
             Stage::Challenged { deadline, .. } => {
                 self.deadlines.remove(&(deadline, id));
             }
-            Stage::Open(open) => self.audience.remove(id, &open),
+            Stage::Open(open) => {
+                self.audience.remove(id, &open);
+                if let Some(until) = open.until {
+                    self.expiring.remove(&(until, id));
+                }
+                if let Some(pull_by) = open.pull_by {
+                    self.deadlines.remove(&(pull_by, id));
+                }
+            }
         }
     }
 
@@ -278,7 +301,7 @@ impl RelayMachine {
         store: &dyn RelayStore,
     ) -> Result<(), StoreError> {
         let opening = Opening { relay: self.relay(), relay_epoch: self.relay_epoch(), challenge };
-        let (version, open) = match authenticate(&mut self.chains, store, &opening, auth, now.wall)? {
+        let (version, mut open) = match authenticate(&mut self.chains, store, &opening, auth, now.wall)? {
             Ok(admitted) => admitted,
             Err(goodbye) => {
                 self.end_session(id, goodbye);
@@ -299,10 +322,16 @@ impl RelayMachine {
         let fields = WelcomeFields { device: open.device, nonce: *auth.nonce, version, time: now.wall, held, end };
         let signature = self.signer.key.sign(context::WELCOME_SIGNATURE, &welcome_message(&opening, &fields));
         self.audience.add(id, &open);
+        let pull_by = now.monotonic.saturating_add(self.config.pull_timeout);
+        open.pull_by = Some(pull_by);
+        if let Some(until) = open.until {
+            self.expiring.insert((until, id));
+        }
         if let Some(session) = self.sessions.get_mut(&id) {
             if let Stage::Challenged { deadline, .. } = session.stage {
                 self.deadlines.remove(&(deadline, id));
             }
+            self.deadlines.insert((pull_by, id));
             session.stage = Stage::Open(Box::new(open));
         }
         self.send(id, &Down::Welcome { version, time: now.wall, held, end, signature });
@@ -323,6 +352,9 @@ impl RelayMachine {
         match message {
             Up::Auth(_) => self.end_session(id, Goodbye::Violation),
             Up::Pull { policy, content } => {
+                if let Some(pull_by) = open.pull_by.take() {
+                    self.deadlines.remove(&(pull_by, id));
+                }
                 open.stream.pulled = true;
                 open.stream.given = (policy, content);
                 open.stream.restart(policy, content, end);

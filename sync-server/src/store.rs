@@ -69,6 +69,11 @@ impl SqliteStore {
         truncate.map_err(|error| fault(&error, "log"))
     }
 
+    /// Says whether anything waits for the next commit.
+    pub const fn has_uncommitted(&self) -> bool {
+        self.open
+    }
+
     /// Bounds the database's size, in pages: what a full disk does, for tests of it.
     ///
     /// # Errors

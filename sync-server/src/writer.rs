@@ -160,8 +160,12 @@ impl Writer {
     }
 
     fn commit(&mut self) {
+        let has_written = self.store.has_uncommitted();
         let committed = self.machine.commit(&mut self.store);
-        self.failing = committed.failure.is_some();
+        // A commit of nothing succeeds on a full disk too, and proves nothing.
+        if has_written || committed.failure.is_some() {
+            self.failing = committed.failure.is_some();
+        }
         if let Some(error) = committed.failure {
             tracing::error!(%error, "nothing of the last transaction was stored; all sessions are closed");
         }

@@ -98,7 +98,7 @@ impl Stage {
         attacker.exchange().unwrap();
         founder.exchange().unwrap();
         attacker.exchange_until(is_member).unwrap();
-        let victim = Worker::arrive(&folder.path().join("victim"), "vera", "vera").unwrap();
+        let victim = Worker::arrive(&folder.path().join("victim"), "vera", "passphrase of vera").unwrap();
         let mut session = victim.open().unwrap();
         let link = invite(&mut founder, team).expose();
         session.call(json!({"do": "join", "link": link, "name": "Vera"})).unwrap();

@@ -180,7 +180,8 @@ fn a_relay_killed_at_60_random_instants_keeps_everything_it_acknowledged_and_all
     let mut rng = seeded("relay");
     let folder = tempfile::tempdir().unwrap();
     let mut relay = Relay::start(&folder.path().join("relay")).unwrap();
-    let workers = ["amina", "berta"].map(|name| Worker::arrive(&folder.path().join(name), name, name).unwrap());
+    let workers =
+        ["amina", "berta"].map(|name| Worker::arrive(&folder.path().join(name), name, "passphrase of both").unwrap());
     let mut sessions = workers.each_ref().map(|worker| worker.open().unwrap());
     let link = relay.founding_link(relay.address()).unwrap();
     let team = found(&mut sessions[0], &link, Names::default()).unwrap();
@@ -228,7 +229,7 @@ fn a_relay_killed_at_60_random_instants_keeps_everything_it_acknowledged_and_all
 /// Lets a third device join that has everything from the relay alone, and compares.
 fn newcomer_has_all(one: &mut Session, other: &mut Session, team: &str, books: &[Book], folder: &std::path::Path) {
     let link = invite(one, team).unwrap();
-    let mut newcomer = Worker::arrive(folder, "carlos", "carlos").unwrap().open().unwrap();
+    let mut newcomer = Worker::arrive(folder, "carlos", "passphrase of carlos").unwrap().open().unwrap();
     join(&mut newcomer, &link, "Carlos").unwrap();
     sync(&mut newcomer).unwrap();
     for book in books {

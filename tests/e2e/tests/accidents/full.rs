@@ -70,7 +70,7 @@ fn a_device_whose_disk_is_full_says_so_keeps_what_it_acknowledged_and_goes_on_wh
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = small_disk(&folder.path().join("disk")) else { return };
     let relay = Relay::start(&folder.path().join("relay")).unwrap();
-    let amina = Worker::arrive(&disk.0.join("amina"), "amina", "amina").unwrap();
+    let amina = Worker::arrive(&disk.0.join("amina"), "amina", "passphrase of amina").unwrap();
     let mut session = amina.start_with("off", &[]).unwrap();
     found(&mut session, &relay.founding_link(relay.address()).unwrap(), Names::default()).unwrap();
     let case = create_case(&mut session, &json!({"name_first": "first"})).unwrap();
@@ -101,7 +101,7 @@ fn a_relay_whose_disk_is_full_says_so_loses_nothing_and_goes_on_when_there_is_ro
     let folder = tempfile::tempdir().unwrap();
     let Some(disk) = small_disk(&folder.path().join("disk")) else { return };
     let relay = Relay::start(&disk.0.join("relay")).unwrap();
-    let amina = Worker::arrive(&folder.path().join("amina"), "amina", "amina").unwrap();
+    let amina = Worker::arrive(&folder.path().join("amina"), "amina", "passphrase of amina").unwrap();
     let mut session = amina.open().unwrap();
     found(&mut session, &relay.founding_link(relay.address()).unwrap(), Names::default()).unwrap();
     let case = create_case(&mut session, &json!({"name_first": "first"})).unwrap();

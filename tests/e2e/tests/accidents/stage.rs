@@ -37,7 +37,7 @@ impl Stage {
 
     /// Another person with an empty vault.
     pub fn somebody(&self, name: &str) -> Worker {
-        Worker::arrive(&self.folder().join(name), name, name).unwrap()
+        Worker::arrive(&self.folder().join(name), name, &format!("passphrase of {name}")).unwrap()
     }
 
     pub fn database(&self) -> PathBuf {

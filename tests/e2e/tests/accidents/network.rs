@@ -67,7 +67,7 @@ fn is_ended(stream: &mut TcpStream) -> bool {
 fn a_relay_ends_whoever_sends_garbage_or_too_much_and_serves_everybody_else() {
     let stage = Stage::build();
     let mut session = stage.amina.open().unwrap();
-    let garbage: Vec<u8> = (0..999_u32).map(|index| (index * 7_919 >> 3) as u8).collect();
+    let garbage: Vec<u8> = (0..999_u32).map(|index| ((index * 7_919) >> 3) as u8).collect();
     // Of a longer frame than these, but within what a frame may have, a stranger's bytes are no longer read; his time
     // runs out.
     for payload in [Vec::new(), garbage.clone(), garbage.repeat(60), vec![0x9f; 3 * MAX_FRAME_BYTES]] {
@@ -113,7 +113,7 @@ fn a_device_leaves_whoever_sends_garbage_in_a_relays_place_and_loses_nothing() {
     stage.relay.terminate().unwrap();
     let listener = TcpListener::bind(stage.relay.address()).unwrap();
     let mut garbage = vec![0x82, 126, 0x03, 0xe8];
-    garbage.extend((0..1_000_u32).map(|index| (index * 7_919 >> 3) as u8));
+    garbage.extend((0..1_000_u32).map(|index| ((index * 7_919) >> 3) as u8));
     pretend(listener, garbage);
     let ended = stage.amina.command(&["sync", "--wait", "30"]).unwrap();
     assert_says(&ended, 5, &["not connected", "the relay broke the protocol"]);

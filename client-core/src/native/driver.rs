@@ -204,10 +204,8 @@ impl<S: IncarnatedStore + Send + 'static> SharedDevice<S> {
         let mut device = self.lock();
         let mut entropy = SystemEntropy;
         let mut ambient = Ambient { now: self.0.clock.now(), rng: &mut entropy };
-        let mut next = Some(first);
         let mut handled: Result<(), DeviceError> = Ok(());
-        for _ in 0..GROUP {
-            let Some(news) = next.take() else { break };
+        for news in group(first, || connection.as_mut().and_then(Connection::ready)) {
             let input = match news {
                 News::Input(input) => input,
                 News::Failed(reason) => {
@@ -223,7 +221,6 @@ impl<S: IncarnatedStore + Send + 'static> SharedDevice<S> {
             if handled.is_err() {
                 break;
             }
-            next = connection.as_mut().and_then(Connection::ready);
         }
         if let Err(error) = handled.and_then(|()| device.commit()) {
             self.tell(Notice::Failed(error.to_string()));
@@ -250,9 +247,31 @@ impl<S: IncarnatedStore + Send + 'static> SharedDevice<S> {
     }
 }
 
+/// Takes what is there already after a first piece of news, [`GROUP`] pieces in all; what is beyond stays where it is.
+fn group<T>(first: T, ready: impl FnMut() -> Option<T>) -> Vec<T> {
+    std::iter::once(first).chain(std::iter::from_fn(ready)).take(GROUP).collect()
+}
+
 async fn next(connection: &mut Option<Connection>) -> News {
     match connection {
         Some(connection) => connection.next().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_group_does_not_hold_is_there_for_the_next() {
+        let mut waiting = 1..2 * GROUP + 2;
+        let mut taken = Vec::new();
+        while let Some(first) = waiting.next() {
+            let group = group(first, || waiting.next());
+            assert!(group.len() <= GROUP);
+            taken.extend(group);
+        }
+        assert_eq!(taken, Vec::from_iter(1..2 * GROUP + 2));
     }
 }

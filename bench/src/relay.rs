@@ -35,7 +35,8 @@ pub(crate) fn serve(folder: &Path) -> Result<()> {
     let secret = *folder.make_founding_secret()?.expose();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let relay = runtime.block_on(Relay::start(RelayOptions { folder, listen, tls: None, limits: Limits::default() }))?;
+    let relay =
+        runtime.block_on(Relay::start(RelayOptions { folder, listen, tls: None, limits: Limits::default() }))?;
     let serving = Serving { address: relay.address(), key: relay.key(), secret };
     print_line(&serde_json::to_string(&Answer::Ok(serving))?)?;
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).context("reading standard input")?;

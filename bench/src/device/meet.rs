@@ -29,28 +29,32 @@ async fn wait(device: &SharedDevice<Vault>, expect: Expected) -> Result<Met> {
     let (mut brought, mut list, wanted) = (0, None, SCREEN.min(expect.cases));
     let watch = Stopwatch::start();
     device.with(|device, ambient| device.go_online(ambient))?;
+    // A device that joined is at rest until a colleague's device passes the key on: what comes then is told.
+    let mut waits_for_news = false;
     loop {
-        if missing.is_empty() {
-            device.settled().await;
-            let everything = watch.seconds();
-            if expect.cases == 0 || device.with(|device, _| device.count_cases())? >= expect.cases {
-                return Ok(Met { list: list.unwrap_or(everything), everything });
-            }
-        }
-        // A device that joined is at rest until a colleague's device passes the key on: what comes then is told.
-        match notices.recv().await {
-            Ok(Notice::Changed(documents)) => {
-                brought += documents.len();
-                missing.retain(|case| !documents.contains(case));
-                if list.is_none() && wanted > 0 && brought >= wanted {
-                    let shown = device.with(|device, _| device.list_cases(None))?.len();
-                    list = (shown >= wanted).then(|| watch.seconds());
+        tokio::select! {
+            notice = notices.recv() => match notice {
+                Ok(Notice::Changed(documents)) => {
+                    waits_for_news = false;
+                    brought += documents.len();
+                    missing.retain(|case| !documents.contains(case));
+                    if list.is_none() && wanted > 0 && brought >= wanted {
+                        let shown = device.with(|device, _| device.list_cases(None))?.len();
+                        list = (shown >= wanted).then(|| watch.seconds());
+                    }
                 }
+                Ok(Notice::Failed(reason) | Notice::NotReached(reason)) => bail!(reason),
+                Ok(Notice::Event(_)) => waits_for_news = false,
+                Err(RecvError::Lagged(_)) if missing.is_empty() => waits_for_news = false,
+                Err(error) => bail!("notices were missed: {error}"),
+            },
+            () = device.settled(), if missing.is_empty() && !waits_for_news => {
+                let everything = watch.seconds();
+                if expect.cases == 0 || device.with(|device, _| device.count_cases())? >= expect.cases {
+                    return Ok(Met { list: list.unwrap_or(everything), everything });
+                }
+                waits_for_news = true;
             }
-            Ok(Notice::Failed(reason) | Notice::NotReached(reason)) => bail!(reason),
-            Ok(Notice::Event(_)) => {}
-            Err(RecvError::Lagged(_)) if missing.is_empty() => {}
-            Err(error) => bail!("notices were missed: {error}"),
         }
     }
 }

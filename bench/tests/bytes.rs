@@ -44,8 +44,9 @@ fn coming_home_costs_little_more_than_the_changes_themselves() {
         let row = row(workload);
         row["value"].as_f64().unwrap() - row["physical"].as_f64().unwrap()
     };
-    // 8 cases edited by each device, each chunk up and down: header, padding, frame; and two sessions.
-    assert!(above("W1") / 32.0 <= 700.0, "{} bytes above the bodies of each chunk", above("W1") / 32.0);
+    // 8 cases edited by each device, each chunk up and down: header, padding, frame; and two sessions. Keys are drawn anew
+    // in each run, so that a body falls into one step of padding or the next: around 700.
+    assert!(above("W1") / 32.0 <= 800.0, "{} bytes above the bodies of each chunk", above("W1") / 32.0);
     // The configuration and the agency's own chains are in it too.
     assert!(above("W2") / 20.0 <= 4_000.0, "{} bytes above the bodies of each case", above("W2") / 20.0);
 }

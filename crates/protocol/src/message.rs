@@ -426,4 +426,8 @@ pub enum Goodbye {
     #[n(8)]
     #[error("the device connected again elsewhere")]
     Superseded,
+    /// The device's proof or first pull did not come in time.
+    #[n(9)]
+    #[error("the network was too slow for the first messages")]
+    TooLate,
 }

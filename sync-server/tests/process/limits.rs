@@ -77,13 +77,13 @@ async fn a_websocket_that_proves_nothing_or_asks_for_nothing_is_let_go_and_may_c
     let (person, founder, _) = found(&relay.url(), secret).await;
     drop(founder);
     let mut unproven = Wire::open(&relay.url()).await;
-    assert_eq!(unproven.goodbye().await, Some(Goodbye::Violation));
+    assert_eq!(unproven.goodbye().await, Some(Goodbye::TooLate));
     let mut idle = Wire::member(&relay.url(), &person).await;
     let mut last = None;
     while let Some(down) = idle.next().await {
         last = Some(down);
     }
-    assert!(matches!(last, Some(vereda_protocol::Down::Goodbye(Goodbye::Violation))), "{last:?}");
+    assert!(matches!(last, Some(vereda_protocol::Down::Goodbye(Goodbye::TooLate))), "{last:?}");
     let mut again = Wire::member(&relay.url(), &person).await;
     assert!(again.pull().await.len() >= 2);
     drop(again);

@@ -225,7 +225,7 @@ impl RelayMachine {
         while let Some((at, id)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now.monotonic) {
             self.deadlines.remove(&(at, id));
             // A slow network is no wrong proof: the device comes again.
-            self.end_session(id, Goodbye::Violation);
+            self.end_session(id, Goodbye::TooLate);
         }
     }
 

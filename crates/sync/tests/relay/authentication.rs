@@ -76,7 +76,7 @@ fn a_device_that_proves_nothing_in_time_is_let_go() {
     assert_eq!(room.goodbye(id), None, "too early");
     room.now.monotonic = at;
     room.input(Input::Timeout);
-    assert_eq!(room.goodbye(id), Some(Goodbye::Violation), "it may come again");
+    assert_eq!(room.goodbye(id), Some(Goodbye::TooLate), "it may come again");
     assert_eq!(room.machine.poll_timeout(), None);
 }
 

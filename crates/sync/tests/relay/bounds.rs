@@ -116,7 +116,7 @@ fn a_device_that_asks_for_nothing_in_time_is_let_go() {
     assert_eq!(reason, WakeReason::PullOverdue(id));
     room.now.monotonic = at;
     room.input(Input::Timeout);
-    assert_eq!(room.goodbye(id), Some(Goodbye::Violation));
+    assert_eq!(room.goodbye(id), Some(Goodbye::TooLate));
     let id = room.connect_member(&manager);
     room.pull(id, 0, 0);
     assert_eq!(room.machine.poll_timeout(), None);

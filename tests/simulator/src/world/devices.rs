@@ -218,9 +218,8 @@ impl World {
                         | Disconnect::StoreRestored
                 ) || matches!(
                     (reason, retry_at),
-                    // A first flight that comes too late is answered as a bad one, and tried again.
-                    (Disconnect::Goodbye(Goodbye::Violation | Goodbye::Superseded), _)
-                        | (Disconnect::Goodbye(Goodbye::BadAuth), None)
+                    (Disconnect::Goodbye(Goodbye::Violation | Goodbye::Superseded | Goodbye::BadAuth), _)
+                        | (Disconnect::Goodbye(Goodbye::TooLate), None)
                 );
                 if is_accused {
                     self.breach(Checker::Honesty, format!("device {who} was disconnected: {reason}"));

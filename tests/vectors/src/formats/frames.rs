@@ -38,7 +38,7 @@ const REFUSALS: [RefusalCode; 12] = [
     RefusalCode::TooLarge,
 ];
 
-const GOODBYES: [Goodbye; 9] = [
+const GOODBYES: [Goodbye; 10] = [
     Goodbye::NoCommonVersion,
     Goodbye::BadAuth,
     Goodbye::UnknownDevice,
@@ -48,6 +48,7 @@ const GOODBYES: [Goodbye; 9] = [
     Goodbye::ShuttingDown,
     Goodbye::StorageFailure,
     Goodbye::Superseded,
+    Goodbye::TooLate,
 ];
 
 fn make() -> Result<Vec<Vector>> {

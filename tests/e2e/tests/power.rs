@@ -51,10 +51,10 @@ impl Told {
     /// Says what of the acknowledged is not there in its order; takes the edit that was under way as done if it is there.
     fn missing(&mut self, world: &mut World, device: usize) -> usize {
         let mut missing = 0;
-        if let Some((case, field, value)) = self.under_way.take() {
-            if history(world, device, &case, field).last() == Some(&json!(value)) {
-                self.acknowledged.entry((case, field)).or_default().push(value);
-            }
+        if let Some((case, field, value)) = self.under_way.take()
+            && history(world, device, &case, field).last() == Some(&json!(value))
+        {
+            self.acknowledged.entry((case, field)).or_default().push(value);
         }
         for ((case, field), values) in &self.acknowledged {
             let found = history(world, device, case, field);
@@ -84,7 +84,7 @@ fn device_under_cuts(seed: u64, cuts: u32, lying: bool) -> usize {
     world.settle();
     world.devices[amina].disk.ignore_syncs(lying);
     for _ in 0..cuts {
-        let online = world.rng.next_u32() % 3 != 0;
+        let online = !world.rng.next_u32().is_multiple_of(3);
         if online {
             world.connect(amina);
         }

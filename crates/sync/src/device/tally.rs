@@ -1,6 +1,9 @@
 //! Rows that others can make this device keep, counted against bounds: what waits, and what is set aside.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ops::ControlFlow,
+};
 
 use super::{
     config::{Amount, Bound},
@@ -37,18 +40,17 @@ pub(super) enum Room {
 
 impl Tally {
     fn table(&mut self, store: &dyn DeviceStore, table: Table) -> Result<&mut Amount, StoreError> {
-        if !self.tables.contains_key(&table) {
-            self.tables.insert(table, count(store, table, None)?);
+        match self.tables.entry(table) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => Ok(unknown.insert(count(store, table, None)?)),
         }
-        Ok(self.tables.entry(table).or_default())
     }
 
     fn group(&mut self, store: &dyn DeviceStore, table: Table, group: &[u8]) -> Result<&mut Amount, StoreError> {
-        let key = (table, group.to_vec());
-        if !self.groups.contains_key(&key) {
-            self.groups.insert(key.clone(), count(store, table, Some(group))?);
+        match self.groups.entry((table, group.to_vec())) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => Ok(unknown.insert(count(store, table, Some(group))?)),
         }
-        Ok(self.groups.entry(key).or_default())
     }
 }
 

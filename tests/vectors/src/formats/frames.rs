@@ -1,7 +1,6 @@
 //! Every message and every variant of its parts, each as the first frame of a session.
 
 use anyhow::{Result, bail};
-use minicbor::bytes::ByteArray;
 use vereda_base::{Link, OpId};
 use vereda_crypto::Signature;
 use vereda_protocol::{

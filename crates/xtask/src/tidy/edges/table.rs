@@ -128,7 +128,11 @@ pub(crate) const TABLE: &[Edges] = &[
         &["vereda-faultfs"],
     ),
     outer("vereda", &["vereda-base", "vereda-client-core", "vereda-records"], &[]),
-    outer("vereda-relay", &["vereda-base", "vereda-crypto", "vereda-policy", "vereda-protocol", "vereda-sync"], &["vereda-faultfs"]),
+    outer(
+        "vereda-relay",
+        &["vereda-base", "vereda-crypto", "vereda-policy", "vereda-protocol", "vereda-sync"],
+        &["vereda-faultfs"],
+    ),
     outer("vereda-faultfs", &[], &[]),
     outer("vereda-simulator", ALL, &[]),
     outer("vereda-vectors", ALL, &[]),

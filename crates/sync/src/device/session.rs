@@ -386,7 +386,10 @@ impl DeviceMachine {
         // What is too long for a frame was refused when it was enqueued.
         let frame = encode_up(message, &mut session.packer).map_err(|_| Halt::Violation)?;
         let bytes = frame.len() as u64;
-        session.allowed = session.allowed.saturating_sub(bytes);
+        // Counted as the relay counts: what it does not give back must not be taken.
+        if matches!(message, Up::PutOp { .. } | Up::PutChunk(_)) {
+            session.allowed = session.allowed.saturating_sub(bytes);
+        }
         self.push(Effect::Send(frame));
         Ok(bytes)
     }

@@ -1,9 +1,9 @@
 //! What this device wants the relay to hold.
 
-use vereda_base::Incarnation;
-use vereda_crypto::Verified;
+use vereda_base::{Digest, Incarnation};
+use vereda_crypto::{Verified, context, hash};
 use vereda_policy::{Chains, Draft};
-use vereda_protocol::{ChunkOutcome, Down, OpOutcome, Position, RefusalCode, Up};
+use vereda_protocol::{ChunkOutcome, Down, OpOutcome, Position, RefusalCode, UP_WINDOW_BYTES, Up};
 use vereda_sync::device::{
     DeviceLimits, DeviceMachine, Disconnect, EnqueueError, Event, OutboxItem, Place, QuarantineReason, SyncState,
 };
@@ -283,4 +283,32 @@ fn an_item_of_the_outbox_reads_back_from_its_row() {
 fn sign_case(rig: &Rig, nonce: u8) -> Verified<vereda_policy::Op> {
     let chipo = &rig.world.chipo;
     Draft::new(&rig.world.chains, chipo.device(), None).sign_create(&chipo.key, rig.world.case_of(nonce)).unwrap()
+}
+
+#[test]
+fn whoever_waits_for_credit_has_sent_as_much_as_the_relay_gives_it_back_at() {
+    // The first flight costs no credit, and takes none: wherever the last chunk ends.
+    let check = |first: usize| {
+        let mut rig = Rig::caught_up(World::found());
+        let before = rig.frames.len();
+        let mut sizes = [first, 255 << 10, 255 << 10, 255 << 10].into_iter().chain(std::iter::repeat(1));
+        loop {
+            rig.sent.clear();
+            let ciphertext = vec![1; sizes.next().unwrap()];
+            let mut chunk = changed(&rig.seal(), &rig.world.chipo.key, |header| {
+                header.ciphertext_len = ciphertext.len() as u32;
+                header.ciphertext_hash = Digest(hash(context::CIPHERTEXT, &[&ciphertext]));
+            });
+            chunk.ciphertext = ciphertext;
+            rig.machine.enqueue_chunk(&mut rig.store, &chunk).unwrap();
+            rig.commit();
+            if rig.sent.is_empty() {
+                break;
+            }
+            durable(&mut rig, &chunk);
+        }
+        let sent: usize = rig.frames.iter().skip(before).map(Vec::len).sum();
+        assert!(sent as u64 >= UP_WINDOW_BYTES / 2, "{sent}");
+    };
+    (0..6).for_each(|step| check((255 << 10) + 50 * step));
 }

@@ -307,7 +307,7 @@ impl<S: DeviceStore> Device<S> {
 /// authority over, since policy let only one of them begin it. Any member may name the agency as a parent without authority.
 fn is_book(state: &ChainState, kind: DocumentKind, agency: &ChainId) -> bool {
     let governs = |parent: &Parent| parent.chain == *agency && parent.authority == ParentAuthority::Full;
-    state.document_kind() == Some(kind) && state.parents().iter().any(governs)
+    state.document_kind() == Some(kind) && state.parents().any(governs)
 }
 
 /// Tells the columns of lists apart.
@@ -330,7 +330,7 @@ mod tests {
 
     fn epoch(public_key: Option<WrapPublicKey>) -> Epoch {
         let wraps = WrapList { root: Digest([0; 32]), count: 1 };
-        Epoch { public_key, commitment: Digest([0; 32]), wraps, previous: None }
+        Epoch { public_key, commitment: Digest([0; 32]), wraps, previous: None, targets: vec![Some(0)] }
     }
 
     fn begin(chains: &mut ChainMap, key: &DeviceKey, create: Create) -> Option<ChainId> {

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use vereda_base::{ChainId, Timestamp};
-use vereda_policy::{Body, ChainKind, Chains, Repair, Subject, entitled, wrap_list};
+use vereda_policy::{Body, ChainKind, Chains, Repair, Subject, Target, Wrap, WrapProof, entitled, wrap_list};
 use vereda_sync::device::{DeviceStore, OutboxItem, StoreError};
 
 use super::{Ambient, Device, DeviceError};
@@ -77,7 +77,9 @@ impl<S: DeviceStore> Device<S> {
             return Ok(());
         }
         let (list, wraps) = wrap_list(wraps);
-        let body = Body::Repair(Repair { epoch: epoch.number, wraps: list });
+        let target = |(wrap, _): &(Wrap, WrapProof)| Target { recipient: wrap.recipient, epoch: wrap.recipient_epoch };
+        let targets = wraps.iter().map(target).collect();
+        let body = Body::Repair(Repair { epoch: epoch.number, wraps: list, targets });
         self.intend(chain, body, wraps.into_iter().map(|(wrap, _)| wrap).collect())?;
         Ok(())
     }

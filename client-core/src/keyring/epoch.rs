@@ -1,5 +1,7 @@
 //! First epochs: a fresh key, what the chain says of it, and its wraps.
 
+use std::collections::BTreeSet;
+
 use rand_core::CryptoRng;
 use vereda_base::{ChainId, DeviceId, Digest};
 use vereda_crypto::{
@@ -41,7 +43,7 @@ pub(crate) fn make_user_epoch(
         WrapInfo { chain: scope(device, &secret.commitment()), epoch: 0, recipient: device.0, recipient_epoch: 0 };
     let wrapped = WrappedKey::Hpke(wrap(key, &info, secret.key(), rng)?);
     let wraps = vec![Wrap { recipient: Digest(device.0), recipient_epoch: 0, key: wrapped }];
-    Ok(group_epoch(device, &secret, wraps))
+    Ok(group_epoch(device, &secret, wraps, vec![Some(0)]))
 }
 
 /// Makes the first epoch of a team or agency, wrapped to its first members; those unknown here are left out.
@@ -57,7 +59,8 @@ pub(crate) fn make_group_epoch(
     let secret = GroupEpochSecret::make(rng);
     let scope = scope(&keyring.device, &secret.commitment());
     let wraps = wrap_to(keyring, view, members, scope, secret.key(), false, rng)?;
-    Ok(group_epoch(&keyring.device, &secret, wraps))
+    let targets = targets_of(members, &wraps);
+    Ok(group_epoch(&keyring.device, &secret, wraps, targets))
 }
 
 /// Makes the first epoch of a document, sealed to those of its first members whose secret is held, wrapped to the others.
@@ -73,8 +76,9 @@ pub(crate) fn make_document_epoch(
     let key = DocumentEpochKey::make(rng);
     let scope = scope(&keyring.device, &key.commitment());
     let wraps = wrap_to(keyring, view, members, scope, key.key(), true, rng)?;
+    let targets = targets_of(members, &wraps);
     let (list, wraps) = wrap_list(wraps);
-    let epoch = Epoch { public_key: None, commitment: key.commitment(), wraps: list, previous: None };
+    let epoch = Epoch { public_key: None, commitment: key.commitment(), wraps: list, previous: None, targets };
     Ok(NewEpoch { epoch, wraps: wraps.into_iter().map(|(wrap, _)| wrap).collect(), key: key.key().clone() })
 }
 
@@ -96,12 +100,24 @@ fn wrap_to(
     Ok(wraps)
 }
 
-fn group_epoch(creator: &DeviceId, secret: &GroupEpochSecret, wraps: Vec<Wrap>) -> NewEpoch {
+/// Tells the epochs that members were wrapped to, in the order in which a chain lists them.
+fn targets_of(members: &[ChainId], wraps: &[Wrap]) -> Vec<Option<u64>> {
+    let sorted: BTreeSet<&ChainId> = members.iter().collect();
+    let wrapped = |member: &&ChainId| wraps.iter().find(|wrap| wrap.recipient.0 == member.0);
+    sorted.iter().map(|member| wrapped(member).map(|wrap| wrap.recipient_epoch)).collect()
+}
+
+fn group_epoch(
+    creator: &DeviceId,
+    secret: &GroupEpochSecret,
+    wraps: Vec<Wrap>,
+    targets: Vec<Option<u64>>,
+) -> NewEpoch {
     let commitment = secret.commitment();
     let public_key = Some(secret.derive_wrap_key_pair(scope(creator, &commitment), 0).public().clone());
     let (list, wraps) = wrap_list(wraps);
     NewEpoch {
-        epoch: Epoch { public_key, commitment, wraps: list, previous: None },
+        epoch: Epoch { public_key, commitment, wraps: list, previous: None, targets },
         wraps: wraps.into_iter().map(|(wrap, _)| wrap).collect(),
         key: secret.key().clone(),
     }

@@ -22,3 +22,9 @@ pub const MAX_CITES: usize = 8;
 pub const MAX_LIST: usize = 256;
 /// One wrapped or sealed key, in bytes: an HPKE X-Wing wrap of 32 B is 1,168 B.
 pub const MAX_WRAP_BYTES: usize = 2_048;
+/// Leaves of one frontier: places of the removed devices in documents and chains.
+pub const MAX_FRONTIER_LEAVES: usize = 65_536;
+/// Chunks, documents or leaves named by one adoption, discard or request.
+pub const MAX_NAMED: usize = 1_024;
+/// A sealed text that stands in an operation (purpose, reason), in bytes.
+pub const MAX_SEALED_TEXT_BYTES: usize = 2_048;

@@ -4,6 +4,7 @@ mod body;
 mod create;
 mod form;
 mod refusal;
+mod rights;
 
 use std::sync::Arc;
 
@@ -15,10 +16,9 @@ pub use form::{MAX_DEVICES, MAX_PURPOSE_BYTES};
 pub use refusal::{Moment, OpRefusal, Part};
 
 use crate::{
-    Authorized, Body, ChainState, Chains, CheckedReceipt, Evaluator, Heads, Need, Op,
+    Authorized, Body, ChainState, Chains, CheckedReceipt, Decision, Evaluator, Heads, Member, Op, ParentAuthority,
     id::verified_op_id,
     ledger::{LedgerError, check_cites_advance},
-    need,
 };
 
 /// Who asks whether an operation may be appended, and the time of its receipt.
@@ -81,49 +81,72 @@ pub fn authorize(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext) 
             LedgerError::Regress(regress) => regress.into(),
         })?;
     }
-    let append = Append { view, op: op.value(), cited: &cited, context };
-    match (&op.value().body, state.as_deref()) {
-        (Body::Create(create), _) => append.check_create(create)?,
-        (_, Some(state)) => append.check_body(state)?,
-        (_, None) => return Err(OpRefusal::Place { seq: op.value().seq }),
+    if let Some(state) = state.as_deref().filter(|state| state.is_erased()) {
+        return Err(OpRefusal::Erased { document: state.id() });
     }
-    Ok(Authorized::new(op.clone()))
+    let adopted = adopted_holders(view, op.value(), id);
+    let context = &AppendContext { also_now: context.also_now && adopted.is_none(), ..*context };
+    let append = Append { view, op: op.value(), context };
+    append.check_sense(state.as_deref())?;
+    append.check_rights(state.as_deref(), &mut Evaluator::new(view, op.value().device, &cited), Moment::Cited)?;
+    if context.also_now {
+        let newest = Heads::newest(context.time);
+        append.check_rights(state.as_deref(), &mut Evaluator::new(view, op.value().device, &newest), Moment::Now)?;
+    }
+    Ok(match adopted {
+        Some(holders) => Authorized::adopted(op.clone(), holders),
+        None => Authorized::new(op.clone()),
+    })
+}
+
+/// Says whether the author of an operation had the rights for it at these heads.
+pub(crate) fn would_stand_at(view: &dyn Chains, op: &Op, heads: &Heads, context: &AppendContext) -> bool {
+    let context = &AppendContext { also_now: false, ..*context };
+    let state = op.chain.and_then(|chain| view.chain(&chain));
+    let append = Append { view, op, context };
+    append.check_rights(state.as_deref(), &mut Evaluator::new(view, op.device, heads), Moment::Cited).is_ok()
+}
+
+/// Finds who holds a document that its owning team took in after its author had been removed.
+fn adopted_holders(view: &dyn Chains, op: &Op, id: OpId) -> Option<Vec<Member>> {
+    let Body::Create(create) = &op.body else { return None };
+    let document = vereda_base::ChainId(id.0);
+    let owners = create.parents.iter().filter(|parent| parent.authority == ParentAuthority::Full);
+    owners.filter_map(|owner| view.chain(&owner.chain)).find_map(|owner| {
+        let decided = owner.decided_document(&document)?;
+        matches!(decided.decision, Decision::Adopted { .. }).then(|| decided.adopted.holders.clone())
+    })
 }
 
 /// One decision in the making.
 struct Append<'a> {
     view: &'a dyn Chains,
     op: &'a Op,
-    cited: &'a Heads,
     context: &'a AppendContext,
 }
 
 impl Append<'_> {
-    /// Asks `check` at the heads cited and, where the context says so, at the newest ones.
-    fn at_each_moment(
+    /// Checks what the author is entitled to at some heads.
+    fn check_rights(
         &self,
-        mut check: impl FnMut(&mut Evaluator<'_>, Moment) -> Result<(), OpRefusal>,
+        state: Option<&ChainState>,
+        evaluator: &mut Evaluator<'_>,
+        moment: Moment,
     ) -> Result<(), OpRefusal> {
-        check(&mut Evaluator::new(self.view, self.op.device, self.cited), Moment::Cited)?;
-        if self.context.also_now {
-            let newest = Heads::newest(self.context.time);
-            check(&mut Evaluator::new(self.view, self.op.device, &newest), Moment::Now)?;
+        match (&self.op.body, state) {
+            (Body::Create(create), _) => self.check_create_rights(create, evaluator, moment),
+            (_, Some(state)) => self.check_body_rights(state, evaluator, moment),
+            (_, None) => Err(OpRefusal::Place { seq: self.op.seq }),
         }
-        Ok(())
     }
 
-    /// Checks the author's role in an existing chain against the table.
-    fn check_role(&self, state: &ChainState) -> Result<(), OpRefusal> {
-        let body = self.op.body.code();
-        let need = need(body, state.kind()).ok_or(OpRefusal::NotHere { body, kind: state.kind() })?;
-        let (Need::Member(least) | Need::Authority(least) | Need::Content(least)) = need else { return Ok(()) };
-        self.at_each_moment(|evaluator, moment| {
-            let found = evaluator.role_for(&state.id(), need);
-            if found >= Some(least) {
-                return Ok(());
-            }
-            Err(OpRefusal::NoAuthority { body, chain: state.id(), least, found, moment })
-        })
+    /// Checks what does not depend on the author.
+    fn check_sense(&self, state: Option<&ChainState>) -> Result<(), OpRefusal> {
+        match (&self.op.body, state) {
+            (Body::Create(create), _) => self.check_kinds(create),
+            (_, Some(state)) => self.check_body_sense(state),
+            (_, None) => Err(OpRefusal::Place { seq: self.op.seq }),
+        }
     }
 }
 

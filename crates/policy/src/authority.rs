@@ -1,10 +1,12 @@
 //! Who may do what in a chain, at given heads (protocol.md §2). Pure and total.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use vereda_base::{ChainId, DeviceId};
 
-use crate::{ChainKind, ChainState, Chains, Heads, Need, ParentAuthority, Role};
+use crate::{
+    ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, Need, Parent, ParentAuthority, Role,
+};
 
 /// Tells a device's role in a chain by membership: over all paths from the chain down to the device, the best of the
 /// lowest role on the path. In its user's chain a device is Manager. Only a chain of a strictly lower kind counts as a
@@ -60,14 +62,60 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Tells the role that a need looks at; `None` also for [`Need::Founding`] and [`Need::Invitation`], which are not
-    /// a matter of roles.
+    /// a matter of roles, and as far as [`Need::Removing`] asks for an agency (see [`Self::governs_user`]).
     pub fn role_for(&mut self, chain: &ChainId, need: Need) -> Option<Role> {
         match need {
             Need::Founding | Need::Invitation => None,
             Need::Member(_) => self.membership(chain),
             Need::Authority(_) => self.authority(chain),
             Need::Content(_) => self.role(chain),
+            Need::Ending(_) => self.ending(chain),
+            Need::OwnDevice | Need::Removing => self.is_device(chain).then_some(Role::Manager),
         }
+    }
+
+    /// Says whether the device belongs to a user, as a recovery key too.
+    pub fn is_device(&self, user: &ChainId) -> bool {
+        let Some(state) = self.view.chain(user).filter(|state| state.kind() == ChainKind::User) else { return false };
+        let Some(seq) = self.at.seq_in(&state) else { return false };
+        state.device(&self.device).is_some_and(|standing| self.at.counts_device(standing, seq))
+    }
+
+    /// Says whether the device is Manager of an agency among `groups` that a user belongs to, directly or by one of its
+    /// teams among them.
+    pub fn governs_user(&mut self, user: &ChainId, groups: &[ChainId]) -> bool {
+        let of_kind = |view: &dyn Chains, kind| -> Vec<Arc<ChainState>> {
+            groups.iter().filter_map(|group| view.chain(group)).filter(|state| state.kind() == kind).collect()
+        };
+        let teams = of_kind(self.view, ChainKind::Team);
+        of_kind(self.view, ChainKind::Agency).into_iter().any(|agency| {
+            let by_team = |team: &Arc<ChainState>| {
+                let Some(seq) = self.at.seq_in(team) else { return false };
+                let mut parents = self.at.parents(team, seq);
+                let full = |parent: &Parent| parent.chain == agency.id() && parent.authority == ParentAuthority::Full;
+                parents.any(full) && self.has_member(team, user)
+            };
+            let belongs = self.has_member(&agency, user) || teams.iter().any(by_team);
+            belongs && self.membership_in(&agency) == Some(Role::Manager)
+        })
+    }
+
+    /// Lists the parents of a chain at the heads.
+    pub(crate) fn parents(&self, state: &ChainState) -> Vec<Parent> {
+        self.at.seq_in(state).map_or_else(Vec::new, |seq| self.at.parents(state, seq).copied().collect())
+    }
+
+    fn has_member(&self, state: &ChainState, subject: &ChainId) -> bool {
+        let Some(seq) = self.at.seq_in(state) else { return false };
+        state.members().iter().any(|member| member.subject == *subject && self.at.counts_member(member, seq))
+    }
+
+    fn ending(&mut self, chain: &ChainId) -> Option<Role> {
+        let state = self.view.chain(chain)?;
+        if self.manages_above(&state, ParentAuthority::RevokeOnly) {
+            return Some(Role::Manager);
+        }
+        self.authority(chain)
     }
 
     fn membership_in(&mut self, state: &ChainState) -> Option<Role> {
@@ -76,7 +124,10 @@ impl<'a> Evaluator<'a> {
         }
         let found = self.at.seq_in(state).and_then(|seq| match state.kind() {
             ChainKind::User => {
-                state.device(&self.device).filter(|standing| standing.stands_at(seq)).map(|_| Role::Manager)
+                let counts = |standing: &&DeviceStanding| {
+                    standing.kind == DeviceKind::Full && self.at.counts_device(standing, seq)
+                };
+                state.device(&self.device).filter(counts).map(|_| Role::Manager)
             }
             _ => self.best_path(state, seq),
         });
@@ -90,7 +141,7 @@ impl<'a> Evaluator<'a> {
     fn best_path(&mut self, state: &ChainState, seq: u64) -> Option<Role> {
         let mut best = None;
         for member in state.members() {
-            if best >= Some(member.role) || !member.stands_at(seq, self.at.now()) {
+            if best >= Some(member.role) || !self.at.counts_member(member, seq) {
                 continue;
             }
             let Some(subject) = self.view.chain(&member.subject) else { continue };
@@ -108,15 +159,19 @@ impl<'a> Evaluator<'a> {
         if self.at.seq_in(state).is_none() {
             return false;
         }
-        let found = self.membership_in(state) == Some(Role::Manager) || self.manages_parent(state);
+        let found = self.membership_in(state) == Some(Role::Manager) || self.manages_above(state, ParentAuthority::Full);
         if state.kind() != ChainKind::Document {
             self.managed.insert(state.id(), found);
         }
         found
     }
 
-    fn manages_parent(&mut self, state: &ChainState) -> bool {
-        state.parents().iter().filter(|parent| parent.authority == ParentAuthority::Full).any(|parent| {
+    /// Says whether the device is Manager of a parent with at least this authority.
+    fn manages_above(&mut self, state: &ChainState, least: ParentAuthority) -> bool {
+        let Some(seq) = self.at.seq_in(state) else { return false };
+        let parents: Vec<Parent> =
+            self.at.parents(state, seq).filter(|parent| parent.authority >= least).copied().collect();
+        parents.iter().any(|parent| {
             self.view
                 .chain(&parent.chain)
                 .is_some_and(|above| may_be_parent(above.kind(), state.kind()) && self.manages(&above))

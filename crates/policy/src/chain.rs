@@ -1,10 +1,19 @@
 //! What a policy chain says: the state that its operations lead to, with the past kept as intervals, so that it can be
 //! asked at any earlier head.
 
-use vereda_base::{ChainId, DeviceId, Digest, OpId, Timestamp};
-use vereda_crypto::WrapPublicKey;
+mod apply;
+mod parts;
 
-use crate::{Authorized, Body, ChainKind, Cite, Create, DocumentKind, Epoch, Op, Parent, Role, WrapList};
+use std::collections::BTreeMap;
+
+use vereda_base::{ChainId, DeviceId, Link, OpId, Timestamp};
+
+pub use parts::{
+    BeaconState, DecidedDocument, Decision, DeviceStanding, EpochState, EpochWraps, InviteEnd, InviteState, Membership,
+    OpRecord, ParentStanding, Removal,
+};
+
+use crate::{Authorized, ChainKind, Cite, DocumentKind, Member, Op, Parent, Retention, Role};
 
 /// The state of one chain. Compact: a case with two operations takes about a kilobyte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,133 +23,35 @@ pub struct ChainState {
     document: Option<DocumentKind>,
     creator: DeviceId,
     ops: Vec<OpRecord>,
-    parents: Vec<Parent>,
+    parents: Vec<ParentStanding>,
     members: Vec<Membership>,
     devices: Vec<DeviceStanding>,
     invites: Vec<InviteState>,
     epochs: Vec<EpochState>,
     cited: Vec<Cite>,
+    removals: Vec<Removal>,
+    /// What is asked for seldom: most chains have none of it.
+    rare: Option<Box<Rare>>,
 }
 
-/// One operation's place: its index is its seq.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OpRecord {
-    /// The operation.
-    pub id: OpId,
-    /// When the relay received it; `None` until a receipt is known.
-    pub time: Option<Timestamp>,
-}
-
-/// A role that a member holds from one operation on, until another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Membership {
-    /// The user, team or agency.
-    pub subject: ChainId,
-    /// Its role.
-    pub role: Role,
-    /// Seq of the operation that gave it.
-    pub from_seq: u64,
-    /// Seq of the operation that ended it.
-    pub until_seq: Option<u64>,
-    /// When it ends by itself.
-    pub expires: Option<Timestamp>,
-}
-
-impl Membership {
-    /// Says whether the role stands at a head of this chain. With `now`, a role whose time has passed does not.
-    #[must_use]
-    pub fn stands_at(&self, head_seq: u64, now: Option<Timestamp>) -> bool {
-        let expired = now.zip(self.expires).is_some_and(|(now, expires)| expires <= now);
-        stands(self.from_seq, self.until_seq, head_seq) && !expired
-    }
-}
-
-/// A device of a user from one operation on, until another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceStanding {
-    /// The device.
-    pub device: DeviceId,
-    /// The key to wrap to.
-    pub wrapping_key: WrapPublicKey,
-    /// Seq of the operation that added it.
-    pub from_seq: u64,
-    /// Seq of the operation that removed it.
-    pub until_seq: Option<u64>,
-}
-
-impl DeviceStanding {
-    /// Says whether the device stands at a head of this chain.
-    #[must_use]
-    pub const fn stands_at(&self, head_seq: u64) -> bool {
-        stands(self.from_seq, self.until_seq, head_seq)
-    }
-}
-
-/// An invite and what became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InviteState {
-    /// The `Invite` operation.
-    pub op: OpId,
-    /// Its one-time key.
-    pub key: DeviceId,
-    /// The role offered.
-    pub role: Role,
-    /// A receipt must precede this.
-    pub expires: Timestamp,
-    /// How it ended; `None` while it is open.
-    pub end: Option<InviteEnd>,
-}
-
-/// How an invite ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InviteEnd {
-    /// A user took it up.
-    Accepted {
-        /// The user.
-        user: ChainId,
-        /// Seq of the `Accept`.
-        seq: u64,
-    },
-    /// A Manager withdrew it.
-    Cancelled {
-        /// Seq of the withdrawal.
-        seq: u64,
-    },
-}
-
-/// A key epoch and the lists of wraps made for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EpochState {
-    /// Its number, from 0.
-    pub number: u64,
-    /// Public half of a group's epoch secret; `None` for documents.
-    pub public_key: Option<WrapPublicKey>,
-    /// Commitment to the key or secret.
-    pub commitment: Digest,
-    /// Hash of the sealed previous key.
-    pub previous: Option<Digest>,
-    /// Seq of the operation that began it.
-    pub from_seq: u64,
-    /// Lists of wraps, oldest first.
-    pub wraps: Vec<EpochWraps>,
-}
-
-/// A list of wraps and the operation that commits to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EpochWraps {
-    /// The operation.
-    pub op: OpId,
-    /// The list.
-    pub list: WrapList,
+/// What few chains have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Rare {
+    decided: BTreeMap<Link, Decision>,
+    documents: Vec<DecidedDocument>,
+    beacons: Vec<BeaconState>,
+    retention: BTreeMap<Retention, u32>,
+    erased: Option<u64>,
 }
 
 impl ChainState {
-    /// Begins the chain of an authorised `Create`, received at `time` (`None` before its receipt is known).
+    /// Begins the chain of an authorised `Create`, received at `time` (`None` before its receipt is known). A document that
+    /// was adopted is held by whom the adoption names ([`Authorized::holders`]).
     ///
     /// # Errors
     /// [`ApplyError::NotBegun`] if the operation is no `Create`.
     pub fn begin(op: &Authorized<Op>, time: Option<Timestamp>) -> Result<Self, ApplyError> {
-        Self::begin_with(op.value(), op.id(), time)
+        Self::begin_with(op.value(), op.id(), time, op.holders())
     }
 
     /// Appends an authorised operation, received at `time`.
@@ -151,17 +62,32 @@ impl ChainState {
         self.apply_with(op.value(), op.id(), time)
     }
 
-    /// Rebuilds the state from operations that this store itself accepted as [`Authorized`] before it kept them. Checks
-    /// their order only: never for operations from outside.
+    /// Gives an operation its place without any effect: it is beyond its author's frontier, and yet the relay appended it.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if the operation does not follow this head; [`ApplyError::NotBegun`] never.
+    pub fn apply_void(&mut self, op: &Op, id: OpId, time: Option<Timestamp>) -> Result<(), ApplyError> {
+        self.check_follows(op)?;
+        self.ops.push(OpRecord { id, time, is_void: true });
+        Ok(())
+    }
+
+    /// Rebuilds the state from operations that this store itself accepted as [`Authorized`] before it kept them, or found
+    /// void. `holders` are those of a document that was adopted. Checks their order only: never for operations from
+    /// outside.
     ///
     /// # Errors
     /// [`ApplyError`] if they are not one chain from its first operation on.
-    pub fn replay(ops: impl IntoIterator<Item = (Op, Option<Timestamp>)>) -> Result<Self, ApplyError> {
+    pub fn replay(
+        ops: impl IntoIterator<Item = ReplayedOp>,
+        holders: Option<&[Member]>,
+    ) -> Result<Self, ApplyError> {
         let mut ops = ops.into_iter();
-        let (first, time) = ops.next().ok_or(ApplyError::NotBegun)?;
-        let mut state = Self::begin_with(&first, crate::op_id(&first), time)?;
-        for (op, time) in ops {
-            state.apply_with(&op, crate::op_id(&op), time)?;
+        let first = ops.next().ok_or(ApplyError::NotBegun)?;
+        let mut state = Self::begin_with(&first.op, crate::op_id(&first.op), first.time, holders)?;
+        for ReplayedOp { op, time, is_void } in ops {
+            let id = crate::op_id(&op);
+            if is_void { state.apply_void(&op, id, time)? } else { state.apply_with(&op, id, time)? }
         }
         Ok(state)
     }
@@ -223,8 +149,18 @@ impl ChainState {
         self.ops.iter().rev().find_map(|record| record.time)
     }
 
-    /// Lists the parents, sorted by chain.
-    pub fn parents(&self) -> &[Parent] {
+    /// Lists the parents that stand at the newest head, sorted by chain.
+    pub fn parents(&self) -> impl Iterator<Item = &Parent> {
+        self.parents_at(self.head_seq())
+    }
+
+    /// Lists the parents that stand at a head, sorted by chain.
+    pub fn parents_at(&self, seq: u64) -> impl Iterator<Item = &Parent> {
+        self.parents.iter().filter(move |standing| standing.stands_at(seq)).map(|standing| &standing.parent)
+    }
+
+    /// Lists all parents there ever were, oldest first.
+    pub fn all_parents(&self) -> &[ParentStanding] {
         &self.parents
     }
 
@@ -273,128 +209,93 @@ impl ChainState {
         &self.cited
     }
 
-    fn begin_with(op: &Op, id: OpId, time: Option<Timestamp>) -> Result<Self, ApplyError> {
-        let Body::Create(create) = &op.body else { return Err(ApplyError::NotBegun) };
-        let mut state = Self::empty(create, op, ChainId(id.0));
-        state.members = create
-            .members
-            .iter()
-            .map(|member| Membership {
-                subject: member.subject,
-                role: member.role,
-                from_seq: 0,
-                until_seq: None,
-                expires: None,
-            })
-            .collect();
-        state.add_device(op.device, create.wrapping_key.as_ref());
-        state.begin_epoch(&create.epoch, id);
-        state.note(op, id, time);
-        Ok(state)
+    /// Finds the epoch that the next one follows: the newest that nobody called bad, or where there is none the newest.
+    pub fn epoch_to_follow(&self) -> Option<&EpochState> {
+        self.epochs.iter().rev().find(|epoch| epoch.fault.is_none()).or_else(|| self.newest_epoch())
     }
 
-    fn empty(create: &Create, op: &Op, id: ChainId) -> Self {
-        Self {
-            id,
-            kind: create.kind,
-            document: create.document,
-            creator: op.device,
-            // Most chains are documents with one to five operations: room for what is sure to come, no more.
-            ops: Vec::with_capacity(1),
-            parents: create.parents.clone(),
-            members: Vec::new(),
-            devices: Vec::new(),
-            invites: Vec::new(),
-            epochs: Vec::with_capacity(1),
-            cited: Vec::with_capacity(op.cites.len()),
-        }
+    /// Lists the removals, oldest first.
+    pub fn removals(&self) -> &[Removal] {
+        &self.removals
     }
 
-    fn apply_with(&mut self, op: &Op, id: OpId, time: Option<Timestamp>) -> Result<(), ApplyError> {
-        let head = self.head();
-        if op.chain != Some(self.id) {
-            return Err(ApplyError::OtherChain { expected: self.id });
-        }
-        if op.seq != self.ops.len() as u64 || op.prev != Some(head) {
-            return Err(ApplyError::OtherHead { seq: op.seq, head });
-        }
-        match &op.body {
-            Body::Create(_) => return Err(ApplyError::OtherHead { seq: op.seq, head }),
-            Body::AddDevice(add) => self.add_device(add.device, Some(&add.wrapping_key)),
-            Body::Grant(grant) => self.add_member(grant.subject, grant.role, op.seq, grant.expires),
-            Body::Invite(invite) => self.invites.push(InviteState {
-                op: id,
-                key: invite.key,
-                role: invite.role,
-                expires: invite.expires,
-                end: None,
-            }),
-            Body::Accept(accept) => self.accept(&accept.invite, accept.user, op.seq),
-            Body::Repair(repair) => {
-                let index = usize::try_from(repair.epoch).unwrap_or(usize::MAX);
-                if let Some(epoch) = self.epochs.get_mut(index) {
-                    epoch.wraps.push(EpochWraps { op: id, list: repair.wraps });
-                }
-            }
-        }
-        self.note(op, id, time);
-        Ok(())
+    /// Finds the removal at a seq.
+    pub fn removal(&self, seq: u64) -> Option<&Removal> {
+        self.removals.iter().find(|removal| removal.seq == seq)
     }
 
-    fn accept(&mut self, invite: &OpId, user: ChainId, seq: u64) {
-        let Some(open) = self.invites.iter_mut().find(|open| open.op == *invite) else { return };
-        open.end = Some(InviteEnd::Accepted { user, seq });
-        let role = open.role;
-        self.add_member(user, role, seq, None);
+    /// Lists the members that stand at the newest head, each once, sorted; those whose time has passed too, until an
+    /// operation ends them.
+    pub fn standing_members(&self) -> Vec<ChainId> {
+        let head = self.head_seq();
+        let standing = self.members.iter().filter(|member| member.stands_at(head, None));
+        standing.map(|member| member.subject).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Adds a role beside those already held: a grant never lowers. One that adds nothing leaves no trace.
-    fn add_member(&mut self, subject: ChainId, role: Role, seq: u64, expires: Option<Timestamp>) {
-        let adds_nothing = |held: &Membership| {
-            let lasts = held.expires.is_none_or(|held| expires.is_some_and(|expires| expires <= held));
-            held.subject == subject && held.role >= role && held.until_seq.is_none() && lasts
-        };
-        if !self.members.iter().any(adds_nothing) {
-            self.members.push(Membership { subject, role, from_seq: seq, until_seq: None, expires });
+    /// Lists whom a new epoch's key is wrapped to, sorted by id: the standing devices of a user, the standing members of
+    /// any other chain.
+    pub fn recipients(&self) -> Vec<vereda_base::Digest> {
+        let head = self.head_seq();
+        if self.kind != ChainKind::User {
+            return self.standing_members().into_iter().map(|member| vereda_base::Digest(member.0)).collect();
         }
+        let standing = self.devices.iter().filter(|device| device.stands_at(head));
+        let mut devices: Vec<_> = standing.map(|device| vereda_base::Digest(device.device.0)).collect();
+        devices.sort_unstable();
+        devices
     }
 
-    fn add_device(&mut self, device: DeviceId, wrapping_key: Option<&WrapPublicKey>) {
-        if let Some(wrapping_key) = wrapping_key {
-            let wrapping_key = wrapping_key.clone();
-            self.devices.push(DeviceStanding {
-                device,
-                wrapping_key,
-                from_seq: self.ops.len() as u64,
-                until_seq: None,
-            });
-        }
+    /// Tells the best role that a member holds at a head.
+    pub fn role_of(&self, subject: &ChainId, seq: u64) -> Option<Role> {
+        let held = self.members.iter().filter(|held| held.subject == *subject && held.stands_at(seq, None));
+        held.map(|held| held.role).max()
     }
 
-    fn begin_epoch(&mut self, epoch: &Epoch, op: OpId) {
-        self.epochs.push(EpochState {
-            number: self.epochs.len() as u64,
-            public_key: epoch.public_key.clone(),
-            commitment: epoch.commitment,
-            previous: epoch.previous,
-            from_seq: self.ops.len() as u64,
-            wraps: vec![EpochWraps { op, list: epoch.wraps }],
-        });
+    /// Tells what became of a chunk in review.
+    pub fn decided(&self, chunk: &Link) -> Option<Decision> {
+        self.rare.as_ref()?.decided.get(chunk).copied()
     }
 
-    fn note(&mut self, op: &Op, id: OpId, time: Option<Timestamp>) {
-        self.ops.push(OpRecord { id, time });
-        for cite in &op.cites {
-            match self.cited.binary_search_by_key(&cite.chain, |known| known.chain) {
-                Ok(index) => {
-                    if let Some(known) = self.cited.get_mut(index) {
-                        known.head = cite.head;
-                    }
-                }
-                Err(index) => self.cited.insert(index, *cite),
-            }
-        }
+    /// Says whether a chunk was adopted.
+    pub fn is_adopted(&self, chunk: &Link) -> bool {
+        matches!(self.decided(chunk), Some(Decision::Adopted { .. }))
     }
+
+    /// Lists the chunks that were in review and what became of them.
+    pub fn all_decided(&self) -> impl Iterator<Item = (&Link, &Decision)> {
+        self.rare.iter().flat_map(|rare| &rare.decided)
+    }
+
+    /// Tells what a team did with a document that was begun by someone removed meanwhile.
+    pub fn decided_document(&self, document: &ChainId) -> Option<&DecidedDocument> {
+        self.rare.as_ref()?.documents.iter().find(|decided| decided.adopted.document == *document)
+    }
+
+    /// Lists the newest beacon of each device.
+    pub fn beacons(&self) -> &[BeaconState] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.beacons)
+    }
+
+    /// Tells how long something is kept or may wait, in days; `None` where that was never set.
+    pub fn retention(&self, what: Retention) -> Option<u32> {
+        self.rare.as_ref()?.retention.get(&what).copied()
+    }
+
+    /// Says whether the document was erased.
+    pub fn is_erased(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.erased.is_some())
+    }
+}
+
+/// An operation to be replayed.
+#[derive(Debug, Clone)]
+pub struct ReplayedOp {
+    /// The operation.
+    pub op: Op,
+    /// When the relay received it; `None` until a receipt is known.
+    pub time: Option<Timestamp>,
+    /// It has no effect.
+    pub is_void: bool,
 }
 
 /// Why an operation does not continue a chain's state.
@@ -417,12 +318,4 @@ pub enum ApplyError {
         /// The head there is.
         head: OpId,
     },
-}
-
-const fn stands(from_seq: u64, until_seq: Option<u64>, head_seq: u64) -> bool {
-    from_seq <= head_seq
-        && match until_seq {
-            Some(until) => until > head_seq,
-            None => true,
-        }
 }

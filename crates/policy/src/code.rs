@@ -15,37 +15,37 @@ impl BodyCode {
     pub const CREATE: Self = Self(0);
     /// [`Body::AddDevice`].
     pub const ADD_DEVICE: Self = Self(1);
-    /// Reserved: takes a device from a user.
+    /// [`Body::RemoveDevice`].
     pub const REMOVE_DEVICE: Self = Self(2);
     /// [`Body::Grant`].
     pub const GRANT: Self = Self(3);
-    /// Reserved: ends a role.
+    /// [`Body::Revoke`].
     pub const REVOKE: Self = Self(4);
-    /// Reserved: moves a document, by assignment or transfer.
+    /// [`Body::Assign`].
     pub const ASSIGN: Self = Self(5);
-    /// Reserved: carries out an expiry that passed.
+    /// [`Body::Expire`].
     pub const EXPIRE: Self = Self(6);
     /// [`Body::Invite`].
     pub const INVITE: Self = Self(7);
     /// [`Body::Accept`].
     pub const ACCEPT: Self = Self(8);
-    /// Reserved: withdraws an invite.
+    /// [`Body::CancelInvite`].
     pub const CANCEL_INVITE: Self = Self(9);
-    /// Reserved: begins an epoch.
+    /// [`Body::Rotate`].
     pub const ROTATE: Self = Self(10);
     /// [`Body::Repair`].
     pub const REPAIR: Self = Self(11);
-    /// Reserved: says that an epoch is not what it claims.
+    /// [`Body::BadRotate`].
     pub const BAD_ROTATE: Self = Self(12);
-    /// Reserved: takes in what waits in review.
+    /// [`Body::Adopt`].
     pub const ADOPT: Self = Self(13);
-    /// Reserved: turns away what waits in review.
+    /// [`Body::Discard`].
     pub const DISCARD: Self = Self(14);
-    /// Reserved: states heads and time.
+    /// [`Body::Beacon`].
     pub const BEACON: Self = Self(15);
-    /// Reserved: sets how long something is kept.
+    /// [`Body::SetRetention`].
     pub const SET_RETENTION: Self = Self(16);
-    /// Reserved: erases a document.
+    /// [`Body::Erase`].
     pub const ERASE: Self = Self(17);
     /// Reserved: lets a restored relay serve again.
     pub const RESUME: Self = Self(18);
@@ -61,6 +61,18 @@ impl Body {
             Self::Invite(_) => BodyCode::INVITE,
             Self::Accept(_) => BodyCode::ACCEPT,
             Self::Repair(_) => BodyCode::REPAIR,
+            Self::RemoveDevice(_) => BodyCode::REMOVE_DEVICE,
+            Self::Revoke(_) => BodyCode::REVOKE,
+            Self::Assign(_) => BodyCode::ASSIGN,
+            Self::Expire(_) => BodyCode::EXPIRE,
+            Self::CancelInvite(_) => BodyCode::CANCEL_INVITE,
+            Self::Rotate(_) => BodyCode::ROTATE,
+            Self::BadRotate(_) => BodyCode::BAD_ROTATE,
+            Self::Adopt(_) => BodyCode::ADOPT,
+            Self::Discard(_) => BodyCode::DISCARD,
+            Self::Beacon(_) => BodyCode::BEACON,
+            Self::SetRetention(_) => BodyCode::SET_RETENTION,
+            Self::Erase => BodyCode::ERASE,
         }
     }
 }

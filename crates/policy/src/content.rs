@@ -1,9 +1,9 @@
 //! Whether an author may write content: the policy side of a chunk's header (protocol.md §6).
 
-use vereda_base::{ChainId, DeviceId, OpId, Timestamp, limits};
+use vereda_base::{ChainId, DeviceId, Link, OpId, Timestamp, limits};
 use vereda_crypto::Verified;
 
-use crate::{Authorized, ChainKind, Chains, Cite, Evaluator, Heads, Moment, Role, SUITE, Waiting};
+use crate::{Authorized, ChainKind, Chains, Cite, Evaluator, Heads, Moment, Role, SUITE, Waiting, is_stale};
 
 /// What policy reads of a header of content.
 pub trait Content {
@@ -21,7 +21,10 @@ pub trait Content {
 
 /// Decides whether content may stand: its author is at least Editor at the heads cited and it is sealed under an epoch
 /// of the document known there. With `now`, as a relay asks it, the author must be Editor at the newest heads too, and
-/// the epoch the newest.
+/// the epoch the newest and not stale.
+///
+/// On which removals it relies is another question: [`crate::content_reliance`]. What was adopted needs none of this:
+/// [`adopt_content`].
 ///
 /// # Errors
 /// [`ContentRefusal`]; of these, [`ContentRefusal::Waiting`] proves nothing against the content.
@@ -39,6 +42,9 @@ pub fn authorize_content<T: Content + Clone>(
     if state.kind() != ChainKind::Document {
         return Err(ContentRefusal::NotADocument { chain: document });
     }
+    if state.is_erased() {
+        return Err(ContentRefusal::Erased { document });
+    }
     let check = |at: &Heads, moment| {
         let found = Evaluator::new(view, content.device(), at).role(&document);
         if found >= Some(Role::Editor) { Ok(()) } else { Err(ContentRefusal::NoAuthority { found, moment }) }
@@ -52,10 +58,24 @@ pub fn authorize_content<T: Content + Clone>(
     if state.epoch(found).is_none_or(|epoch| epoch.from_seq > seq) {
         return Err(ContentRefusal::NoEpoch { found, newest });
     }
-    if now.is_some() && found < newest {
+    if now.is_some() && (found < newest || is_stale(view, &document, now)) {
         return Err(ContentRefusal::StaleEpoch { found, newest });
     }
     Ok(Authorized::new(header.clone()))
+}
+
+/// Takes content for allowed because it was adopted under its link, whatever its author's rights.
+///
+/// # Errors
+/// [`ContentRefusal::NotAdopted`] if its document's chain does not say so here.
+pub fn adopt_content<T: Content + Clone>(
+    view: &dyn Chains,
+    header: &Verified<T>,
+    link: &Link,
+) -> Result<Authorized<T>, ContentRefusal> {
+    let document = header.value().document();
+    let adopted = view.chain(&document).is_some_and(|state| state.is_adopted(link) && !state.is_erased());
+    if adopted { Ok(Authorized::new(header.clone())) } else { Err(ContentRefusal::NotAdopted { document }) }
 }
 
 fn check_cites(content: &impl Content) -> Result<(), ContentRefusal> {
@@ -123,13 +143,25 @@ pub enum ContentRefusal {
         /// The newest.
         newest: u64,
     },
-    /// Sealed under an epoch that is not the newest.
-    #[error("sealed under epoch {found}, the newest is {newest}")]
+    /// Sealed under an epoch that is not the newest, or under one that somebody holds who has left.
+    #[error("sealed under epoch {found}, which is stale; the newest is {newest}")]
     StaleEpoch {
         /// The epoch named.
         found: u64,
         /// The newest.
         newest: u64,
+    },
+    /// Nobody adopted it, as far as is known.
+    #[error("nothing of document {document} was adopted under this link")]
+    NotAdopted {
+        /// The document.
+        document: ChainId,
+    },
+    /// The document was erased.
+    #[error("document {document} was erased")]
+    Erased {
+        /// The document.
+        document: ChainId,
     },
 }
 

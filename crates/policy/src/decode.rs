@@ -79,15 +79,7 @@ impl OpDecodeError {
 }
 
 const fn is_known(code: BodyCode) -> bool {
-    matches!(
-        code,
-        BodyCode::CREATE
-            | BodyCode::ADD_DEVICE
-            | BodyCode::GRANT
-            | BodyCode::INVITE
-            | BodyCode::ACCEPT
-            | BodyCode::REPAIR
-    )
+    code.0 < BodyCode::RESUME.0
 }
 
 /// What every version keeps: an array that begins with the suite; within suite 1 also author and body code.

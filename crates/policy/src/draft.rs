@@ -8,7 +8,7 @@ use vereda_crypto::{DeviceKey, SignError, Verified, WrapPublicKey};
 
 use crate::{
     Body, BodyCode, ChainKind, Chains, Cite, Create, DocumentKind, Epoch, Member, Need, Op, Parent, ParentAuthority,
-    Role, SUITE, append::need_in_parents, cite_path, need, path::cite_all,
+    Role, SUITE, append::need_in_parents, cite_governing, cite_path, need, path::cite_all,
 };
 
 /// Drafts operations of one device over what it knows.
@@ -17,12 +17,19 @@ pub struct Draft<'a> {
     view: &'a dyn Chains,
     device: DeviceId,
     now: Option<Timestamp>,
+    groups: &'a [ChainId],
 }
 
 impl<'a> Draft<'a> {
     /// Begins drafting for a device. With `now`, no path is used on which a role has expired.
     pub const fn new(view: &'a dyn Chains, device: DeviceId, now: Option<Timestamp>) -> Self {
-        Self { view, device, now }
+        Self { view, device, now, groups: &[] }
+    }
+
+    /// Names agencies and teams by which the author may govern users that he is not: needed to remove their devices.
+    #[must_use]
+    pub const fn with_groups(self, groups: &'a [ChainId]) -> Self {
+        Self { groups, ..self }
     }
 
     /// Drafts the first operation of a chain.
@@ -47,15 +54,15 @@ impl<'a> Draft<'a> {
             Need::Founding => return Err(DraftError::NotHere { body: code, kind }),
             Need::Invitation => self.cites_of_accept(&body).ok_or(no_path)?,
             role => {
-                let cites = cite_path(self.view, &self.device, chain, role, self.now).ok_or(no_path.clone())?;
-                match &body {
-                    Body::Grant(grant) if kind == ChainKind::Document => {
-                        let cover = self.cover(state.parents(), &grant.subject).ok_or(no_path)?;
-                        let chains: BTreeSet<ChainId> = cites.iter().map(|cite| cite.chain).chain(cover).collect();
-                        cite_all(self.view, chains).unwrap_or_default()
-                    }
-                    _ => cites,
+                let found = cite_path(self.view, &self.device, chain, role, self.now);
+                let found = found.or_else(|| self.cites_otherwise(chain, &body, role));
+                let mut chains: BTreeSet<ChainId> =
+                    found.ok_or(no_path.clone())?.iter().map(|cite| cite.chain).collect();
+                for subject in put_before(&body, kind) {
+                    let parents: Vec<Parent> = state.parents().copied().collect();
+                    chains.extend(self.cover(&parents, &subject).ok_or(no_path.clone())?);
                 }
+                cite_all(self.view, chains).unwrap_or_default()
             }
         };
         let (seq, prev) = (state.head_seq().saturating_add(1), Some(state.head()));
@@ -139,6 +146,17 @@ impl<'a> Draft<'a> {
         held.or_else(|| with_a_say().filter(is_group).find_map(|parent| prove(parent, Need::Authority(Role::Manager))))
     }
 
+    /// Finds the cites of what takes no role in the chain: of a Manager who governs the user, and of one who leaves.
+    fn cites_otherwise(&self, chain: &ChainId, body: &Body, need: Need) -> Option<Vec<Cite>> {
+        match body {
+            Body::RemoveDevice(_) if need == Need::Removing => {
+                cite_governing(self.view, &self.device, chain, self.groups, self.now)
+            }
+            Body::Revoke(revoke) => self.is_own_user(&revoke.subject).then(|| cite_all(self.view, [revoke.subject]))?,
+            _ => None,
+        }
+    }
+
     fn cites_of_accept(&self, body: &Body) -> Option<Vec<Cite>> {
         let Body::Accept(accept) = body else { return None };
         self.is_own_user(&accept.user).then(|| cite_all(self.view, [accept.user]))?
@@ -150,6 +168,15 @@ impl<'a> Draft<'a> {
             state.kind() == ChainKind::User && state.device(&self.device).is_some_and(|device| device.stands_at(head))
         };
         self.view.chain(user).is_some_and(standing)
+    }
+}
+
+/// Lists before whom a body puts a document.
+fn put_before(body: &Body, kind: ChainKind) -> Vec<ChainId> {
+    match body {
+        Body::Grant(grant) if kind == ChainKind::Document => vec![grant.subject],
+        Body::Assign(assign) => assign.gives.iter().map(|member| member.subject).collect(),
+        _ => Vec::new(),
     }
 }
 

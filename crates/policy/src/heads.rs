@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use vereda_base::{ChainId, OpId, Timestamp};
 
-use crate::{ChainState, Chains, Cite};
+use crate::{ChainState, Chains, Cite, DeviceStanding, Membership, Parent};
 
 /// The heads at which policy is evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heads(At);
+pub struct Heads {
+    at: At,
+    lasting: bool,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum At {
@@ -20,7 +23,7 @@ impl Heads {
     /// The newest heads known. With `now`, roles whose time has passed do not count; without, they do until an
     /// operation ends them.
     pub const fn newest(now: Option<Timestamp>) -> Self {
-        Self(At::Newest { now })
+        Self { at: At::Newest { now }, lasting: false }
     }
 
     /// The heads that an author cites and, for an operation, the place in its own chain that it follows: chain and seq.
@@ -36,17 +39,50 @@ impl Heads {
             seqs.insert(*chain, seq);
         }
         seqs.extend(own);
-        Ok(Self(At::Cited(seqs)))
+        Ok(Self { at: At::Cited(seqs), lasting: false })
     }
 
     /// Heads by chain and seq; no other chain counts.
     pub fn at_seqs(seqs: impl IntoIterator<Item = (ChainId, u64)>) -> Self {
-        Self(At::Cited(seqs.into_iter().collect()))
+        Self { at: At::Cited(seqs.into_iter().collect()), lasting: false }
+    }
+
+    /// The same heads, where only what stands to this day counts: roles, devices and parents that no operation has ended
+    /// since, as far as is known.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        Self { at: self.at.clone(), lasting: true }
+    }
+
+    /// Lists the heads cited; nothing where the newest ones are asked.
+    pub fn seqs(&self) -> impl Iterator<Item = (ChainId, u64)> {
+        let cited = match &self.at {
+            At::Newest { .. } => None,
+            At::Cited(seqs) => Some(seqs),
+        };
+        cited.into_iter().flatten().map(|(chain, seq)| (*chain, *seq))
+    }
+
+    /// Says whether a role counts at a head of its chain.
+    pub(crate) fn counts_member(&self, member: &Membership, seq: u64) -> bool {
+        member.stands_at(seq, self.now()) && !(self.lasting && member.until_seq.is_some())
+    }
+
+    /// Says whether a device counts at a head of its user's chain.
+    pub(crate) const fn counts_device(&self, device: &DeviceStanding, seq: u64) -> bool {
+        device.stands_at(seq) && !(self.lasting && device.until_seq.is_some())
+    }
+
+    /// Lists the parents that count at a head of a chain.
+    pub(crate) fn parents<'a>(&self, state: &'a ChainState, seq: u64) -> impl Iterator<Item = &'a Parent> {
+        let lasting = self.lasting;
+        let standing = state.all_parents().iter().filter(move |standing| standing.stands_at(seq));
+        standing.filter(move |standing| !(lasting && standing.until_seq.is_some())).map(|standing| &standing.parent)
     }
 
     /// Tells up to which seq a chain is seen; `None` where it does not count.
     pub fn seq_in(&self, state: &ChainState) -> Option<u64> {
-        match &self.0 {
+        match &self.at {
             At::Newest { .. } => Some(state.head_seq()),
             At::Cited(seqs) => seqs.get(&state.id()).copied(),
         }
@@ -54,7 +90,7 @@ impl Heads {
 
     /// Tells the time after which roles have expired by themselves.
     pub const fn now(&self) -> Option<Timestamp> {
-        match &self.0 {
+        match &self.at {
             At::Newest { now } => *now,
             At::Cited(_) => None,
         }

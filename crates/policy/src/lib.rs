@@ -16,6 +16,7 @@ pub mod content;
 pub mod decode;
 pub mod draft;
 pub mod fork;
+pub mod frontier;
 pub mod heads;
 pub mod id;
 pub mod ledger;
@@ -25,31 +26,38 @@ pub mod path;
 pub mod proof;
 pub mod readers;
 pub mod receipt;
+pub mod reliance;
 pub mod role;
+pub mod stale;
 pub mod wraps;
 
 pub use append::{AppendContext, MAX_DEVICES, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize};
 pub use authority::{Evaluator, authority, membership, role};
 pub use chain::{
-    ApplyError, ChainState, DeviceStanding, EpochState, EpochWraps, InviteEnd, InviteState, Membership, OpRecord,
+    ApplyError, BeaconState, ChainState, DecidedDocument, Decision, DeviceStanding, EpochState, EpochWraps, InviteEnd,
+    InviteState, Membership, OpRecord, ParentStanding, Removal, ReplayedOp,
 };
 pub use chains::{ChainMap, Chains};
 pub use code::BodyCode;
-pub use content::{Content, ContentRefusal, authorize_content};
+pub use content::{Content, ContentRefusal, adopt_content, authorize_content};
 pub use decode::{OpDecodeError, decode_op, verify_op};
 pub use draft::{Draft, DraftError};
 pub use fork::{ForkProof, Forker, NoFork, detect_device_fork, detect_relay_fork};
+pub use frontier::{FrontierTree, Leaf, LeafAnswer, LeafRefusal, Place, ProvenLeaf, verify_all_leaves};
 pub use heads::{Heads, Waiting};
 pub use id::{chain_of, op_id, op_id_of_bytes};
 pub use ledger::{CiteLedger, CiteRegress, LedgerError, check_cites_advance};
 pub use need::{Need, need};
 pub use op::{
-    Accept, AddDevice, Body, Cite, Create, Epoch, Grant, Invite, Member, Op, Parent, Receipt, Repair, SUITE, Wrap,
-    WrapList, WrappedKey,
+    Accept, AddDevice, AdoptedDocument, Adopt, Assign, BadRotate, Beacon, Body, CancelInvite, Cite, Create, DeviceKind,
+    Discard, Epoch, EpochFault, Expire, Frontier, Grant, Invite, Member, Op, Parent, Receipt, RemoveDevice, Repair,
+    Retention, Revoke, Rotate, SUITE, SectionFate, SetRetention, Target, Wrap, WrapList, WrappedKey,
 };
-pub use path::{cite_content, cite_path};
+pub use path::{cite_content, cite_governing, cite_path};
 pub use proof::{Authorized, InviteProof, JoinProof};
 pub use readers::{Subject, entitled, lacking_wraps, may_read, members_of, needed_chains, reading_devices};
 pub use receipt::{CheckedReceipt, ReceiptRefusal, check_receipt, receipt_time};
+pub use reliance::{Reliance, content_reliance, op_reliance};
 pub use role::{ChainKind, DocumentKind, ParentAuthority, Role};
-pub use wraps::{WrapProof, WrapRefusal, check_wraps, verify_wrap, wrap_list};
+pub use stale::{Staleness, epoch_targets, expired_members, is_stale, rotations_due};
+pub use wraps::{hash_previous, targets_of, WrapProof, WrapRefusal, check_wraps, verify_wrap, wrap_list};

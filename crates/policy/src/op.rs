@@ -1,7 +1,7 @@
 //! Operations of policy chains (protocol.md §3) and the receipts a relay gives for them.
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
-use vereda_base::{ChainId, DeviceId, Digest, OpId, Timestamp, limits};
+use vereda_base::{ChainId, DeviceId, Digest, Link, OpId, Timestamp, limits};
 use vereda_crypto::{Context, Signable, Signature, WrapPublicKey, context};
 
 use crate::role::{ChainKind, DocumentKind, ParentAuthority, Role};
@@ -49,9 +49,7 @@ pub struct Op {
     pub body: Body,
 }
 
-/// What an operation does. Codes 2, 4 to 6, 9, 10 and 12 to 19 are reserved for `RemoveDevice`, `Revoke`, `Assign`,
-/// `Expire`, `CancelInvite`, `Rotate`, `BadRotate`, `Adopt`, `Discard`, `Beacon`, `SetRetention`, `Erase` and `Resume`:
-/// see [`crate::BodyCode`].
+/// What an operation does. Codes 18 and 19 are reserved for `Resume`: see [`crate::BodyCode`].
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub enum Body {
@@ -61,18 +59,54 @@ pub enum Body {
     /// Adds a device to a user.
     #[n(1)]
     AddDevice(#[n(0)] AddDevice),
+    /// Takes a device from a user.
+    #[n(2)]
+    RemoveDevice(#[n(0)] RemoveDevice),
     /// Gives a user, team or agency a role.
     #[n(3)]
     Grant(#[n(0)] Grant),
+    /// Ends a member's roles, or lowers them.
+    #[n(4)]
+    Revoke(#[n(0)] Revoke),
+    /// Moves a document: new holders, old ones no longer.
+    #[n(5)]
+    Assign(#[n(0)] Assign),
+    /// Carries out an expiry that passed by the relay's clock.
+    #[n(6)]
+    Expire(#[n(0)] Expire),
     /// Offers a role to whoever holds a secret.
     #[n(7)]
     Invite(#[n(0)] Invite),
     /// Takes an invite up.
     #[n(8)]
     Accept(#[n(0)] Accept),
+    /// Withdraws an invite.
+    #[n(9)]
+    CancelInvite(#[n(0)] CancelInvite),
+    /// Begins a new epoch; grants nothing.
+    #[n(10)]
+    Rotate(#[n(0)] Rotate),
     /// Wraps the present epoch for members that lack it; grants nothing.
     #[n(11)]
     Repair(#[n(0)] Repair),
+    /// Says that an epoch is not what it claims: the next one follows the last good one.
+    #[n(12)]
+    BadRotate(#[n(0)] BadRotate),
+    /// Takes in what waits in review.
+    #[n(13)]
+    Adopt(#[n(0)] Adopt),
+    /// Turns away what waits in review.
+    #[n(14)]
+    Discard(#[n(0)] Discard),
+    /// States what a Manager's device knew, and when by its clock.
+    #[n(15)]
+    Beacon(#[n(0)] Beacon),
+    /// Sets how long something is kept or may wait.
+    #[n(16)]
+    SetRetention(#[n(0)] SetRetention),
+    /// Erases a document: nothing stands in it any more, and every holder deletes it.
+    #[n(17)]
+    Erase,
 }
 
 /// See [`Body::Create`].
@@ -142,6 +176,10 @@ pub struct Epoch {
     /// Hash of the sealed previous key; `None` in a first epoch.
     #[n(3)]
     pub previous: Option<Digest>,
+    /// For each member that stands after the operation (devices in a user's chain), in order of id: the epoch of its own
+    /// that the key was wrapped to, 0 for a device; `None` where it was not.
+    #[n(4)]
+    pub targets: Vec<Option<u64>>,
 }
 
 /// Commitment to a list of wraps that lie beside the chain: each recipient fetches only its own, with a Merkle proof.
@@ -169,6 +207,232 @@ pub struct AddDevice {
     /// The new device's signature, under [`context::JOIN_SIGNATURE`], over a [`crate::JoinProof`].
     #[n(2)]
     pub proof: Signature,
+    /// What the device may do.
+    #[n(3)]
+    pub kind: DeviceKind,
+}
+
+/// What a user's device may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum DeviceKind {
+    /// Everything that its user may.
+    #[n(0)]
+    Full,
+    /// A printed key: adds and removes devices of its user, and nothing else.
+    #[n(1)]
+    Recovery,
+}
+
+/// See [`Body::RemoveDevice`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct RemoveDevice {
+    /// The device.
+    #[n(0)]
+    pub device: DeviceId,
+    /// Up to where its work stands.
+    #[n(1)]
+    pub frontier: Frontier,
+}
+
+/// Up to where the work of the devices that a removal concerns stands: the root of a Merkle tree over
+/// [`crate::Leaf`]s, which lie beside the chain. What no leaf names has nothing standing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Frontier {
+    /// The root.
+    #[n(0)]
+    pub root: Digest,
+    /// How many leaves.
+    #[n(1)]
+    pub count: u32,
+}
+
+/// See [`Body::Revoke`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Revoke {
+    /// Whose roles end.
+    #[n(0)]
+    pub subject: ChainId,
+    /// The role that is left; `None` for none.
+    #[n(1)]
+    pub keeps: Option<Role>,
+    /// Who becomes Manager with it; needed where an agency would be left without one.
+    #[n(2)]
+    pub successor: Option<ChainId>,
+    /// Up to where the work of the subject's devices stands.
+    #[n(3)]
+    pub frontier: Frontier,
+}
+
+/// See [`Body::Assign`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Assign {
+    /// Who holds it from now on, beside those who stay; sorted, none twice.
+    #[n(0)]
+    pub gives: Vec<Member>,
+    /// Whose roles end; sorted, none twice.
+    #[n(1)]
+    pub takes: Vec<ChainId>,
+    /// The document's parents from now on; `None` leaves them.
+    #[n(2)]
+    pub parents: Option<Vec<Parent>>,
+    /// What becomes of each section of a case; sorted by section. Each has a chain of its own, in which that is done.
+    #[n(3)]
+    pub sections: Vec<SectionFate>,
+    /// Up to where the work of the devices whose roles end stands.
+    #[n(4)]
+    pub frontier: Frontier,
+}
+
+/// What becomes of a section when its case moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(array)]
+pub struct SectionFate {
+    /// The section's chain.
+    #[n(0)]
+    pub section: ChainId,
+    /// Whether it goes with the case; else it stays with those who hold it.
+    #[n(1)]
+    pub goes: bool,
+}
+
+/// See [`Body::Expire`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Expire {
+    /// Whose roles have expired. Those that have not stay.
+    #[n(0)]
+    pub subject: ChainId,
+    /// Up to where the work of the subject's devices stands.
+    #[n(1)]
+    pub frontier: Frontier,
+}
+
+/// See [`Body::CancelInvite`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct CancelInvite {
+    /// The `Invite` operation in this chain.
+    #[n(0)]
+    pub invite: OpId,
+}
+
+/// See [`Body::Rotate`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Rotate {
+    /// The new epoch; its number is one above the newest.
+    #[n(0)]
+    pub epoch: Epoch,
+    /// The epoch that it follows, whose key it holds sealed: the newest that nobody called bad.
+    #[n(1)]
+    pub follows: u64,
+}
+
+/// See [`Body::BadRotate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct BadRotate {
+    /// The epoch.
+    #[n(0)]
+    pub epoch: u64,
+    /// What is wrong with it.
+    #[n(1)]
+    pub fault: EpochFault,
+}
+
+/// What is wrong with an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum EpochFault {
+    /// The author's wrap does not open.
+    #[n(0)]
+    Wrap,
+    /// What it opens to is not what the epoch commits to.
+    #[n(1)]
+    Commitment,
+    /// The key before it is not the one that the author holds.
+    #[n(2)]
+    Previous,
+}
+
+/// See [`Body::Adopt`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Adopt {
+    /// In a document's chain: the chunks; sorted, none twice, with all in review that they build on.
+    #[n(0)]
+    pub chunks: Vec<Link>,
+    /// In a team's chain: whole documents that were begun meanwhile; sorted, none twice.
+    #[n(1)]
+    pub documents: Vec<AdoptedDocument>,
+}
+
+/// A document that enters by adoption.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(array)]
+pub struct AdoptedDocument {
+    /// Its chain.
+    #[n(0)]
+    pub document: ChainId,
+    /// Who holds it, in place of those whom its `Create` names; sorted, none twice.
+    #[n(1)]
+    pub holders: Vec<Member>,
+}
+
+/// See [`Body::Discard`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Discard {
+    /// In a document's chain: the chunks; sorted, none twice.
+    #[n(0)]
+    pub chunks: Vec<Link>,
+    /// In a team's chain: whole documents; sorted, none twice.
+    #[n(1)]
+    pub documents: Vec<ChainId>,
+    /// Why, sealed for the members.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub sealed_reason: Vec<u8>,
+}
+
+/// See [`Body::Beacon`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct Beacon {
+    /// When, by the author's clock.
+    #[n(0)]
+    pub time: Timestamp,
+    /// Heads that the author knew; sorted by chain, none twice.
+    #[n(1)]
+    pub heads: Vec<Cite>,
+}
+
+/// See [`Body::SetRetention`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct SetRetention {
+    /// Of what.
+    #[n(0)]
+    pub what: Retention,
+    /// How long.
+    #[n(1)]
+    pub days: u32,
+}
+
+/// What is kept, or may wait, for a time that an agency sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Retention {
+    /// How long after a removal the review lane takes what the removed device still hands in.
+    #[n(0)]
+    Review,
+    /// How old the newest beacon may be before devices warn.
+    #[n(1)]
+    Beacon,
 }
 
 /// See [`Body::Grant`].
@@ -229,9 +493,25 @@ pub struct Repair {
     /// The new wraps.
     #[n(1)]
     pub wraps: WrapList,
+    /// Whom they are for, in the list's order.
+    #[n(2)]
+    pub targets: Vec<Target>,
 }
 
-/// One wrap, beside the chain. Its canonical bytes are a leaf of the [`WrapList`].
+/// Whom a wrap is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(array)]
+pub struct Target {
+    /// Device id (in a user's chain) or chain id of the member.
+    #[n(0)]
+    pub recipient: Digest,
+    /// The recipient's epoch; 0 for a device.
+    #[n(1)]
+    pub epoch: u64,
+}
+
+/// One wrap, beside the chain. Its canonical bytes are a leaf of the [`WrapList`]. In the list of a `Rotate` one wrap has
+/// the chain itself as recipient: the key of the epoch that it follows, sealed under the new one, for all who read.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub struct Wrap {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use vereda_base::{ChainId, DeviceId, Timestamp};
 
 use crate::{
-    ChainKind, ChainState, Chains, Cite, Need, ParentAuthority, Role,
+    ChainKind, ChainState, Chains, Cite, DeviceKind, DeviceStanding, Evaluator, Heads, Need, ParentAuthority, Role,
     authority::{may_be_member, may_be_parent},
 };
 
@@ -23,6 +23,33 @@ pub fn cite_path(
     path.sort_unstable();
     path.dedup();
     cite_all(view, path)
+}
+
+/// Finds the cites by which a device takes another from a user that it does not belong to: `groups` are the agencies and
+/// teams to look at. `None` where it is Manager of no agency that the user belongs to.
+pub fn cite_governing(
+    view: &dyn Chains,
+    device: &DeviceId,
+    user: &ChainId,
+    groups: &[ChainId],
+    now: Option<Timestamp>,
+) -> Option<Vec<Cite>> {
+    let newest = Heads::newest(now);
+    let of_kind = |kind| {
+        let found = groups.iter().filter_map(|group| view.chain(group)).filter(move |state| state.kind() == kind);
+        found.map(|state| state.id())
+    };
+    let governs = |named: &[ChainId]| Evaluator::new(view, *device, &newest).governs_user(user, named);
+    for agency in of_kind(ChainKind::Agency) {
+        let teams = of_kind(ChainKind::Team).map(|team| vec![agency, team]);
+        let Some(mut chains) = std::iter::once(vec![agency]).chain(teams).find(|named| governs(named)) else { continue };
+        let path = cite_path(view, device, &agency, Need::Member(Role::Manager), now)?;
+        chains.extend(path.iter().map(|cite| cite.chain));
+        chains.sort_unstable();
+        chains.dedup();
+        return cite_all(view, chains);
+    }
+    None
 }
 
 /// Finds the cites of a chunk: the document's own head, the head of the author's user, and those of one path on which
@@ -58,7 +85,12 @@ impl Paths<'_> {
         match need {
             Need::Founding | Need::Invitation => None,
             Need::Member(least) => self.down(state, least),
+            Need::OwnDevice | Need::Removing => {
+                let head = state.head_seq();
+                state.device(&self.device).filter(|device| device.stands_at(head)).map(|_| Path::new())
+            }
             Need::Authority(least) => self.down(state, least).or_else(|| self.up(state)),
+            Need::Ending(least) => self.down(state, least).or_else(|| self.above(state, ParentAuthority::RevokeOnly)),
             Need::Content(least) => self.down(state, least).or_else(|| {
                 let mut path = self.down(state, Role::Reader)?;
                 path.extend(self.up(state)?);
@@ -71,7 +103,8 @@ impl Paths<'_> {
     fn down(&self, state: &ChainState, least: Role) -> Option<Path> {
         let head = state.head_seq();
         if state.kind() == ChainKind::User {
-            return state.device(&self.device).filter(|device| device.stands_at(head)).map(|_| Path::new());
+            let is_full = |device: &&DeviceStanding| device.kind == DeviceKind::Full && device.stands_at(head);
+            return state.device(&self.device).filter(is_full).map(|_| Path::new());
         }
         let fit = state.members().iter().filter(|member| member.role >= least && member.stands_at(head, self.now));
         shortest(fit.filter_map(|member| {
@@ -82,8 +115,14 @@ impl Paths<'_> {
 
     /// Finds a path through parents with full authority, to one where the device is Manager.
     fn up(&self, state: &ChainState) -> Option<Path> {
-        let full = state.parents().iter().filter(|parent| parent.authority == ParentAuthority::Full);
-        shortest(full.filter_map(|parent| {
+        self.above(state, ParentAuthority::Full)
+    }
+
+    /// Finds a path through a parent with at least this authority and, from there on, full authority, to one where the
+    /// device is Manager.
+    fn above(&self, state: &ChainState, least: ParentAuthority) -> Option<Path> {
+        let parents = state.parents().filter(|parent| parent.authority >= least);
+        shortest(parents.filter_map(|parent| {
             let above = self.chain(&parent.chain).filter(|found| may_be_parent(found.kind(), state.kind()))?;
             let path = self.down(&above, Role::Manager).or_else(|| self.up(&above))?;
             Some(through(parent.chain, path))

@@ -6,42 +6,54 @@ use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, DeviceId, OpId};
 use vereda_crypto::{DeviceKey, Signature, Signed, Verified, WrapPublicKey, context};
 
-use crate::{AddDevice, Op, id::verified_op_id};
+use crate::{AddDevice, DeviceKind, Member, Op, id::verified_op_id};
 
 /// A verified value whose author was found entitled to it. Only this crate makes one; a store accepts nothing less.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Authorized<T>(Verified<T>);
+pub struct Authorized<T> {
+    verified: Verified<T>,
+    holders: Option<Vec<Member>>,
+}
 
 impl<T> Authorized<T> {
     pub(crate) const fn new(verified: Verified<T>) -> Self {
-        Self(verified)
+        Self { verified, holders: None }
     }
 
     /// Borrows the value.
     pub const fn value(&self) -> &T {
-        self.0.value()
+        self.verified.value()
     }
 
     /// Borrows the verified value.
     pub const fn verified(&self) -> &Verified<T> {
-        &self.0
+        &self.verified
     }
 
     /// Borrows the form that travels and is stored.
     pub const fn signed(&self) -> &Signed<T> {
-        self.0.signed()
+        self.verified.signed()
     }
 
     /// Takes the verified value.
     pub fn into_verified(self) -> Verified<T> {
-        self.0
+        self.verified
     }
 }
 
 impl Authorized<Op> {
     /// Derives the operation's id.
     pub fn id(&self) -> OpId {
-        verified_op_id(&self.0)
+        verified_op_id(&self.verified)
+    }
+
+    /// Lists who holds a document that was adopted, in place of those whom its `Create` names; `None` for all others.
+    pub fn holders(&self) -> Option<&[Member]> {
+        self.holders.as_deref()
+    }
+
+    pub(crate) const fn adopted(verified: Verified<Op>, holders: Vec<Member>) -> Self {
+        Self { verified, holders: Some(holders) }
     }
 
     /// Names the operation's chain.
@@ -52,7 +64,7 @@ impl Authorized<Op> {
 
 impl<T: fmt::Debug> fmt::Debug for Authorized<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Authorized").field(self.0.value()).finish()
+        f.debug_tuple("Authorized").field(self.value()).finish()
     }
 }
 
@@ -69,6 +81,9 @@ pub struct JoinProof {
     /// Its wrapping key.
     #[n(2)]
     pub wrapping_key: WrapPublicKey,
+    /// What it may do.
+    #[n(3)]
+    pub kind: DeviceKind,
 }
 
 impl JoinProof {
@@ -86,9 +101,9 @@ impl JoinProof {
 
 impl AddDevice {
     /// Makes the body that adds the device of `key` to a user; the user's own device signs the operation.
-    pub fn with_key(user: ChainId, key: &DeviceKey, wrapping_key: WrapPublicKey) -> Self {
-        let proof = JoinProof { user, device: key.device_id(), wrapping_key };
-        Self { device: proof.device, proof: proof.sign(key), wrapping_key: proof.wrapping_key }
+    pub fn with_key(user: ChainId, key: &DeviceKey, wrapping_key: WrapPublicKey, kind: DeviceKind) -> Self {
+        let proof = JoinProof { user, device: key.device_id(), wrapping_key, kind };
+        Self { device: proof.device, proof: proof.sign(key), wrapping_key: proof.wrapping_key, kind }
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 use vereda_crypto::WrapPublicKey;
 
-use crate::{ChainKind, ChainState, Chains, Heads, authority::may_be_member, membership};
+use crate::{
+    ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, authority::may_be_member, membership,
+};
 
 /// Says whether a device may read a document, or a group's epochs, at the newest heads: whether it is a member.
 #[must_use]
@@ -19,7 +21,8 @@ pub fn reading_devices(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp
     while let Some(id) = open.pop() {
         let Some(state) = view.chain(&id).filter(|_| seen.insert(id)) else { continue };
         let head = state.head_seq();
-        devices.extend(state.devices().iter().filter(|device| device.stands_at(head)).map(|device| device.device));
+        let reads = |device: &&DeviceStanding| device.kind == DeviceKind::Full && device.stands_at(head);
+        devices.extend(state.devices().iter().filter(reads).map(|device| device.device));
         open.extend(standing_members(view, &state, now));
     }
     devices
@@ -119,7 +122,7 @@ pub fn needed_chains(view: &dyn Chains, chain: &ChainId) -> BTreeSet<ChainId> {
 }
 
 fn above(state: &ChainState) -> impl Iterator<Item = ChainId> {
-    let parents = state.parents().iter().map(|parent| parent.chain);
+    let parents = state.all_parents().iter().map(|standing| standing.parent.chain);
     parents.chain(state.cited().iter().map(|cite| cite.chain))
 }
 

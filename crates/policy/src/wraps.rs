@@ -1,9 +1,12 @@
 //! Lists of wraps: committed to in the chain, lying beside it.
 
-use vereda_base::limits;
-use vereda_crypto::merkle::{self, Proof, Tree};
+use vereda_base::{Digest, limits};
+use vereda_crypto::{
+    context, hash,
+    merkle::{self, Proof, Tree},
+};
 
-use crate::{Wrap, WrapList, WrappedKey};
+use crate::{Body, ChainState, Op, Target, Wrap, WrapList, WrappedKey};
 
 /// Commits to wraps: sorts them by recipient and its epoch, and gives the list with each wrap's proof. Of more than
 /// [`limits::MAX_LIST`] make several lists.
@@ -49,6 +52,38 @@ pub fn verify_wrap(list: &WrapList, wrap: &Wrap, proof: &WrapProof) -> Result<()
         return Ok(());
     }
     Err(WrapRefusal::OtherList)
+}
+
+/// Lists whom the wraps of an operation must be for, sorted: what it says itself, of the members as they stand before it
+/// (`state`; `None` for a `Create`). For a `Rotate` also the chain itself, with the number of the epoch that it follows.
+pub fn targets_of(op: &Op, state: Option<&ChainState>) -> Vec<Target> {
+    let wrapped = |recipients: Vec<Digest>, epochs: &[Option<u64>]| -> Vec<Target> {
+        let pairs = recipients.into_iter().zip(epochs);
+        pairs.filter_map(|(recipient, epoch)| Some(Target { recipient, epoch: (*epoch)? })).collect()
+    };
+    let mut targets = match (&op.body, state) {
+        (Body::Create(create), _) if create.wrapping_key.is_some() => {
+            wrapped(vec![Digest(op.device.0)], &create.epoch.targets)
+        }
+        (Body::Create(create), _) => {
+            let members = create.members.iter().map(|member| Digest(member.subject.0)).collect();
+            wrapped(members, &create.epoch.targets)
+        }
+        (Body::Rotate(rotate), Some(state)) => {
+            let mut targets = wrapped(state.recipients(), &rotate.epoch.targets);
+            targets.push(Target { recipient: Digest(state.id().0), epoch: rotate.follows });
+            targets
+        }
+        (Body::Repair(repair), _) => repair.targets.clone(),
+        _ => Vec::new(),
+    };
+    targets.sort_unstable();
+    targets
+}
+
+/// Hashes a sealed previous key, as [`crate::Epoch::previous`] holds it.
+pub fn hash_previous(sealed: &[u8]) -> Digest {
+    Digest(hash(context::WRAP_LIST, &[sealed]))
 }
 
 /// A wrap's place in its list, and the path that proves it.

@@ -1,15 +1,16 @@
 //! Frames: one message each, in the packed form. The first byte names the message.
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, Link, OpId, limits::MAX_FRAME_BYTES, limits::MAX_LIST};
+use vereda_base::{ChainId, Link, OpId, limits::MAX_FRAME_BYTES, limits::MAX_LIST, limits::MAX_NAMED};
 use vereda_crypto::Signature;
 
 use crate::{
     Chunk,
-    message::{ChunkOutcome, Down, Goodbye, OpOutcome, PolicyEntry, Position, RefusalCode, Up},
+    message::{Down, PolicyEntry, Position, Up},
+    outcome::{ChunkOutcome, Goodbye, OpOutcome, RefusalCode},
     pack::{
-        Memory, Packer, Reader, Unpacker, Writer, pack_chunk, pack_entry, pack_op, pack_receipt, pack_wrap,
-        unpack_chunk, unpack_entry, unpack_op, unpack_receipt, unpack_wrap,
+        Memory, Packer, Reader, Unpacker, Writer, pack_chunk, pack_entry, pack_op, pack_receipt,
+        pack_value, pack_wrap, unpack_chunk, unpack_entry, unpack_op, unpack_receipt, unpack_value, unpack_wrap,
     },
 };
 
@@ -19,6 +20,8 @@ const PUT_OP: u8 = 2;
 const PUT_CHUNK: u8 = 3;
 const BACKFILL: u8 = 4;
 const UP_CREDIT: u8 = 5;
+const ASK_LEAVES: u8 = 6;
+const ASK_REVIEW: u8 = 7;
 
 const CHALLENGE: u8 = 0;
 const WELCOME: u8 = 1;
@@ -30,10 +33,13 @@ const OP_RESULT: u8 = 6;
 const CHUNK_RESULT: u8 = 7;
 const DOWN_CREDIT: u8 = 8;
 const GOODBYE: u8 = 9;
+const LEAVES: u8 = 10;
 
 const APPENDED: u8 = 0;
 const HEAD_MOVED: u8 = 1;
 const OP_REFUSED: u8 = 2;
+const FRONTIER_MOVED: u8 = 3;
+const OP_IN_REVIEW: u8 = 4;
 
 const DURABLE: u8 = 0;
 const CHUNK_REFUSED: u8 = 1;
@@ -76,6 +82,16 @@ pub fn encode_up(message: &Up, packer: &mut Packer) -> Result<Vec<u8>, FrameErro
             writer.byte(UP_CREDIT);
             writer.number(*bytes);
         }
+        Up::AskLeaves { chain, removal, keys } => {
+            writer.byte(ASK_LEAVES);
+            writer.id(&mut memory.table, chain.as_bytes());
+            writer.id(&mut memory.table, removal.as_bytes());
+            pack_value(&mut writer, keys);
+        }
+        Up::AskReview(links) => {
+            writer.byte(ASK_REVIEW);
+            pack_value(&mut writer, links);
+        }
     }
     bounded(writer)
 }
@@ -103,6 +119,12 @@ pub fn decode_up(frame: &[u8], unpacker: &mut Unpacker) -> Result<Up, FrameError
             upto: Position(reader.number()?),
         },
         UP_CREDIT => Up::Credit(reader.number()?),
+        ASK_LEAVES => Up::AskLeaves {
+            chain: ChainId(reader.id(&mut memory.table)?),
+            removal: OpId(reader.id(&mut memory.table)?),
+            keys: read_named(&mut reader)?,
+        },
+        ASK_REVIEW => Up::AskReview(read_named(&mut reader)?),
         _ => return Err(reader.malformed()),
     };
     reader.end()?;
@@ -164,6 +186,12 @@ pub fn encode_down(message: &Down, packer: &mut Packer) -> Result<Vec<u8>, Frame
             writer.byte(GOODBYE);
             writer.byte(code_of(why));
         }
+        Down::Leaves { chain, removal, answers } => {
+            writer.byte(LEAVES);
+            writer.id(&mut memory.table, chain.as_bytes());
+            writer.id(&mut memory.table, removal.as_bytes());
+            pack_value(&mut writer, answers);
+        }
     }
     bounded(writer)
 }
@@ -211,6 +239,11 @@ pub fn decode_down(frame: &[u8], unpacker: &mut Unpacker) -> Result<Down, FrameE
         }
         DOWN_CREDIT => Down::Credit(reader.number()?),
         GOODBYE => Down::Goodbye(read_code::<Goodbye>(&mut reader)?),
+        LEAVES => Down::Leaves {
+            chain: ChainId(reader.id(&mut memory.table)?),
+            removal: OpId(reader.id(&mut memory.table)?),
+            answers: unpack_value(&mut reader)?,
+        },
         _ => return Err(reader.malformed()),
     };
     reader.end()?;
@@ -287,6 +320,15 @@ where
     vereda_base::decode(reader.remainder(), MAX_FRAME_BYTES).map_err(|_| reader.malformed())
 }
 
+/// Reads names asked for, no more than may be asked at once.
+fn read_named<T>(reader: &mut Reader<'_>) -> Result<Vec<T>, FrameError>
+where
+    Vec<T>: Encode<()> + for<'b> Decode<'b, ()>,
+{
+    let named: Vec<T> = unpack_value(reader)?;
+    if named.len() > MAX_NAMED { Err(reader.malformed()) } else { Ok(named) }
+}
+
 fn write_entries(writer: &mut Writer, memory: &mut Memory, entries: &[PolicyEntry]) {
     writer.number(entries.len() as u64);
     entries.iter().for_each(|entry| pack_entry(writer, memory, entry));
@@ -323,6 +365,11 @@ fn write_op_result(writer: &mut Writer, memory: &mut Memory, request: u64, outco
             writer.byte(OP_REFUSED);
             writer.byte(code_of(code));
         }
+        OpOutcome::FrontierMoved(leaves) => {
+            writer.byte(FRONTIER_MOVED);
+            pack_value(writer, leaves);
+        }
+        OpOutcome::InReview => writer.byte(OP_IN_REVIEW),
     }
 }
 
@@ -332,6 +379,8 @@ fn read_op_result(reader: &mut Reader<'_>, memory: &mut Memory) -> Result<Down, 
         APPENDED => OpOutcome::Appended(unpack_receipt(reader, memory)?),
         HEAD_MOVED => OpOutcome::HeadMoved(OpId(reader.id(&mut memory.table)?)),
         OP_REFUSED => OpOutcome::Refused(read_code::<RefusalCode>(reader)?),
+        FRONTIER_MOVED => OpOutcome::FrontierMoved(unpack_value(reader)?),
+        OP_IN_REVIEW => OpOutcome::InReview,
         _ => return Err(reader.malformed()),
     };
     Ok(Down::OpResult { request, outcome })

@@ -4,6 +4,7 @@ pub mod auth;
 pub mod chunk;
 pub mod frame;
 pub mod message;
+pub mod outcome;
 pub mod pack;
 pub mod version;
 
@@ -14,8 +15,8 @@ pub use auth::{
 pub use chunk::{Chunk, ChunkKind, Header};
 pub use frame::{FrameError, decode_chunk, decode_down, decode_up, encode_chunk, encode_down, encode_up};
 pub use message::{
-    Auth, ChunkOutcome, Credential, DOWN_WINDOW_BYTES, Down, Goodbye, OpOutcome, PolicyEntry, Position, RefusalCode,
-    UP_WINDOW_BYTES, Up, VERSION,
+    Auth, Credential, DOWN_WINDOW_BYTES, Down, Leaves, PolicyEntry, Position, UP_WINDOW_BYTES, Up, VERSION,
 };
+pub use outcome::{ChunkOutcome, Goodbye, OfferedLeaf, OpOutcome, RefusalCode};
 pub use pack::{Packer, Unpacker};
 pub use version::{VERSIONS, VersionError, negotiate};

@@ -10,11 +10,14 @@
 //! ```
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
-use vereda_base::{ChainId, DeviceId, Incarnation, Link, OpId, Timestamp};
+use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp};
 use vereda_crypto::{Signature, Signed};
-use vereda_policy::{Op, Receipt, Wrap, WrapProof};
+use vereda_policy::{Leaf, LeafAnswer, Op, ProvenLeaf, Receipt, Wrap, WrapProof};
 
-use crate::chunk::Chunk;
+use crate::{
+    chunk::Chunk,
+    outcome::{ChunkOutcome, Goodbye, OpOutcome},
+};
 
 /// The protocol version spoken here.
 pub const VERSION: u16 = 1;
@@ -82,6 +85,22 @@ pub enum Up {
     /// Allows the relay that many more bytes.
     #[n(5)]
     Credit(#[n(0)] u64),
+    /// Asks what a removal's frontier says of some places, by [`vereda_policy::Place::key`]; answered by [`Down::Leaves`].
+    #[n(6)]
+    AskLeaves {
+        /// The removal's chain.
+        #[n(0)]
+        chain: ChainId,
+        /// The removal.
+        #[n(1)]
+        removal: OpId,
+        /// The keys, at most [`vereda_base::limits::MAX_NAMED`].
+        #[n(2)]
+        keys: Vec<Digest>,
+    },
+    /// Asks what became of chunks that were in review; answered by a [`Down::ChunkResult`] each.
+    #[n(7)]
+    AskReview(#[n(0)] Vec<Link>),
 }
 
 /// See [`Up::Auth`].
@@ -254,6 +273,19 @@ pub enum Down {
     /// Last frame: why the relay closes.
     #[n(9)]
     Goodbye(#[n(0)] Goodbye),
+    /// Answer to [`Up::AskLeaves`], in its order.
+    #[n(10)]
+    Leaves {
+        /// The removal's chain.
+        #[n(0)]
+        chain: ChainId,
+        /// The removal.
+        #[n(1)]
+        removal: OpId,
+        /// What the frontier says of each key.
+        #[n(2)]
+        answers: Vec<(Digest, LeafAnswer)>,
+    },
 }
 
 /// An entry of the policy lane.
@@ -296,138 +328,52 @@ pub enum PolicyEntry {
         #[n(1)]
         upto: Position,
     },
+    /// Leaves of a removal's frontier: of all places that this device may see. Follows the removal.
+    #[n(3)]
+    Frontier {
+        /// The removal's chain.
+        #[n(0)]
+        chain: ChainId,
+        /// The removal.
+        #[n(1)]
+        removal: OpId,
+        /// The leaves.
+        #[n(2)]
+        leaves: Leaves,
+    },
+    /// A chunk in review, for those who may decide on it.
+    #[n(4)]
+    Review {
+        /// The chunk.
+        #[n(0)]
+        chunk: Chunk,
+        /// When the relay received it.
+        #[n(1)]
+        received: Timestamp,
+    },
+    /// A document in review that was begun by someone removed meanwhile, for those who may decide on it.
+    #[n(5)]
+    ReviewDocument {
+        /// Its `Create`.
+        #[n(0)]
+        create: Signed<Op>,
+        /// Of its wraps those for groups that this device belongs to.
+        #[n(1)]
+        wraps: Vec<(Wrap, WrapProof)>,
+        /// When the relay received it.
+        #[n(2)]
+        received: Timestamp,
+    },
 }
 
-/// What became of an operation.
+/// Leaves of a frontier.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
-pub enum OpOutcome {
-    /// Durable.
+pub enum Leaves {
+    /// All of them, sorted by key.
     #[n(0)]
-    Appended(#[n(0)] Signed<Receipt>),
-    /// Another operation came first: fetch it, look whether the intent still makes sense, sign again.
+    All(#[n(0)] Vec<Leaf>),
+    /// Some of them, each with its proof.
     #[n(1)]
-    HeadMoved(#[n(0)] OpId),
-    /// Refused for good.
-    #[n(2)]
-    Refused(#[n(0)] RefusalCode),
-}
-
-/// What became of a chunk.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(array)]
-pub enum ChunkOutcome {
-    /// Committed to disk at the relay.
-    #[n(0)]
-    Durable,
-    /// Refused; the device keeps it and says why.
-    #[n(1)]
-    Refused(#[n(0)] RefusalCode),
-    /// Awaits a Manager's decision (reserved).
-    #[n(2)]
-    InReview,
-}
-
-/// Why something was refused. One plain sentence each is `Display`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, thiserror::Error)]
-#[cbor(index_only)]
-pub enum RefusalCode {
-    /// The bytes are not what they claim.
-    #[n(0)]
-    #[error("malformed")]
-    Malformed,
-    /// The signature does not verify.
-    #[n(1)]
-    #[error("the signature does not verify")]
-    BadSignature,
-    /// Unknown suite, kind or body.
-    #[n(2)]
-    #[error("not understood by the other side: update it")]
-    Unsupported,
-    /// The author has no authority for it.
-    #[n(3)]
-    #[error("the author is not entitled to do this")]
-    NotAuthorized,
-    /// A chain or head it cites is unknown here.
-    #[n(4)]
-    #[error("it relies on policy unknown here")]
-    UnknownPolicy,
-    /// Its seq or prev does not continue what is known.
-    #[n(5)]
-    #[error("it does not continue the sequence known here")]
-    NotContiguous,
-    /// It builds on chunks unknown here.
-    #[n(6)]
-    #[error("it builds on chunks unknown here")]
-    MissingDeps,
-    /// Sealed under another epoch than the newest.
-    #[n(7)]
-    #[error("it is sealed under a superseded key")]
-    StaleEpoch,
-    /// Another chunk or operation stands at its place: the author's device forked.
-    #[n(8)]
-    #[error("another one stands at its place")]
-    Fork,
-    /// Its cites are older than ones used before.
-    #[n(9)]
-    #[error("it relies on older policy than the author used before")]
-    CiteRegressed,
-    /// The invite is spent, cancelled or past its time.
-    #[n(10)]
-    #[error("the invite is expired or already used")]
-    InviteSpent,
-    /// Too large or too many.
-    #[n(11)]
-    #[error("larger than allowed")]
-    TooLarge,
-    /// A repair of what was repaired already.
-    #[n(12)]
-    #[error("it was done already")]
-    Repeated,
-}
-
-/// Why a relay closes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, thiserror::Error)]
-#[cbor(index_only)]
-pub enum Goodbye {
-    /// No version in common.
-    #[n(0)]
-    #[error("no protocol version in common: update the older side")]
-    NoCommonVersion,
-    /// The proof of identity does not hold.
-    #[n(1)]
-    #[error("the device's proof of identity does not hold")]
-    BadAuth,
-    /// The relay does not know the device.
-    #[n(2)]
-    #[error("this relay does not know the device: ask whoever runs it, or whoever invited you")]
-    UnknownDevice,
-    /// The invite is spent, cancelled or past its time.
-    #[n(3)]
-    #[error("the invite is expired or already used: ask for a new one")]
-    InviteSpent,
-    /// The founding secret is wrong or spent.
-    #[n(4)]
-    #[error("the founding secret is wrong or already used: ask whoever runs the relay for a new link")]
-    FoundingSpent,
-    /// The peer broke the protocol.
-    #[n(5)]
-    #[error("the other side broke the protocol")]
-    Violation,
-    /// The relay stops.
-    #[n(6)]
-    #[error("the relay is shutting down")]
-    ShuttingDown,
-    /// The relay cannot store at present.
-    #[n(7)]
-    #[error("the relay cannot store at present: what waits here is sent once whoever runs it has made room")]
-    StorageFailure,
-    /// A newer session of the same device took over.
-    #[n(8)]
-    #[error("the device connected again elsewhere")]
-    Superseded,
-    /// The device's proof or first pull did not come in time.
-    #[n(9)]
-    #[error("the network was too slow for the first messages")]
-    TooLate,
+    Some(#[n(0)] Vec<ProvenLeaf>),
 }

@@ -19,7 +19,8 @@ use intern::Table;
 
 pub(crate) use chunk::{pack_chunk, unpack_chunk};
 pub(crate) use op::{
-    pack_entry, pack_op, pack_receipt, pack_wrap, unpack_entry, unpack_op, unpack_receipt, unpack_wrap,
+    pack_entry, pack_op, pack_receipt, pack_value, pack_wrap, unpack_entry, unpack_op, unpack_receipt, unpack_value,
+    unpack_wrap,
 };
 pub(crate) use reader::Reader;
 pub(crate) use writer::Writer;

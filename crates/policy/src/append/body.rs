@@ -1,60 +1,209 @@
-//! What operations after the first need.
+//! What operations after the first must be, whoever their author.
 
-use vereda_base::Timestamp;
+use vereda_base::{ChainId, Digest, Timestamp};
 
 use super::{Append, MAX_DEVICES, OpRefusal, Part};
-use crate::{Accept, AddDevice, Body, BodyCode, ChainKind, ChainState, InviteEnd, InviteProof, JoinProof, Repair};
+use crate::{
+    Accept, AddDevice, Adopt, Assign, BadRotate, Body, BodyCode, ChainKind, ChainState, DeviceKind, Discard, Expire,
+    InviteEnd, InviteProof, JoinProof, RemoveDevice, Repair, Revoke, Role, Rotate, SetRetention, epoch_targets,
+};
+
+/// Bound on a time for which something is kept or may wait, in days.
+const MAX_DAYS: u32 = 3_650;
 
 impl Append<'_> {
-    pub(super) fn check_body(&self, state: &ChainState) -> Result<(), OpRefusal> {
-        self.check_role(state)?;
+    pub(super) fn check_body_sense(&self, state: &ChainState) -> Result<(), OpRefusal> {
         match &self.op.body {
             // Its place was checked: a Create follows nothing.
             Body::Create(_) => Err(OpRefusal::Place { seq: self.op.seq }),
             Body::AddDevice(add) => check_new_device(state, add),
-            Body::Grant(grant) => {
-                self.check_subject(&grant.subject, state.kind())?;
-                if state.kind() != ChainKind::Document {
-                    return Ok(());
-                }
-                self.at_each_moment(|evaluator, moment| {
-                    self.check_covered(state.parents(), &grant.subject, evaluator, moment)
-                })
-            }
-            Body::Invite(_) => Ok(()),
+            Body::RemoveDevice(remove) => self.check_removed_device(state, remove),
+            Body::Grant(grant) => self.check_subject(&grant.subject, state.kind()),
+            Body::Revoke(revoke) => self.check_revoke(state, revoke),
+            Body::Assign(assign) => self.check_assign(state, assign),
+            Body::Expire(expire) => self.check_expire(state, expire),
+            Body::Invite(_) | Body::Beacon(_) | Body::Erase => Ok(()),
             Body::Accept(accept) => self.check_accept(state, accept),
+            Body::CancelInvite(cancel) => check_not_ended(state, &cancel.invite).map(|_| ()),
+            Body::Rotate(rotate) => self.check_rotate(state, rotate),
             Body::Repair(repair) => check_repair(state, repair),
+            Body::BadRotate(bad) => check_bad(state, bad),
+            Body::Adopt(adopt) => self.check_adopt(state, adopt),
+            Body::Discard(discard) => check_discard(state, discard),
+            Body::SetRetention(set) => check_retention(state, set),
         }
     }
 
     fn check_accept(&self, state: &ChainState, accept: &Accept) -> Result<(), OpRefusal> {
         check_open(state, accept, self.context.time)?;
-        let device = self.op.device;
-        let user = accept.user;
-        self.at_each_moment(|evaluator, moment| {
-            let is_user = self.view.chain(&user).is_some_and(|state| state.kind() == ChainKind::User);
-            if is_user && evaluator.membership(&user).is_some() {
-                return Ok(());
-            }
-            Err(OpRefusal::NotOfUser { user, device, moment })
-        })?;
         let key = state.invite(&accept.invite).map(|invite| invite.key);
-        let proof = InviteProof { invite: accept.invite, user, device };
+        let proof = InviteProof { invite: accept.invite, user: accept.user, device: self.op.device };
         if key.is_some_and(|key| proof.holds(&key, &accept.proof)) {
             return Ok(());
         }
         Err(OpRefusal::Proof { body: BodyCode::ACCEPT })
     }
+
+    fn check_removed_device(&self, state: &ChainState, remove: &RemoveDevice) -> Result<(), OpRefusal> {
+        let (device, head) = (remove.device, state.head_seq());
+        let standing = || state.devices().iter().filter(|known| known.stands_at(head));
+        let removed = standing().find(|known| known.device == device).ok_or(OpRefusal::NoDevice { device })?;
+        let is_last = removed.kind == DeviceKind::Full
+            && !standing().any(|known| known.kind == DeviceKind::Full && known.device != device);
+        // From above it may be: a user who lost his only phone comes back by a recovery key, or is invited again.
+        if is_last && standing().any(|known| known.device == self.op.device) {
+            return Err(OpRefusal::LastDevice { device });
+        }
+        Ok(())
+    }
+
+    fn check_revoke(&self, state: &ChainState, revoke: &Revoke) -> Result<(), OpRefusal> {
+        let (subject, head) = (revoke.subject, state.head_seq());
+        let ends = |role: Role| Some(role) > revoke.keeps;
+        let held = || state.members().iter().filter(|held| held.stands_at(head, None));
+        if !held().any(|held| held.subject == subject && ends(held.role)) {
+            return Err(OpRefusal::NothingEnds { subject });
+        }
+        match revoke.successor {
+            Some(_) if state.kind() != ChainKind::Agency => {
+                return Err(OpRefusal::Shape { kind: state.kind(), part: Part::Members });
+            }
+            Some(successor) if successor == subject => return Err(OpRefusal::LastManager { agency: state.id() }),
+            Some(successor) => self.check_subject(&successor, state.kind())?,
+            None => {}
+        }
+        let lasting = held().filter(|held| held.expires.is_none() && !(held.subject == subject && ends(held.role)));
+        match state.kind() {
+            ChainKind::Agency => {
+                let has_manager = lasting.map(|held| held.role).max() == Some(Role::Manager);
+                let agency = state.id();
+                if has_manager || revoke.successor.is_some() { Ok(()) } else { Err(OpRefusal::LastManager { agency }) }
+            }
+            ChainKind::Document => {
+                let is_held = lasting.count() > 0 || revoke.keeps.is_some();
+                if is_held { Ok(()) } else { Err(OpRefusal::NobodyLeft { document: state.id() }) }
+            }
+            ChainKind::User | ChainKind::Team => Ok(()),
+        }
+    }
+
+    fn check_assign(&self, state: &ChainState, assign: &Assign) -> Result<(), OpRefusal> {
+        let head = state.head_seq();
+        let held = || state.members().iter().filter(|held| held.stands_at(head, None));
+        if let Some(subject) = assign.takes.iter().find(|taken| !held().any(|held| held.subject == **taken)) {
+            return Err(OpRefusal::NothingEnds { subject: *subject });
+        }
+        let stays = held().any(|held| held.expires.is_none() && !assign.takes.contains(&held.subject));
+        if !stays && assign.gives.is_empty() {
+            return Err(OpRefusal::NobodyLeft { document: state.id() });
+        }
+        assign.gives.iter().try_for_each(|member| self.check_subject(&member.subject, state.kind()))?;
+        assign.parents.iter().flatten().try_for_each(|parent| self.check_parent(&parent.chain, state.kind()))
+    }
+
+    fn check_expire(&self, state: &ChainState, expire: &Expire) -> Result<(), OpRefusal> {
+        let (subject, head) = (expire.subject, state.head_seq());
+        let time = self.context.time;
+        let held = state.members().iter().filter(|held| held.subject == subject && held.stands_at(head, None));
+        let passed = |expires: Option<Timestamp>| expires.zip(time).is_some_and(|(expires, time)| expires <= time);
+        if held.into_iter().any(|held| passed(held.expires)) { Ok(()) } else { Err(OpRefusal::NothingEnds { subject }) }
+    }
+
+    fn check_rotate(&self, state: &ChainState, rotate: &Rotate) -> Result<(), OpRefusal> {
+        let fits = |holds: bool, part| if holds { Ok(()) } else { Err(OpRefusal::Shape { kind: state.kind(), part }) };
+        let is_document = state.kind() == ChainKind::Document;
+        fits(rotate.epoch.public_key.is_some() != is_document, Part::EpochKey)?;
+        fits(rotate.epoch.previous.is_some(), Part::PreviousKey)?;
+        fits(rotate.epoch.targets.len() == state.recipients().len(), Part::Targets)?;
+        let newest = state.epoch_to_follow().map(|epoch| epoch.number);
+        if newest != Some(rotate.follows) {
+            return Err(OpRefusal::Follows { found: rotate.follows, newest });
+        }
+        if self.context.also_now {
+            let due = epoch_targets(self.view, &state.id(), self.context.time);
+            if due != rotate.epoch.targets {
+                return Err(OpRefusal::Targets { chain: state.id() });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_adopt(&self, state: &ChainState, adopt: &Adopt) -> Result<(), OpRefusal> {
+        check_named(state, adopt.chunks.is_empty(), adopt.documents.is_empty())?;
+        check_undecided(state, &adopt.chunks, adopt.documents.iter().map(|adopted| adopted.document))?;
+        for adopted in &adopt.documents {
+            if adopted.holders.is_empty() {
+                return Err(OpRefusal::NobodyLeft { document: adopted.document });
+            }
+            let kind = ChainKind::Document;
+            adopted.holders.iter().try_for_each(|member| self.check_subject(&member.subject, kind))?;
+        }
+        Ok(())
+    }
+}
+
+fn check_discard(state: &ChainState, discard: &Discard) -> Result<(), OpRefusal> {
+    check_named(state, discard.chunks.is_empty(), discard.documents.is_empty())?;
+    check_undecided(state, &discard.chunks, discard.documents.iter().copied())
+}
+
+/// Chunks are decided on in their document's chain, documents in a team's.
+const fn check_named(state: &ChainState, no_chunks: bool, no_documents: bool) -> Result<(), OpRefusal> {
+    let is_document = matches!(state.kind(), ChainKind::Document);
+    if no_chunks != is_document && no_documents == is_document {
+        return Ok(());
+    }
+    let part = if is_document { Part::Chunks } else { Part::Documents };
+    Err(OpRefusal::Shape { kind: state.kind(), part })
+}
+
+fn check_undecided(
+    state: &ChainState,
+    chunks: &[vereda_base::Link],
+    mut documents: impl Iterator<Item = ChainId>,
+) -> Result<(), OpRefusal> {
+    if let Some(chunk) = chunks.iter().find(|chunk| state.decided(chunk).is_some()) {
+        return Err(OpRefusal::Decided { of: Digest(chunk.0) });
+    }
+    match documents.find(|document| state.decided_document(document).is_some()) {
+        Some(document) => Err(OpRefusal::Decided { of: Digest(document.0) }),
+        None => Ok(()),
+    }
+}
+
+fn check_retention(state: &ChainState, set: &SetRetention) -> Result<(), OpRefusal> {
+    if (1..=MAX_DAYS).contains(&set.days) {
+        return Ok(());
+    }
+    Err(OpRefusal::Shape { kind: state.kind(), part: Part::Days })
+}
+
+/// An epoch is called bad once.
+fn check_bad(state: &ChainState, bad: &BadRotate) -> Result<(), OpRefusal> {
+    let newest = state.newest_epoch().map_or(0, |epoch| epoch.number);
+    match state.epoch(bad.epoch) {
+        Some(epoch) if epoch.fault.is_none() => Ok(()),
+        _ => Err(OpRefusal::NoEpoch { found: bad.epoch, newest }),
+    }
+}
+
+/// Finds an invite that is open, but for its time.
+fn check_not_ended<'a>(
+    state: &'a ChainState,
+    invite: &vereda_base::OpId,
+) -> Result<&'a crate::InviteState, OpRefusal> {
+    let invite = *invite;
+    let open = state.invite(&invite).ok_or(OpRefusal::NoInvite { invite })?;
+    match open.end {
+        Some(InviteEnd::Accepted { .. }) => Err(OpRefusal::InviteTaken { invite }),
+        Some(InviteEnd::Cancelled { .. }) => Err(OpRefusal::InviteCancelled { invite }),
+        None => Ok(open),
+    }
 }
 
 fn check_open(state: &ChainState, accept: &Accept, time: Option<Timestamp>) -> Result<(), OpRefusal> {
     let invite = accept.invite;
-    let open = state.invite(&invite).ok_or(OpRefusal::NoInvite { invite })?;
-    match open.end {
-        Some(InviteEnd::Accepted { .. }) => return Err(OpRefusal::InviteTaken { invite }),
-        Some(InviteEnd::Cancelled { .. }) => return Err(OpRefusal::InviteCancelled { invite }),
-        None => {}
-    }
+    let open = check_not_ended(state, &invite)?;
     match time {
         Some(time) if time < open.expires => Ok(()),
         Some(time) => Err(OpRefusal::InviteExpired { invite, expires: open.expires, time }),
@@ -70,7 +219,12 @@ fn check_new_device(state: &ChainState, add: &AddDevice) -> Result<(), OpRefusal
     if found > MAX_DEVICES {
         return Err(OpRefusal::TooLong { part: Part::Devices, found, max: MAX_DEVICES });
     }
-    let proof = JoinProof { user: state.id(), device: add.device, wrapping_key: add.wrapping_key.clone() };
+    let proof = JoinProof {
+        user: state.id(),
+        device: add.device,
+        wrapping_key: add.wrapping_key.clone(),
+        kind: add.kind,
+    };
     if proof.holds(&add.proof) { Ok(()) } else { Err(OpRefusal::Proof { body: BodyCode::ADD_DEVICE }) }
 }
 

@@ -9,21 +9,25 @@ use crate::{
 };
 
 impl Append<'_> {
-    pub(super) fn check_create(&self, create: &Create) -> Result<(), OpRefusal> {
-        self.check_kinds(create)?;
-        self.at_each_moment(|evaluator, moment| match create.kind {
+    pub(super) fn check_create_rights(
+        &self,
+        create: &Create,
+        evaluator: &mut Evaluator<'_>,
+        moment: Moment,
+    ) -> Result<(), OpRefusal> {
+        match create.kind {
             ChainKind::User => Ok(()),
             ChainKind::Agency => self.check_founder(create, evaluator, moment),
             ChainKind::Team => {
                 self.check_parents(create, Need::Authority(Role::Manager), evaluator, moment).map(|_| ())
             }
             ChainKind::Document => self.check_document(create, evaluator, moment),
-        })
+        }
     }
 
     /// Checks the kinds of what is named. A device does so only where it depends on the answer, on parents with full
     /// authority, which are cited: of the rest it may not know all, and what has no place has no effect.
-    fn check_kinds(&self, create: &Create) -> Result<(), OpRefusal> {
+    pub(super) fn check_kinds(&self, create: &Create) -> Result<(), OpRefusal> {
         for parent in &create.parents {
             let (subject, kind) = (parent.chain, create.kind);
             let depends_on_it = self.context.also_now || parent.authority == ParentAuthority::Full;
@@ -48,6 +52,18 @@ impl Append<'_> {
             return Ok(());
         }
         Err(OpRefusal::WrongKind { subject: *subject, found: state.kind(), kind })
+    }
+
+    /// Checks, where the context asks for it, that a chain is known and may be a parent of a chain of that kind.
+    pub(super) fn check_parent(&self, parent: &ChainId, kind: ChainKind) -> Result<(), OpRefusal> {
+        if !self.context.also_now {
+            return Ok(());
+        }
+        let state = self.view.chain(parent).ok_or(OpRefusal::UnknownSubject { subject: *parent })?;
+        if may_be_parent(state.kind(), kind) {
+            return Ok(());
+        }
+        Err(OpRefusal::WrongKind { subject: *parent, found: state.kind(), kind })
     }
 
     fn check_founder(&self, create: &Create, evaluator: &mut Evaluator<'_>, moment: Moment) -> Result<(), OpRefusal> {

@@ -3,10 +3,12 @@
 use vereda_base::limits;
 
 use super::{OpRefusal, Part};
-use crate::{Body, ChainKind, Create, Op, ParentAuthority, Role, SUITE};
+use crate::{
+    AdoptedDocument, Assign, Body, ChainKind, Create, Epoch, Frontier, Op, ParentAuthority, Role, SUITE,
+};
 
 /// Bound on a grant's sealed purpose, in bytes.
-pub const MAX_PURPOSE_BYTES: usize = 2_048;
+pub const MAX_PURPOSE_BYTES: usize = limits::MAX_SEALED_TEXT_BYTES;
 /// Bound on the devices that a user ever had.
 pub const MAX_DEVICES: usize = 256;
 
@@ -29,15 +31,74 @@ pub(super) fn check_form(op: &Op) -> Result<(), OpRefusal> {
         Body::Grant(grant) => {
             check_bound(Part::Purpose, grant.sealed_purpose.as_ref().map_or(0, Vec::len), MAX_PURPOSE_BYTES)
         }
-        Body::Repair(repair) => check_bound(Part::Wraps, repair.wraps.count as usize, limits::MAX_LIST),
-        Body::AddDevice(_) | Body::Invite(_) | Body::Accept(_) => Ok(()),
+        Body::Repair(repair) => {
+            check_bound(Part::Wraps, repair.wraps.count as usize, limits::MAX_LIST)?;
+            check_list(Part::Targets, &repair.targets, limits::MAX_LIST, |target| *target)?;
+            check_count(repair.wraps.count, repair.targets.len())
+        }
+        Body::Rotate(rotate) => {
+            check_bound(Part::Targets, rotate.epoch.targets.len(), limits::MAX_LIST)?;
+            // One more holds the key before it.
+            check_count(rotate.epoch.wraps.count, count_wrapped(&rotate.epoch).saturating_add(1))
+        }
+        Body::Revoke(revoke) => check_frontier(&revoke.frontier),
+        Body::RemoveDevice(remove) => check_frontier(&remove.frontier),
+        Body::Expire(expire) => check_frontier(&expire.frontier),
+        Body::Assign(assign) => check_assign_form(assign),
+        Body::Adopt(adopt) => {
+            check_list(Part::Chunks, &adopt.chunks, limits::MAX_NAMED, |chunk| *chunk)?;
+            check_list(Part::Documents, &adopt.documents, limits::MAX_LIST, |adopted| adopted.document)?;
+            let holders = |adopted: &AdoptedDocument| {
+                check_list(Part::Members, &adopted.holders, limits::MAX_LIST, |member| member.subject)
+            };
+            adopt.documents.iter().try_for_each(holders)
+        }
+        Body::Discard(discard) => {
+            check_list(Part::Chunks, &discard.chunks, limits::MAX_NAMED, |chunk| *chunk)?;
+            check_list(Part::Documents, &discard.documents, limits::MAX_NAMED, |document| *document)?;
+            check_bound(Part::Reason, discard.sealed_reason.len(), limits::MAX_SEALED_TEXT_BYTES)
+        }
+        Body::Beacon(beacon) => check_list(Part::Heads, &beacon.heads, limits::MAX_LIST, |cite| cite.chain),
+        Body::AddDevice(_)
+        | Body::Invite(_)
+        | Body::Accept(_)
+        | Body::CancelInvite(_)
+        | Body::BadRotate(_)
+        | Body::SetRetention(_)
+        | Body::Erase => Ok(()),
     }
+}
+
+fn check_assign_form(assign: &Assign) -> Result<(), OpRefusal> {
+    check_list(Part::Members, &assign.gives, limits::MAX_LIST, |member| member.subject)?;
+    check_list(Part::Members, &assign.takes, limits::MAX_LIST, |subject| *subject)?;
+    check_list(Part::Sections, &assign.sections, limits::MAX_LIST, |fate| fate.section)?;
+    if let Some(parents) = &assign.parents {
+        check_list(Part::Parents, parents, limits::MAX_LIST, |parent| parent.chain)?;
+        if parents.is_empty() {
+            return Err(OpRefusal::Shape { kind: ChainKind::Document, part: Part::Parents });
+        }
+    }
+    check_frontier(&assign.frontier)
+}
+
+const fn check_frontier(frontier: &Frontier) -> Result<(), OpRefusal> {
+    check_bound(Part::Leaves, frontier.count as usize, limits::MAX_FRONTIER_LEAVES)
+}
+
+fn check_count(expected: u32, found: usize) -> Result<(), OpRefusal> {
+    if expected as usize == found { Ok(()) } else { Err(OpRefusal::WrapCount { expected, found }) }
+}
+
+fn count_wrapped(epoch: &Epoch) -> usize {
+    epoch.targets.iter().flatten().count()
 }
 
 fn check_create_form(create: &Create) -> Result<(), OpRefusal> {
     check_list(Part::Parents, &create.parents, limits::MAX_LIST, |parent| parent.chain)?;
     check_list(Part::Members, &create.members, limits::MAX_LIST, |member| member.subject)?;
     check_bound(Part::Wraps, create.epoch.wraps.count as usize, limits::MAX_LIST)?;
+    check_count(create.epoch.wraps.count, count_wrapped(&create.epoch))?;
     let fits = |holds: bool, part| if holds { Ok(()) } else { Err(OpRefusal::Shape { kind: create.kind, part }) };
     let is_user = create.kind == ChainKind::User;
     let is_document = create.kind == ChainKind::Document;
@@ -45,6 +106,8 @@ fn check_create_form(create: &Create) -> Result<(), OpRefusal> {
     fits(create.wrapping_key.is_some() == is_user, Part::WrappingKey)?;
     fits(create.epoch.public_key.is_some() != is_document, Part::EpochKey)?;
     fits(create.epoch.previous.is_none(), Part::PreviousKey)?;
+    let recipients = if is_user { 1 } else { create.members.len() };
+    fits(create.epoch.targets.len() == recipients, Part::Targets)?;
     let members_fit = match create.kind {
         ChainKind::User => create.members.is_empty(),
         ChainKind::Agency => create.members.iter().any(|member| member.role == Role::Manager),

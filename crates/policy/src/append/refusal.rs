@@ -214,6 +214,70 @@ pub enum OpRefusal {
         /// The newest.
         newest: u64,
     },
+    /// A list of wraps is not as long as what it is said to be for.
+    #[error("a list of {expected} wraps for {found} recipients")]
+    WrapCount {
+        /// Wraps in the list.
+        expected: u32,
+        /// Recipients named.
+        found: usize,
+    },
+    /// The new epoch does not follow the newest good one.
+    #[error("the new epoch follows {found}, the newest good one is {newest:?}")]
+    Follows {
+        /// The epoch named.
+        found: u64,
+        /// The newest good one.
+        newest: Option<u64>,
+    },
+    /// The new epoch is not wrapped to the members' newest epochs.
+    #[error("the new epoch is not wrapped to the newest epochs of those who stand in chain {chain}")]
+    Targets {
+        /// The chain.
+        chain: ChainId,
+    },
+    /// Nothing that could be ended.
+    #[error("chain {subject} holds no role that this would end")]
+    NothingEnds {
+        /// The member named.
+        subject: ChainId,
+    },
+    /// The user has no such device.
+    #[error("device {device} does not stand in this chain")]
+    NoDevice {
+        /// The device.
+        device: DeviceId,
+    },
+    /// An agency would be left without a Manager.
+    #[error("the last Manager of agency {agency} goes, and no successor is named")]
+    LastManager {
+        /// The agency.
+        agency: ChainId,
+    },
+    /// A user would be left without a device by one of his own.
+    #[error("device {device} is the last of its user")]
+    LastDevice {
+        /// The device.
+        device: DeviceId,
+    },
+    /// A document would be left without anybody.
+    #[error("nobody would hold document {document}")]
+    NobodyLeft {
+        /// The document.
+        document: ChainId,
+    },
+    /// It was decided on already.
+    #[error("chunk or document {of} was decided on already")]
+    Decided {
+        /// The chunk's link or the document.
+        of: vereda_base::Digest,
+    },
+    /// The document was erased.
+    #[error("document {document} was erased")]
+    Erased {
+        /// The document.
+        document: ChainId,
+    },
 }
 
 impl OpRefusal {
@@ -271,6 +335,22 @@ pub enum Part {
     Purpose,
     /// A user's devices.
     Devices,
+    /// Whom wraps are for.
+    Targets,
+    /// Chunks named.
+    Chunks,
+    /// Documents named.
+    Documents,
+    /// Sections named.
+    Sections,
+    /// The leaves of a frontier.
+    Leaves,
+    /// The bytes of a sealed reason.
+    Reason,
+    /// The heads of a beacon.
+    Heads,
+    /// A number of days.
+    Days,
 }
 
 impl fmt::Display for Part {
@@ -286,6 +366,14 @@ impl fmt::Display for Part {
             Self::Wraps => "wraps",
             Self::Purpose => "bytes of purpose",
             Self::Devices => "devices",
+            Self::Targets => "targets",
+            Self::Chunks => "chunks",
+            Self::Documents => "documents",
+            Self::Sections => "sections",
+            Self::Leaves => "leaves",
+            Self::Reason => "bytes of reason",
+            Self::Heads => "heads",
+            Self::Days => "days",
         })
     }
 }

@@ -1,11 +1,11 @@
 //! Operations, receipts and wraps in the packed form.
 
-use minicbor::Decoder;
+use minicbor::{Decode, Decoder, Encode};
 use vereda_base::{ChainId, DeviceId, OpId, Timestamp, limits};
 use vereda_crypto::{MerkleProof, SUITE, Signable, Signature, Signed};
 use vereda_policy::{Op, Receipt, Wrap, WrapProof, op_id_of_bytes};
 
-use super::{Memory, Reader, Writer, cbor};
+use super::{Memory, Reader, Writer, cbor, pack_chunk, unpack_chunk};
 use crate::{
     frame::FrameError,
     message::{PolicyEntry, Position},
@@ -19,6 +19,9 @@ const DERIVED: u8 = 2;
 const ENTRY_OP: u8 = 0;
 const ENTRY_WRAP: u8 = 1;
 const ENTRY_VISIBLE: u8 = 2;
+const ENTRY_FRONTIER: u8 = 3;
+const ENTRY_REVIEW: u8 = 4;
+const ENTRY_REVIEW_DOCUMENT: u8 = 5;
 
 /// The longest path: count, and 64 hashes.
 const MAX_PATH_BYTES: usize = 2_560;
@@ -78,6 +81,23 @@ pub(crate) fn pack_entry(writer: &mut Writer, memory: &mut Memory, entry: &Polic
             writer.id(&mut memory.table, document.as_bytes());
             writer.number(upto.0);
         }
+        PolicyEntry::Frontier { chain, removal, leaves } => {
+            writer.byte(ENTRY_FRONTIER);
+            writer.id(&mut memory.table, chain.as_bytes());
+            writer.id(&mut memory.table, removal.as_bytes());
+            pack_value(writer, leaves);
+        }
+        PolicyEntry::Review { chunk, received } => {
+            writer.byte(ENTRY_REVIEW);
+            pack_chunk(writer, memory, chunk);
+            writer.signed(received.0);
+        }
+        PolicyEntry::ReviewDocument { create, wraps, received } => {
+            writer.byte(ENTRY_REVIEW_DOCUMENT);
+            pack_op(writer, memory, create);
+            pack_value(writer, wraps);
+            writer.signed(received.0);
+        }
     }
 }
 
@@ -99,8 +119,35 @@ pub(crate) fn unpack_entry(reader: &mut Reader<'_>, memory: &mut Memory) -> Resu
             document: ChainId(reader.id(&mut memory.table)?),
             upto: Position(reader.number()?),
         }),
+        ENTRY_FRONTIER => Ok(PolicyEntry::Frontier {
+            chain: ChainId(reader.id(&mut memory.table)?),
+            removal: OpId(reader.id(&mut memory.table)?),
+            leaves: unpack_value(reader)?,
+        }),
+        ENTRY_REVIEW => {
+            Ok(PolicyEntry::Review { chunk: unpack_chunk(reader, memory)?, received: Timestamp(reader.signed()?) })
+        }
+        ENTRY_REVIEW_DOCUMENT => Ok(PolicyEntry::ReviewDocument {
+            create: unpack_op(reader, memory)?,
+            wraps: unpack_value(reader)?,
+            received: Timestamp(reader.signed()?),
+        }),
         _ => Err(reader.malformed()),
     }
+}
+
+/// Writes a value of what travels seldom, as it is.
+pub(crate) fn pack_value<T: Encode<()>>(writer: &mut Writer, value: &T) {
+    writer.bytes(&vereda_base::encode(value));
+}
+
+/// Reads what [`pack_value`] wrote.
+pub(crate) fn unpack_value<T>(reader: &mut Reader<'_>) -> Result<T, FrameError>
+where
+    T: Encode<()> + for<'b> Decode<'b, ()>,
+{
+    let bytes = reader.bytes(limits::MAX_FRAME_BYTES)?;
+    vereda_base::decode(bytes, limits::MAX_FRAME_BYTES).map_err(|_| reader.malformed())
 }
 
 fn unpack_path(reader: &mut Reader<'_>) -> Result<MerkleProof, FrameError> {

@@ -55,7 +55,7 @@ impl DeviceMachine {
         self.noting(view.finish())?;
         let authorized = authorized?;
         let (id, chain) = (authorized.id(), authorized.chain());
-        let row = OpRow { op: op.signed().clone(), receipt: None };
+        let row = OpRow::new(op.signed().clone(), None);
         let item = OutboxItem::Op { op: op.signed().clone(), wraps };
         let done = self.shelf.apply(&*store, &authorized, None);
         let done = done.and_then(|()| save(store, OPS, chain.as_bytes(), &place_key(&chain, 0), &row));

@@ -35,7 +35,7 @@ impl DeviceMachine {
     /// Works off what a relay that proved itself says.
     pub(super) fn take_message(&mut self, message: Down, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         match message {
-            Down::Challenge { .. } | Down::Welcome { .. } => return Err(Halt::Violation),
+            Down::Challenge { .. } | Down::Welcome { .. } | Down::Leaves { .. } => return Err(Halt::Violation),
             // A cursor moves over what was filtered out together with what was not, or when all was served.
             Down::Policy { entries, .. } if entries.is_empty() => return Err(Halt::Violation),
             Down::Content { chunks, .. } if chunks.is_empty() => return Err(Halt::Violation),
@@ -97,6 +97,9 @@ impl DeviceMachine {
                     self.take_wrap(chain, WaitingWrap { op, wrap, proof }, store)?;
                 }
                 PolicyEntry::Visible { document, upto } => self.take_visible(document, upto, store)?,
+                PolicyEntry::Frontier { .. } | PolicyEntry::Review { .. } | PolicyEntry::ReviewDocument { .. } => {
+                    return Err(Halt::Violation);
+                }
             }
         }
         self.work_woken(store)
@@ -111,7 +114,7 @@ impl DeviceMachine {
     ) -> Result<(), Halt> {
         let receipt = receipt.verify().map_err(|_| Halt::Violation)?;
         let (chain, seq) = (receipt.value().chain, receipt.value().seq);
-        let row = OpRow { op: op.clone(), receipt: Some(receipt.signed().clone()) };
+        let row = OpRow::new(op.clone(), Some(receipt.signed().clone()));
         let op = match verify_op(op) {
             Ok(op) => op,
             Err(error) if error.needs_update() => {
@@ -189,6 +192,7 @@ impl DeviceMachine {
             None => self.take_known(&op, receipt, row, store),
             Some((Ok(op), time)) => {
                 self.shelf.apply(&*store, &op, Some(time))?;
+                let row = OpRow { holders: op.holders().map(<[_]>::to_vec), ..row };
                 save(store, OPS, chain.as_bytes(), &key, &row)?;
                 self.note_chain(chain, store)?;
                 self.take_standing(op.id(), store)

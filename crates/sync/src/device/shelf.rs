@@ -7,7 +7,7 @@ use std::{
 };
 
 use vereda_base::{ChainId, Timestamp};
-use vereda_policy::{Authorized, ChainKind, ChainState, Chains, Op};
+use vereda_policy::{Authorized, ChainKind, ChainState, Chains, Op, ReplayedOp};
 
 use super::{
     store::{DeviceStore, StoreError},
@@ -51,12 +51,15 @@ impl ChainShelf {
         }
         let damaged = || StoreError::Unknown { table: OPS.0 };
         let mut ops = Vec::with_capacity(rows.len());
+        let mut holders = None;
         for (_, row) in rows {
             let op: Op = tables::read(OPS, row.op.bytes())?;
             let receipt = row.receipt.map(|receipt| tables::read::<vereda_policy::Receipt>(OPS, receipt.bytes()));
-            ops.push((op, receipt.transpose()?.map(|receipt| receipt.time)));
+            holders = holders.or(row.holders);
+            let time = receipt.transpose()?.map(|receipt| receipt.time);
+            ops.push(ReplayedOp { op, time, is_void: row.is_void });
         }
-        let state = Arc::new(ChainState::replay(ops).map_err(|_| damaged())?);
+        let state = Arc::new(ChainState::replay(ops, holders.as_deref()).map_err(|_| damaged())?);
         self.keep(state.clone());
         Ok(Some(state))
     }

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, ChunkId, DeviceId, Incarnation, Link, OpId, limits};
 use vereda_crypto::Signed;
-use vereda_policy::{Cite, Op, Receipt, Wrap};
+use vereda_policy::{Cite, Member, Op, Receipt, Wrap};
 use vereda_protocol::{Position, RefusalCode};
 
 use super::store::{DeviceStore, StoreError, Table};
@@ -76,6 +76,19 @@ pub(crate) struct OpRow {
     pub(crate) op: Signed<Op>,
     #[n(1)]
     pub(crate) receipt: Option<Signed<Receipt>>,
+    /// It keeps its place and has no effect.
+    #[n(2)]
+    pub(crate) is_void: bool,
+    /// Who holds a document that was adopted.
+    #[n(3)]
+    pub(crate) holders: Option<Vec<Member>>,
+}
+
+impl OpRow {
+    /// A row of an operation that stands.
+    pub(crate) const fn new(op: Signed<Op>, receipt: Option<Signed<Receipt>>) -> Self {
+        Self { op, receipt, is_void: false, holders: None }
+    }
 }
 
 /// A verified wrap and the operation whose list it stands in.

@@ -193,7 +193,8 @@ const fn code_of(refusal: &ContentRefusal) -> RefusalCode {
         | ContentRefusal::DocumentNotCited { .. }
         | ContentRefusal::NotADocument { .. }
         | ContentRefusal::NoEpoch { .. } => RefusalCode::Malformed,
-        ContentRefusal::NoAuthority { .. } => RefusalCode::NotAuthorized,
+        ContentRefusal::NoAuthority { .. } | ContentRefusal::NotAdopted { .. } => RefusalCode::NotAuthorized,
+        ContentRefusal::Erased { .. } => RefusalCode::Erased,
         ContentRefusal::StaleEpoch { .. } => RefusalCode::StaleEpoch,
     }
 }

@@ -239,7 +239,27 @@ fn find_agency(
             let known = !store.naming(&Digest(add.device.0), Naming::Group)?.is_empty();
             return if known { refused } else { Ok(Ok(agency(chains, store, &op.chain())?)) };
         }
-        Body::Invite(_) | Body::Repair(_) => (Some(op.chain()), Vec::new()),
+        Body::Revoke(revoke) => (Some(op.chain()), revoke.successor.into_iter().collect()),
+        Body::Assign(assign) => {
+            let gives = assign.gives.iter().map(|member| member.subject);
+            let parents = assign.parents.iter().flatten().map(|parent| parent.chain);
+            (Some(op.chain()), gives.chain(parents).collect())
+        }
+        Body::Adopt(adopt) => {
+            let holders = adopt.documents.iter().flat_map(|adopted| &adopted.holders);
+            (Some(op.chain()), holders.map(|member| member.subject).collect())
+        }
+        Body::RemoveDevice(_)
+        | Body::Expire(_)
+        | Body::Invite(_)
+        | Body::CancelInvite(_)
+        | Body::Rotate(_)
+        | Body::Repair(_)
+        | Body::BadRotate(_)
+        | Body::Discard(_)
+        | Body::Beacon(_)
+        | Body::SetRetention(_)
+        | Body::Erase => (Some(op.chain()), Vec::new()),
     };
     let mut agencies = Vec::with_capacity(named.len() + 1);
     for chain in own.into_iter().chain(named) {
@@ -305,7 +325,8 @@ const fn list_of(body: &Body) -> Option<&WrapList> {
     match body {
         Body::Create(create) => Some(&create.epoch.wraps),
         Body::Repair(repair) => Some(&repair.wraps),
-        Body::AddDevice(_) | Body::Grant(_) | Body::Invite(_) | Body::Accept(_) => None,
+        Body::Rotate(rotate) => Some(&rotate.epoch.wraps),
+        _ => None,
     }
 }
 
@@ -344,6 +365,12 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         OpRefusal::Suite { .. } => RefusalCode::Unsupported,
         OpRefusal::TooLong { .. } => RefusalCode::TooLarge,
         OpRefusal::CiteRegress(_) => RefusalCode::CiteRegressed,
+        OpRefusal::Targets { .. } | OpRefusal::Follows { .. } => RefusalCode::Outdated,
+        OpRefusal::LastManager { .. } | OpRefusal::LastDevice { .. } | OpRefusal::NobodyLeft { .. } => {
+            RefusalCode::NobodyLeft
+        }
+        OpRefusal::Erased { .. } => RefusalCode::Erased,
+        OpRefusal::Decided { .. } | OpRefusal::NothingEnds { .. } => RefusalCode::Repeated,
         OpRefusal::NoAuthority { .. }
         | OpRefusal::NotOfUser { .. }
         | OpRefusal::NoFounder { .. }

@@ -3,8 +3,10 @@
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use vereda_base::{ChainId, Timestamp, limits};
-use vereda_crypto::Signable;
-use vereda_policy::{Authorized, ChainState, Chains, Op, Receipt};
+use vereda_crypto::{Signable, Signed};
+use vereda_policy::{
+    Authorized, Body, ChainState, Chains, DecidedDocument, Decision, Member, Op, ParentAuthority, Receipt, ReplayedOp,
+};
 use vereda_protocol::Position;
 
 use super::store::{RelayStore, StoreError, StoredChain};
@@ -67,9 +69,29 @@ impl ChainCache {
             return Ok(Some(known));
         }
         let Some(stored) = store.chain(id)? else { return Ok(None) };
-        let known = Arc::new(rebuild(stored)?);
+        let holders = self.adopted_holders(store, id, &stored)?;
+        let known = Arc::new(rebuild(stored, holders.as_deref())?);
         self.insert(*id, Arc::clone(&known));
         Ok(Some(known))
+    }
+
+    /// Finds who holds a document that its owning team took in after its author had been removed.
+    fn adopted_holders(
+        &mut self,
+        store: &dyn RelayStore,
+        id: &ChainId,
+        stored: &StoredChain,
+    ) -> Result<Option<Vec<Member>>, StoreError> {
+        let Some(first) = stored.ops.first() else { return Ok(None) };
+        let Body::Create(create) = read_op(&first.op)?.body else { return Ok(None) };
+        for owner in create.parents.iter().filter(|parent| parent.authority == ParentAuthority::Full) {
+            let owner = self.load(store, &owner.chain)?;
+            let decided = owner.as_ref().and_then(|owner| owner.state.decided_document(id));
+            if let Some(DecidedDocument { adopted, decision: Decision::Adopted { .. } }) = decided {
+                return Ok(Some(adopted.holders.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Takes an operation in that was appended at `position`.
@@ -169,17 +191,21 @@ impl Chains for View<'_> {
     }
 }
 
-fn rebuild(stored: StoredChain) -> Result<Known, StoreError> {
+fn rebuild(stored: StoredChain, holders: Option<&[Member]>) -> Result<Known, StoreError> {
     let damaged = || StoreError::Damaged { table: "log" };
     let mut ops = Vec::with_capacity(stored.ops.len());
     let mut positions = Vec::with_capacity(stored.ops.len());
     for row in stored.ops {
         // Both were verified before they were stored.
-        let op: Op = vereda_base::decode(row.op.bytes(), limits::MAX_OP_BYTES).map_err(|_| damaged())?;
+        let op = read_op(&row.op)?;
         let receipt: Receipt = vereda_base::decode(row.receipt.bytes(), Receipt::MAX_BYTES).map_err(|_| damaged())?;
-        ops.push((op, Some(receipt.time)));
+        ops.push(ReplayedOp { op, time: Some(receipt.time), is_void: false });
         positions.push(row.position);
     }
-    let state = ChainState::replay(ops).map_err(|_| damaged())?;
+    let state = ChainState::replay(ops, holders).map_err(|_| damaged())?;
     Ok(Known { state: Arc::new(state), agency: stored.agency, positions })
+}
+
+fn read_op(op: &Signed<Op>) -> Result<Op, StoreError> {
+    vereda_base::decode(op.bytes(), limits::MAX_OP_BYTES).map_err(|_| StoreError::Damaged { table: "log" })
 }

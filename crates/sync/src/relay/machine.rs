@@ -350,7 +350,7 @@ impl RelayMachine {
         let max_backfills = self.config.max_backfills;
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(()) };
         match message {
-            Up::Auth(_) => self.end_session(id, Goodbye::Violation),
+            Up::Auth(_) | Up::AskLeaves { .. } | Up::AskReview(_) => self.end_session(id, Goodbye::Violation),
             Up::Pull { policy, content } => {
                 if let Some(pull_by) = open.pull_by.take() {
                     self.deadlines.remove(&(pull_by, id));

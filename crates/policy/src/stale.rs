@@ -1,0 +1,141 @@
+//! Stale epochs: a member that may hold the key has left (protocol.md §4).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
+
+use crate::{ChainKind, ChainState, Chains, EpochState, Heads, authority::may_be_member, membership};
+
+/// Says whether a chain's newest epoch is stale at the newest heads: somebody who may hold its key left the chain, or any
+/// chain that the key was wrapped to, by whatever way down; or a member found the epoch bad. With `now`, roles whose time
+/// has passed have left too.
+#[must_use]
+pub fn is_stale(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> bool {
+    Staleness::new(view, now).is_stale(chain)
+}
+
+/// Asks of many chains whether they are stale; what it finds of groups it keeps.
+pub struct Staleness<'a> {
+    view: &'a dyn Chains,
+    now: Option<Timestamp>,
+    groups: BTreeMap<ChainId, bool>,
+}
+
+impl<'a> Staleness<'a> {
+    /// Begins to ask.
+    pub const fn new(view: &'a dyn Chains, now: Option<Timestamp>) -> Self {
+        Self { view, now, groups: BTreeMap::new() }
+    }
+
+    /// See [`is_stale`].
+    pub fn is_stale(&mut self, chain: &ChainId) -> bool {
+        if let Some(known) = self.groups.get(chain) {
+            return *known;
+        }
+        let Some(state) = self.view.chain(chain) else { return false };
+        let found = state.newest_epoch().is_some_and(|epoch| self.is_epoch_stale(&state, epoch));
+        if state.kind() != ChainKind::Document {
+            self.groups.insert(*chain, found);
+        }
+        found
+    }
+
+    fn is_epoch_stale(&mut self, state: &ChainState, epoch: &EpochState) -> bool {
+        if epoch.fault.is_some() || self.has_lost_somebody(state, epoch) {
+            return true;
+        }
+        standing(state, self.now).into_iter().any(|member| {
+            let Some(known) = self.view.chain(&member).filter(|known| may_be_member(known.kind(), state.kind())) else {
+                return false;
+            };
+            let Some(wrapped) = epoch.oldest_target(&Digest(member.0)) else { return false };
+            known.newest_epoch().is_some_and(|newest| wrapped < newest.number) || self.is_stale(&member)
+        })
+    }
+
+    /// Says whether a member or device that the key may have reached stands in the chain no longer.
+    fn has_lost_somebody(&self, state: &ChainState, epoch: &EpochState) -> bool {
+        let head = state.head_seq();
+        let left_after = |until: Option<u64>| until.is_some_and(|until| until > epoch.from_seq);
+        let stands = |subject: &ChainId| {
+            state.members().iter().any(|held| held.subject == *subject && held.stands_at(head, self.now))
+        };
+        let expired = |expires: Option<Timestamp>| self.now.zip(expires).is_some_and(|(now, expires)| expires <= now);
+        state.devices().iter().any(|device| left_after(device.until_seq))
+            || state.members().iter().any(|held| {
+                let left = left_after(held.until_seq) || (held.until_seq.is_none() && expired(held.expires));
+                left && !stands(&held.subject)
+            })
+    }
+}
+
+/// Lists the chains that a device must begin a new epoch of before it writes in a chain, in that order: the stale groups on
+/// the way down that it is a member of, the chain last. Empty where the chain is not stale.
+pub fn rotations_due(view: &dyn Chains, device: &DeviceId, chain: &ChainId, now: Option<Timestamp>) -> Vec<ChainId> {
+    let mut staleness = Staleness::new(view, now);
+    let (mut due, mut seen) = (Vec::new(), BTreeSet::new());
+    collect(view, device, chain, now, &mut staleness, &mut seen, &mut due);
+    due
+}
+
+fn collect(
+    view: &dyn Chains,
+    device: &DeviceId,
+    chain: &ChainId,
+    now: Option<Timestamp>,
+    staleness: &mut Staleness<'_>,
+    seen: &mut BTreeSet<ChainId>,
+    due: &mut Vec<ChainId>,
+) {
+    if !seen.insert(*chain) || !staleness.is_stale(chain) {
+        return;
+    }
+    let Some(state) = view.chain(chain) else { return };
+    for member in standing(&state, now) {
+        if membership(view, device, &member, &Heads::newest(now)).is_some() {
+            collect(view, device, &member, now, staleness, seen, due);
+        }
+    }
+    due.push(*chain);
+}
+
+/// Lists the members whose roles have passed by `now` and that no operation has ended yet: to be carried out by `Expire`.
+pub fn expired_members(state: &ChainState, now: Timestamp) -> Vec<ChainId> {
+    let passed = state.members().iter().filter(|held| {
+        held.until_seq.is_none() && held.expires.is_some_and(|expires| expires <= now)
+    });
+    passed.map(|held| held.subject).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Lists the epochs of its own that a new epoch's key is to be wrapped to, for each recipient in order: a device's is 0; a
+/// member's its newest, or `None` where it is unknown here or stale, so that somebody who left it would be given the key. It
+/// is given to such a member by a repair, once it has a new epoch.
+pub fn epoch_targets(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> Vec<Option<u64>> {
+    let Some(state) = view.chain(chain) else { return Vec::new() };
+    let mut staleness = Staleness::new(view, now);
+    let recipients = state.recipients();
+    recipients.iter().map(|recipient| target_of(view, &state, recipient, now, &mut staleness)).collect()
+}
+
+pub(crate) fn target_of(
+    view: &dyn Chains,
+    state: &ChainState,
+    recipient: &Digest,
+    now: Option<Timestamp>,
+    staleness: &mut Staleness<'_>,
+) -> Option<u64> {
+    if state.kind() == ChainKind::User {
+        return Some(0);
+    }
+    let member = ChainId(recipient.0);
+    let head = state.head_seq();
+    let stands = state.members().iter().any(|held| held.subject == member && held.stands_at(head, now));
+    let known = view.chain(&member).filter(|known| stands && may_be_member(known.kind(), state.kind()))?;
+    let newest = known.newest_epoch()?.number;
+    (!staleness.is_stale(&member)).then_some(newest)
+}
+
+fn standing(state: &ChainState, now: Option<Timestamp>) -> BTreeSet<ChainId> {
+    let head = state.head_seq();
+    state.members().iter().filter(|held| held.stands_at(head, now)).map(|held| held.subject).collect()
+}

@@ -385,10 +385,17 @@ impl<S: DeviceStore> Device<S> {
                 self.keyless.insert(*chain);
                 self.keys_may_open = true;
             }
-            Event::OpDone { .. } | Event::IntentDone { .. } => self.keys_may_open = true,
+            Event::OpDone { .. } => self.keys_may_open = true,
+            Event::IntentDone { id, .. } => {
+                self.keys_may_open = true;
+                self.note_fate(*id, None);
+            }
             // Another device may have repaired part of what this one wanted to. Where the store cannot be read, the next
             // use of it says so.
-            Event::IntentFailed { .. } => drop(self.find_repairs()),
+            Event::IntentFailed { id, reason } => {
+                drop(self.find_repairs());
+                self.note_fate(*id, Some(reason.to_string()));
+            }
             _ => {}
         }
     }

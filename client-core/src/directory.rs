@@ -14,6 +14,7 @@ use crate::document::OpenDocument;
 mod people;
 
 pub use people::{AuthorView, FindError, PeopleView, PersonView, TeamView};
+pub(crate) use people::{fitting, only_one};
 
 const PREFIX: &str = "name_";
 /// A name, in characters.

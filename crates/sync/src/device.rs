@@ -10,6 +10,7 @@ pub mod effect;
 pub mod explain;
 mod gaps;
 pub mod machine;
+mod operations;
 pub mod outbox;
 mod policy_lane;
 mod sending;

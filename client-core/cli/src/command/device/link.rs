@@ -154,9 +154,8 @@ fn confirm_on_new(common: &Common, given: Option<LinkingCode>, wait: Duration) -
     let linking = linking.ok_or_else(|| Fault::not_found("no answer waits here: vereda device answer LINK"))?;
     let code = compared(&opened, linking.code, given)?;
     let user = opened.device().with(|device, _| device.confirm_offer(code))?;
-    let exchanged = exchange_until(&opened, wait, |device| {
-        device.status().is_ok_and(|status| status.membership == "member")
-    });
+    let exchanged =
+        exchange_until(&opened, wait, |device| device.status().is_ok_and(|status| status.membership == "member"));
     let status = opened.device().with(|device, _| device.status())?;
     opened.close()?;
     if common.json {

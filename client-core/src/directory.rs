@@ -99,7 +99,7 @@ mod tests {
         let (key, pair) = (DeviceKey::generate(&mut rng), WrapKeyPair::generate(&mut rng));
         let wraps = WrapList { root: Digest([0; 32]), count: 1 };
         let public_key = Some(pair.public().clone());
-        let epoch = Epoch { public_key, commitment: Digest([0; 32]), wraps, previous: None };
+        let epoch = Epoch { public_key, commitment: Digest([0; 32]), wraps, previous: None, targets: vec![Some(0)] };
         let create = Create::user([0; 16], pair.public().clone(), epoch);
         let op = Draft::new(chains, key.device_id(), None).sign_create(&key, create).unwrap();
         chains.append(&op, &AppendContext::unreceipted()).unwrap();

@@ -221,7 +221,13 @@ impl Person {
         };
         let (list, wraps) = wrap_list(recipients.iter().map(wrap).collect());
         let public_key = is_group.then(|| self.wrapping_key());
-        let epoch = Epoch { public_key, commitment: Digest(self.draw()), wraps: list, previous: None, targets: vec![Some(0); recipients.len()] };
+        let epoch = Epoch {
+            public_key,
+            commitment: Digest(self.draw()),
+            wraps: list,
+            previous: None,
+            targets: vec![Some(0); recipients.len()],
+        };
         (epoch, wraps.into_iter().map(|(wrap, _)| wrap).collect())
     }
 

@@ -2,9 +2,7 @@
 
 use vereda_base::{ChainId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, context};
-use vereda_policy::{
-    AppendContext, ChainMap, Chains, Leaf, Op, Receipt, Role, SUITE, Wrap, wrap_list,
-};
+use vereda_policy::{AppendContext, ChainMap, Chains, Leaf, Op, Receipt, Role, SUITE, Wrap, wrap_list};
 use vereda_protocol::{
     Auth, Down, Leaves, Opening, PolicyEntry, Position, VERSION, VERSIONS, WelcomeFields, welcome_message,
 };

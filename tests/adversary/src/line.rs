@@ -95,6 +95,11 @@ impl Line {
         let _ = self.runtime.block_on(self.socket.send(Message::Binary(frame.into())));
     }
 
+    /// Ends the connection.
+    pub fn hang_up(&mut self) {
+        let _ = self.runtime.block_on(self.socket.close(None));
+    }
+
     /// Hears the next message; `None` once the relay has closed.
     pub fn hear(&mut self) -> Option<Down> {
         let runtime = Arc::clone(&self.runtime);

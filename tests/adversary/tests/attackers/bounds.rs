@@ -6,8 +6,8 @@ use vereda_adversary::{
 };
 use vereda_base::{ChainId, Digest, Link, OpId, limits};
 use vereda_policy::{Adopt, Beacon, Body, Cite, Discard, Frontier, Revoke, Role};
-use vereda_protocol::{ChunkOutcome, Goodbye, RefusalCode, Up};
-use vereda_sync::people::NOW;
+use vereda_protocol::{ChunkOutcome, Down, Goodbye, RefusalCode, Up};
+use vereda_sync::people::{NOW, link_of};
 
 #[test]
 fn a_frame_longer_than_any_may_be_ends_the_session_and_a_long_one_does_not() {
@@ -18,26 +18,6 @@ fn a_frame_longer_than_any_may_be_ends_the_session_and_a_long_one_does_not() {
     assert_eq!(attacker.line.end(), Goodbye::Violation);
     let chunk = office.manager.person.chunk(case, 0, None, &[], limits::MAX_CIPHERTEXT_BYTES);
     assert_eq!(office.manager.line.put_chunk(&chunk), ChunkOutcome::Durable);
-}
-
-#[test]
-fn whoever_asks_for_more_at_once_than_may_be_named_is_ended() {
-    let mut office = Office::open();
-    let (chain, removal) = (office.team, OpId([1; 32]));
-    let keys = |count: usize| (0..count).map(|key| Digest(key_of(key))).collect::<Vec<_>>();
-    let links = |count: usize| (0..count).map(|key| Link(key_of(key))).collect::<Vec<_>>();
-    let mut attacker = office.join(office.team, Role::Reader);
-    for message in [
-        Up::AskLeaves { chain, removal, keys: keys(limits::MAX_NAMED + 1) },
-        Up::AskReview(links(limits::MAX_NAMED + 1)),
-    ] {
-        attacker.line.say(&message);
-        assert_eq!(attacker.line.end(), Goodbye::Violation);
-        office.reconnect(&mut attacker);
-    }
-    attacker.line.say(&Up::AskReview(links(limits::MAX_NAMED)));
-    attacker.line.say(&Up::AskLeaves { chain, removal, keys: keys(limits::MAX_NAMED) });
-    attacker.fence();
 }
 
 fn key_of(index: usize) -> [u8; 32] {
@@ -85,9 +65,8 @@ fn an_operation_with_more_cites_than_any_may_have_is_refused() {
     let mut office = Office::open();
     let mut put = office.manager.person.draft(office.team, forge::grant(office.manager.person.user(), Role::Reader));
     let honest = put.clone();
-    let many: Vec<Cite> = (0..=limits::MAX_CITES)
-        .map(|key| Cite { chain: ChainId(key_of(key)), head: OpId([1; 32]) })
-        .collect();
+    let many: Vec<Cite> =
+        (0..=limits::MAX_CITES).map(|key| Cite { chain: ChainId(key_of(key)), head: OpId([1; 32]) }).collect();
     put = forge::changed(&office.manager.person, &put, |op| op.cites = many);
     assert_eq!(office.manager.line.put(&put), op_refused(RefusalCode::TooLarge));
     office.put_as_manager(&honest);
@@ -97,16 +76,25 @@ fn an_operation_with_more_cites_than_any_may_have_is_refused() {
 fn a_chunk_with_more_deps_changes_or_bytes_than_any_may_have_is_refused() {
     let mut office = Office::open();
     let case = office.case(office.team);
-    let person = &mut office.manager.person;
-    let honest = person.header(case, 0, None, &[], 300);
+    let mut author = office.join(office.team, Role::Editor);
+    office.brief(&mut author);
+    let honest = author.person.header(case, 0, None, &[], 300);
     let mut deps = honest.clone();
     deps.deps = (0..=limits::MAX_DEPS).map(|key| Link(key_of(key))).collect();
     let mut changes = honest.clone();
     changes.change_count = limits::MAX_CHANGES_PER_CHUNK as u32 + 1;
-    let long = person.chunk(case, 0, None, &[], limits::MAX_CIPHERTEXT_BYTES + 1);
-    for chunk in [person.seal(&deps, 300), person.seal(&changes, 300), long] {
-        assert_eq!(office.manager.line.put_chunk(&chunk), refused(RefusalCode::TooLarge));
+    let long = author.person.chunk(case, 0, None, &[], limits::MAX_CIPHERTEXT_BYTES + 1);
+    for chunk in [author.person.seal(&deps, 300), author.person.seal(&changes, 300), long] {
+        let link = link_of(&chunk);
+        author.line.say(&Up::PutChunk(chunk));
+        // What cannot even be read as a frame ends the session.
+        let said = author.line.hear_until(|down| match down {
+            Down::ChunkResult { link: of, outcome } if *of == link => Some(Ok(outcome.clone())),
+            Down::Goodbye(why) => Some(Err(*why)),
+            _ => None,
+        });
+        assert!(said == Ok(refused(RefusalCode::TooLarge)) || said == Err(Goodbye::Violation), "{said:?}");
+        office.reconnect(&mut author);
     }
-    let chunk = office.manager.person.seal(&honest, 300);
-    assert_eq!(office.manager.line.put_chunk(&chunk), ChunkOutcome::Durable);
+    assert_eq!(author.line.put_chunk(&author.person.seal(&honest, 300)), ChunkOutcome::Durable);
 }

@@ -6,8 +6,8 @@ use vereda_adversary::{
 };
 use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_policy::{
-    BadRotate, Beacon, Body, Chains, Create, DocumentKind, EpochFault, Expire, Member as Holder, Parent,
-    ParentAuthority, Repair, Retention, Revoke, Role, SetRetention, Target, epoch_targets,
+    Beacon, Body, Chains, Create, DocumentKind, Expire, Member as Holder, Parent, ParentAuthority, Repair, Retention,
+    Revoke, Role, SetRetention, Target,
 };
 use vereda_protocol::RefusalCode;
 use vereda_sync::people::{NOW, Put};
@@ -165,10 +165,9 @@ fn an_editor_ends_nobodys_role_and_a_manager_does() {
 fn an_agency_keeps_a_manager_or_gets_another_with_the_same_stroke() {
     let (mut office, deputy) = office_with(Role::Reader);
     let (agency, user, deputy) = (office.agency, office.manager.person.user(), deputy.person.user());
-    let revoke = |keeps, successor| {
-        move |frontier| Body::Revoke(Revoke { subject: user, keeps, successor, frontier })
-    };
-    let mut refusal = |keeps, successor| office.remove_as_manager(agency, &[user], revoke(keeps, successor)).unwrap_err();
+    let revoke = |keeps, successor| move |frontier| Body::Revoke(Revoke { subject: user, keeps, successor, frontier });
+    let mut refusal =
+        |keeps, successor| office.remove_as_manager(agency, &[user], revoke(keeps, successor)).unwrap_err();
     assert_eq!(refusal(None, None), op_refused(RefusalCode::NobodyLeft), "leaving");
     assert_eq!(refusal(Some(Role::Editor), None), op_refused(RefusalCode::NobodyLeft), "stepping down");
     assert_eq!(refusal(None, Some(user)), op_refused(RefusalCode::NobodyLeft), "himself for a successor");
@@ -184,9 +183,7 @@ fn a_reader_who_leaves_names_no_successor_and_steps_up_nowhere() {
     let friend = office.join(agency, Role::Reader).person.user();
     office.brief(&mut reader);
     let user = reader.person.user();
-    let revoke = |keeps, successor| {
-        move |frontier| Body::Revoke(Revoke { subject: user, keeps, successor, frontier })
-    };
+    let revoke = |keeps, successor| move |frontier| Body::Revoke(Revoke { subject: user, keeps, successor, frontier });
     let refusals = [
         office.remove(&mut reader, agency, &[user], revoke(None, Some(friend))).unwrap_err(),
         office.remove(&mut reader, agency, &[user], revoke(Some(Role::Manager), None)).unwrap_err(),
@@ -208,8 +205,10 @@ fn a_role_is_not_called_expired_before_its_time() {
     office.put_as_manager(&later);
     let refusal = office.remove_as_manager(case, &[team, own], expire).unwrap_err();
     assert_eq!(refusal, op_refused(RefusalCode::Repeated), "nothing of his has expired");
-    let passed = office.manager.person.draft(case, forge::grant_until(user, Role::Reader, Timestamp(1)));
+    let guest = office.join(office.agency, Role::Reader).person.user();
+    let passed = office.manager.person.draft(case, forge::grant_until(guest, Role::Reader, Timestamp(1)));
     office.put_as_manager(&passed);
+    let expire = |frontier| Body::Expire(Expire { subject: guest, frontier });
     office.remove_as_manager(case, &[team, own], expire).unwrap();
 }
 
@@ -239,52 +238,4 @@ fn a_key_is_passed_on_to_members_once_and_by_members_only() {
     office.put_as_manager(&honest);
     let again = put(&office.manager, repair(user));
     assert_eq!(office.manager.line.put(&again), op_refused(RefusalCode::Repeated));
-}
-
-#[test]
-fn a_new_epoch_leaves_nobody_out_lets_nobody_in_and_holds_the_key_before() {
-    let (mut office, mut editor) = office_with(Role::Editor);
-    let case = office.case(office.team);
-    office.brief(&mut editor);
-    let (honest, wraps) = forge::rotation(&editor.person, case);
-    let mut attempt = |body: vereda_policy::Rotate, wraps: &[vereda_policy::Wrap]| {
-        let cites = forge::cites(&editor.person, &[office.team, editor.person.user()]);
-        let put = forge::op(&editor.person, case, cites, Body::Rotate(body));
-        editor.line.put(&Put { wraps: wraps.to_vec(), ..put })
-    };
-    let state = office.chains.chain(&case).unwrap();
-    let due = epoch_targets(&office.chains, &case, Some(NOW));
-    assert_eq!(due, [Some(0)]);
-    let (leaves_out, few) = forge::rotation_to(&state, &[None]);
-    assert_eq!(attempt(leaves_out, &few), op_refused(RefusalCode::Outdated));
-    let (superseded, old) = forge::rotation_to(&state, &[Some(7)]);
-    assert_eq!(attempt(superseded, &old), op_refused(RefusalCode::Outdated), "a key its recipient never had");
-    let mut without = honest.clone();
-    without.epoch.previous = None;
-    assert_eq!(attempt(without, &wraps), op_refused(RefusalCode::Malformed), "without the key before");
-    let mut follows = honest.clone();
-    follows.follows = 1;
-    assert_eq!(attempt(follows, &wraps), op_refused(RefusalCode::Outdated));
-    assert_eq!(attempt(honest.clone(), &wraps[..1]), op_refused(RefusalCode::Malformed), "a wrap held back");
-    assert_appended(&attempt(honest, &wraps));
-}
-
-#[test]
-fn who_is_no_member_neither_begins_an_epoch_nor_calls_one_bad() {
-    let (mut office, mut editor) = office_with(Role::Editor);
-    let mut outsider = office.join(office.agency, Role::Manager);
-    let case = office.case(office.team);
-    office.brief(&mut editor);
-    office.brief(&mut outsider);
-    let (rotate, wraps) = forge::rotation(&outsider.person, case);
-    let bad = Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Commitment });
-    let path = [office.agency, office.team, outsider.person.user()];
-    for (body, wraps) in [(bad.clone(), Vec::new()), (Body::Rotate(rotate), wraps)] {
-        let put = forge::op(&outsider.person, case, forge::cites(&outsider.person, &path), body);
-        assert_eq!(outsider.line.put(&Put { wraps, ..put }), op_refused(RefusalCode::NotAuthorized));
-    }
-    let called = editor.person.draft(case, bad);
-    office.put(&mut editor, &called);
-    let rotate = forge::rotate(&editor.person, case);
-    office.put(&mut editor, &rotate);
 }

@@ -1,6 +1,5 @@
 //! Invites that were stolen, used before, or are over.
 
-
 use vereda_adversary::{
     Office, forge,
     office::{assert_appended, op_refused},
@@ -90,9 +89,9 @@ fn an_editor_invites_nobody_and_withdraws_no_invite() {
     let mut office = Office::open();
     let mut editor = office.join(office.team, Role::Editor);
     let invite = office.invite(office.team, Role::Reader, 50);
-    office.brief(&mut editor);
     let offer = Invite { key: invite_key(60).device_id(), role: Role::Manager, expires: NOW };
     for body in [Body::Invite(offer), Body::CancelInvite(CancelInvite { invite })] {
+        office.brief(&mut editor);
         let cites = forge::cites(&editor.person, &[editor.person.user()]);
         let forged = forge::op(&editor.person, office.team, cites, body.clone());
         assert_eq!(editor.line.put(&forged), op_refused(RefusalCode::NotAuthorized));

@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use vereda_base::{ChainId, DeviceId};
 
-use crate::{
-    ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, Need, Parent, ParentAuthority, Role,
-};
+use crate::{ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, Need, Parent, ParentAuthority, Role};
 
 /// Tells a device's role in a chain by membership: over all paths from the chain down to the device, the best of the
 /// lowest role on the path. In its user's chain a device is Manager. Only a chain of a strictly lower kind counts as a
@@ -159,7 +157,8 @@ impl<'a> Evaluator<'a> {
         if self.at.seq_in(state).is_none() {
             return false;
         }
-        let found = self.membership_in(state) == Some(Role::Manager) || self.manages_above(state, ParentAuthority::Full);
+        let found =
+            self.membership_in(state) == Some(Role::Manager) || self.manages_above(state, ParentAuthority::Full);
         if state.kind() != ChainKind::Document {
             self.managed.insert(state.id(), found);
         }

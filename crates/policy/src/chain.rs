@@ -78,10 +78,7 @@ impl ChainState {
     ///
     /// # Errors
     /// [`ApplyError`] if they are not one chain from its first operation on.
-    pub fn replay(
-        ops: impl IntoIterator<Item = ReplayedOp>,
-        holders: Option<&[Member]>,
-    ) -> Result<Self, ApplyError> {
+    pub fn replay(ops: impl IntoIterator<Item = ReplayedOp>, holders: Option<&[Member]>) -> Result<Self, ApplyError> {
         let mut ops = ops.into_iter();
         let first = ops.next().ok_or(ApplyError::NotBegun)?;
         let mut state = Self::begin_with(&first.op, crate::op_id(&first.op), first.time, holders)?;

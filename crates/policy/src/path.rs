@@ -42,7 +42,9 @@ pub fn cite_governing(
     let governs = |named: &[ChainId]| Evaluator::new(view, *device, &newest).governs_user(user, named);
     for agency in of_kind(ChainKind::Agency) {
         let teams = of_kind(ChainKind::Team).map(|team| vec![agency, team]);
-        let Some(mut chains) = std::iter::once(vec![agency]).chain(teams).find(|named| governs(named)) else { continue };
+        let Some(mut chains) = std::iter::once(vec![agency]).chain(teams).find(|named| governs(named)) else {
+            continue;
+        };
         let path = cite_path(view, device, &agency, Need::Member(Role::Manager), now)?;
         chains.extend(path.iter().map(|cite| cite.chain));
         chains.sort_unstable();

@@ -42,11 +42,7 @@ pub fn content_reliance(view: &dyn Chains, content: &impl Content) -> Result<Vec
 ///
 /// # Errors
 /// [`Waiting`] if a head cited is unknown here.
-pub fn op_reliance(
-    view: &dyn Chains,
-    op: &Verified<Op>,
-    context: &AppendContext,
-) -> Result<Vec<Reliance>, Waiting> {
+pub fn op_reliance(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext) -> Result<Vec<Reliance>, Waiting> {
     let value = op.value();
     let chain = chain_of(value);
     let own = view.chain(&chain).filter(|_| value.seq > 0).map(|_| (chain, value.seq.saturating_sub(1)));

@@ -101,9 +101,10 @@ fn collect(
 
 /// Lists the members whose roles have passed by `now` and that no operation has ended yet: to be carried out by `Expire`.
 pub fn expired_members(state: &ChainState, now: Timestamp) -> Vec<ChainId> {
-    let passed = state.members().iter().filter(|held| {
-        held.until_seq.is_none() && held.expires.is_some_and(|expires| expires <= now)
-    });
+    let passed = state
+        .members()
+        .iter()
+        .filter(|held| held.until_seq.is_none() && held.expires.is_some_and(|expires| expires <= now));
     passed.map(|held| held.subject).collect::<BTreeSet<_>>().into_iter().collect()
 }
 

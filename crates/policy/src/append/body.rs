@@ -5,7 +5,7 @@ use vereda_base::{ChainId, Digest, Timestamp};
 use super::{Append, MAX_DEVICES, OpRefusal, Part};
 use crate::{
     Accept, AddDevice, Adopt, Assign, BadRotate, Body, BodyCode, ChainKind, ChainState, DeviceKind, Discard, Expire,
-    InviteEnd, InviteProof, JoinProof, RemoveDevice, Repair, Revoke, Role, Rotate, SetRetention, epoch_targets,
+    InviteEnd, InviteProof, JoinProof, RemoveDevice, Repair, Revoke, Role, Rotate, SetRetention, epoch_targets, need,
 };
 
 /// Bound on a time for which something is kept or may wait, in days.
@@ -13,6 +13,8 @@ const MAX_DAYS: u32 = 3_650;
 
 impl Append<'_> {
     pub(super) fn check_body_sense(&self, state: &ChainState) -> Result<(), OpRefusal> {
+        let (body, kind) = (self.op.body.code(), state.kind());
+        need(body, kind).ok_or(OpRefusal::NotHere { body, kind })?;
         match &self.op.body {
             // Its place was checked: a Create follows nothing.
             Body::Create(_) => Err(OpRefusal::Place { seq: self.op.seq }),
@@ -188,10 +190,7 @@ fn check_bad(state: &ChainState, bad: &BadRotate) -> Result<(), OpRefusal> {
 }
 
 /// Finds an invite that is open, but for its time.
-fn check_not_ended<'a>(
-    state: &'a ChainState,
-    invite: &vereda_base::OpId,
-) -> Result<&'a crate::InviteState, OpRefusal> {
+fn check_not_ended<'a>(state: &'a ChainState, invite: &vereda_base::OpId) -> Result<&'a crate::InviteState, OpRefusal> {
     let invite = *invite;
     let open = state.invite(&invite).ok_or(OpRefusal::NoInvite { invite })?;
     match open.end {
@@ -219,12 +218,8 @@ fn check_new_device(state: &ChainState, add: &AddDevice) -> Result<(), OpRefusal
     if found > MAX_DEVICES {
         return Err(OpRefusal::TooLong { part: Part::Devices, found, max: MAX_DEVICES });
     }
-    let proof = JoinProof {
-        user: state.id(),
-        device: add.device,
-        wrapping_key: add.wrapping_key.clone(),
-        kind: add.kind,
-    };
+    let proof =
+        JoinProof { user: state.id(), device: add.device, wrapping_key: add.wrapping_key.clone(), kind: add.kind };
     if proof.holds(&add.proof) { Ok(()) } else { Err(OpRefusal::Proof { body: BodyCode::ADD_DEVICE }) }
 }
 

@@ -3,9 +3,7 @@
 use vereda_base::limits;
 
 use super::{OpRefusal, Part};
-use crate::{
-    AdoptedDocument, Assign, Body, ChainKind, Create, Epoch, Frontier, Op, ParentAuthority, Role, SUITE,
-};
+use crate::{AdoptedDocument, Assign, Body, ChainKind, Create, Epoch, Frontier, Op, ParentAuthority, Role, SUITE};
 
 /// Bound on a grant's sealed purpose, in bytes.
 pub const MAX_PURPOSE_BYTES: usize = limits::MAX_SEALED_TEXT_BYTES;

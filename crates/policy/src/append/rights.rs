@@ -20,9 +20,10 @@ impl Append<'_> {
             }
             Body::Assign(assign) => {
                 let parents = evaluator.parents(state);
-                assign.gives.iter().try_for_each(|member| {
-                    self.check_covered(&parents, &member.subject, evaluator, moment)
-                })
+                assign
+                    .gives
+                    .iter()
+                    .try_for_each(|member| self.check_covered(&parents, &member.subject, evaluator, moment))
             }
             Body::Accept(accept) => {
                 let (user, device) = (accept.user, self.op.device);
@@ -37,12 +38,7 @@ impl Append<'_> {
     }
 
     /// Checks the author's role against the table.
-    fn check_role(
-        &self,
-        state: &ChainState,
-        evaluator: &mut Evaluator<'_>,
-        moment: Moment,
-    ) -> Result<(), OpRefusal> {
+    fn check_role(&self, state: &ChainState, evaluator: &mut Evaluator<'_>, moment: Moment) -> Result<(), OpRefusal> {
         let (body, chain) = (self.op.body.code(), state.id());
         let need = need(body, state.kind()).ok_or(OpRefusal::NotHere { body, kind: state.kind() })?;
         let least = match need {

@@ -75,8 +75,15 @@ pub fn join(chains: &mut ChainMap, seed: u8) -> Person {
 }
 
 pub fn begin(chains: &mut ChainMap, key: &DeviceKey, create: Create) -> ChainId {
-    let op = Draft::new(chains, key.device_id(), None).sign_create(key, create).unwrap();
+    let op = Draft::new(chains, key.device_id(), None).sign_create(key, unwrapped(create)).unwrap();
     chains.append(&op, &AppendContext::relay(START)).unwrap().chain()
+}
+
+/// The same, with an epoch that is wrapped to none of its first members.
+pub fn unwrapped(mut create: Create) -> Create {
+    let recipients = if create.wrapping_key.is_some() { 1 } else { create.members.len() };
+    create.epoch.targets = vec![None; recipients];
+    create
 }
 
 pub fn case_of(team: ChainId) -> Create {
@@ -107,7 +114,7 @@ pub fn group_epoch() -> Epoch {
 }
 
 pub fn document_epoch() -> Epoch {
-    Epoch { public_key: None, commitment: Digest([5; 32]), wraps: no_wraps(), previous: None }
+    Epoch { public_key: None, commitment: Digest([5; 32]), wraps: no_wraps(), previous: None, targets: vec![] }
 }
 
 pub fn no_wraps() -> WrapList {

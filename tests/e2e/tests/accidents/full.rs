@@ -9,14 +9,19 @@ use std::{
 use serde_json::{Value, json};
 use vereda_e2e::world::{Names, Relay, Worker, create_case, found, history, quit, sync};
 
-/// A small disk of its own, where the system lets us have one.
+/// A small disk of its own.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(folder: &Path) -> Option<Self> {
+    fn mount(folder: &Path) -> Self {
         fs::create_dir_all(folder).unwrap();
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(folder).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| Self(folder.to_owned()))
+        assert!(
+            mounted.is_ok_and(|output| output.status.success()),
+            "this test mounts a disk of 4 MB, which needs the right to mount: run it as root, or as \
+             `unshare --user --map-root-user --mount cargo xtask test`"
+        );
+        Self(folder.to_owned())
     }
 
     /// Fills it up, but for so many bytes.
@@ -41,15 +46,6 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Runs only where a small disk can be had, and says so where not: the stores' own tests bound the database instead.
-fn small_disk(folder: &Path) -> Option<SmallDisk> {
-    let disk = SmallDisk::mount(folder);
-    if disk.is_none() {
-        eprintln!("DID NOT RUN: no small disk can be mounted here");
-    }
-    disk
-}
-
 /// Edits until refused; returns the refusal and what was acknowledged.
 fn edit_until_refused(session: &mut vereda_e2e::process::Session, case: &str) -> (Value, Vec<Value>) {
     let mut acknowledged = vec![json!("first")];
@@ -68,7 +64,7 @@ fn edit_until_refused(session: &mut vereda_e2e::process::Session, case: &str) ->
 #[test]
 fn a_device_whose_disk_is_full_says_so_keeps_what_it_acknowledged_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(disk) = small_disk(&folder.path().join("disk")) else { return };
+    let disk = SmallDisk::mount(&folder.path().join("disk"));
     let relay = Relay::start(&folder.path().join("relay")).unwrap();
     let amina = Worker::arrive(&disk.0.join("amina"), "amina", "passphrase of amina").unwrap();
     let mut session = amina.start_with("off", &[]).unwrap();
@@ -99,7 +95,7 @@ fn a_device_whose_disk_is_full_says_so_keeps_what_it_acknowledged_and_goes_on_wh
 #[test]
 fn a_relay_whose_disk_is_full_says_so_loses_nothing_and_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(disk) = small_disk(&folder.path().join("disk")) else { return };
+    let disk = SmallDisk::mount(&folder.path().join("disk"));
     let relay = Relay::start(&disk.0.join("relay")).unwrap();
     let amina = Worker::arrive(&folder.path().join("amina"), "amina", "passphrase of amina").unwrap();
     let mut session = amina.open().unwrap();

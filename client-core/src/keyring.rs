@@ -118,7 +118,8 @@ impl Keyring {
         key: &Key32,
     ) -> Result<(), StoreError> {
         let name = commitment(key).0;
-        let value = self.subkey.as_ref().map_or_else(|| key.expose().to_vec(), |subkey| row::seal_key(subkey, &name, key));
+        let value =
+            self.subkey.as_ref().map_or_else(|| key.expose().to_vec(), |subkey| row::seal_key(subkey, &name, key));
         store.put(NEXT_KEYS, chain.as_bytes(), &name, &[chain.as_bytes().as_slice(), &value].concat())
     }
 
@@ -221,7 +222,8 @@ mod tests {
     use rand_core::SeedableRng;
     use vereda_crypto::DeviceKey;
     use vereda_policy::{
-        AppendContext, ChainMap, Create, DocumentKind, Draft, EpochFault, Member, Parent, ParentAuthority, Role, chain_of,
+        AppendContext, ChainMap, Create, DocumentKind, Draft, EpochFault, Member, Parent, ParentAuthority, Role,
+        chain_of,
     };
     use vereda_sync::device::MemoryStore;
 
@@ -257,7 +259,8 @@ mod tests {
         // Both manage the agency, so that either may put a document before the other.
         let made = make_user_epoch(&amina.key.device_id(), WrapKeyPair::generate(&mut rng).public(), &mut rng).unwrap();
         let both = [&amina, &mallory].map(|person| Member { subject: person.user, role: Role::Manager });
-        let agency = begin(&mut chains, &amina.key, Create::agency([1; 16], both.to_vec(), made.epoch));
+        let of_agency = vereda_policy::Epoch { targets: vec![Some(0), None], ..made.epoch };
+        let agency = begin(&mut chains, &amina.key, Create::agency([1; 16], both.to_vec(), of_agency));
         let parent = vec![Parent { chain: agency, authority: ParentAuthority::Full }];
         let made = make_document_epoch(&amina.keyring, &chains, &[amina.user], &mut rng).unwrap();
         let [wrap] = made.wraps.as_slice() else { panic!("one wrap") };

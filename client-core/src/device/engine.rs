@@ -6,7 +6,9 @@ use vereda_base::{ChainId, Link};
 use vereda_crypto::Verified;
 use vereda_policy::{Body, ChainKind, Cite, Op, Wrap};
 use vereda_protocol::Chunk;
-use vereda_sync::device::{DeviceMachine, DeviceStore, EnqueueError, IntentId, OutboxItem, Place, StoreError, SyncState};
+use vereda_sync::device::{
+    DeviceMachine, DeviceStore, EnqueueError, IntentId, OutboxItem, Place, StoreError, SyncState,
+};
 
 use super::{Device, DeviceError};
 

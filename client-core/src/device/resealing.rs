@@ -53,12 +53,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Seals a chunk again; says whether that is done with, or waits for a key or a right.
-    fn reseal_one(
-        &mut self,
-        document: &ChainId,
-        link: &Link,
-        ambient: &mut Ambient<'_>,
-    ) -> Result<bool, DeviceError> {
+    fn reseal_one(&mut self, document: &ChainId, link: &Link, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
         let Some((_, chunk)) = self.find_chunk(link)? else { return Ok(true) };
         let header = super::loading::read_header(&chunk)?;
         let Some(epoch) = self.chain(document).and_then(|state| Some(state.newest_epoch()?.number)) else {

@@ -102,9 +102,8 @@ impl<S: DeviceStore> Device<S> {
         let mut due = self.view(|view, device| {
             let mut staleness = Staleness::new(view, Some(now));
             let stale: Vec<ChainId> = own.iter().filter(|group| staleness.is_stale(group)).copied().collect();
-            let firsts = stale.iter().filter_map(|group| {
-                rotations_due(view, &device, group, Some(now)).into_iter().next()
-            });
+            let firsts =
+                stale.iter().filter_map(|group| rotations_due(view, &device, group, Some(now)).into_iter().next());
             firsts.collect::<std::collections::BTreeSet<_>>()
         });
         due.retain(|group| self.holds_key_to_follow(group));

@@ -1,9 +1,7 @@
 //! Wraps opened.
 
 use vereda_base::{ChainId, Digest};
-use vereda_crypto::{
-    GroupEpochSecret, Key32, WrapError, WrapInfo, commits_to, open_from_group, unwrap_secret,
-};
+use vereda_crypto::{GroupEpochSecret, Key32, WrapError, WrapInfo, commits_to, open_from_group, unwrap_secret};
 use vereda_policy::{ChainState, Chains, EpochFault, Op, Wrap, WrappedKey, hash_previous};
 
 use super::{Keyring, scope, scope_of};
@@ -57,7 +55,8 @@ impl Keyring {
             }
             _ => Err(WrapError::Refused),
         };
-        let checked = opened.ok().filter(|key| standing.follows == Some(follows) && commits_to(&followed.commitment, key));
+        let checked =
+            opened.ok().filter(|key| standing.follows == Some(follows) && commits_to(&followed.commitment, key));
         Some(checked.map(|key| (follows, key)).ok_or(EpochFault::Previous))
     }
 
@@ -68,8 +67,7 @@ impl Keyring {
         epoch: u64,
         wrap: &Wrap,
     ) -> Option<Result<Key32, WrapError>> {
-        let info =
-            WrapInfo { chain: scope, epoch, recipient: wrap.recipient.0, recipient_epoch: wrap.recipient_epoch };
+        let info = WrapInfo { chain: scope, epoch, recipient: wrap.recipient.0, recipient_epoch: wrap.recipient_epoch };
         if wrap.recipient == Digest(self.device.0) {
             return Some(match &wrap.key {
                 WrappedKey::Hpke(bytes) => unwrap_secret(&self.pair, &info, bytes),

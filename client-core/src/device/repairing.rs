@@ -97,8 +97,12 @@ impl<S: DeviceStore> Device<S> {
         Ok(self.outbox()?.iter().any(of_chain))
     }
 
-    /// Says whether this device began the chain or invited into it: then it is the one to pass the key on.
+    /// Says whether this device began the chain or invited into it, or it is its own person's: then it is the one to pass
+    /// the key on.
     fn brought_in(&self, chain: &ChainId) -> Result<bool, StoreError> {
+        if self.home().is_some_and(|(user, _)| user == *chain) {
+            return Ok(true);
+        }
         if self.chain(chain).is_some_and(|state| state.creator() == self.id()) {
             return Ok(true);
         }

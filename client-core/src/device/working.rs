@@ -1,7 +1,7 @@
 //! What a device does by itself: opens keys, introduces itself, repairs, seals, and brings lists up to date.
 
 use vereda_base::ChainId;
-use vereda_policy::ChainKind;
+use vereda_policy::{ChainKind, ChainState};
 use vereda_sync::device::DeviceStore;
 
 use super::{Ambient, Device, DeviceError, DocumentError, books::Brought};
@@ -39,6 +39,7 @@ impl<S: DeviceStore> Device<S> {
                 return Ok(Step::default());
             }
             self.enter_name(ambient)?;
+            self.enter_device_name(ambient)?;
             is_more |= self.repair(ambient)?;
         }
         // Not before the relay's welcome: it may know more of this device than the device itself, and then the store was
@@ -129,6 +130,11 @@ impl<S: DeviceStore> Device<S> {
         let has_receipt = |chain: &ChainId| self.chain(chain).is_some_and(|state| state.last_time().is_some());
         let is_known = match &membership.introduction {
             Introduction::Known => return Ok(()),
+            Introduction::Linked => {
+                let is_standing =
+                    |state: &ChainState| state.device(&self.id()).is_some_and(|own| own.stands_at(state.head_seq()));
+                self.chain(&user).is_some_and(|state| is_standing(&state))
+            }
             Introduction::Founding(_) => has_receipt(&user) && has_receipt(&agency),
             Introduction::Invite { chain, .. } => self.chain(chain).is_some_and(|state| {
                 state.kind() != ChainKind::User && state.members().iter().any(|member| member.subject == user)

@@ -107,12 +107,7 @@ fn targets_of(members: &[ChainId], wraps: &[Wrap]) -> Vec<Option<u64>> {
     sorted.iter().map(|member| wrapped(member).map(|wrap| wrap.recipient_epoch)).collect()
 }
 
-fn group_epoch(
-    creator: &DeviceId,
-    secret: &GroupEpochSecret,
-    wraps: Vec<Wrap>,
-    targets: Vec<Option<u64>>,
-) -> NewEpoch {
+fn group_epoch(creator: &DeviceId, secret: &GroupEpochSecret, wraps: Vec<Wrap>, targets: Vec<Option<u64>>) -> NewEpoch {
     let commitment = secret.commitment();
     let public_key = Some(secret.derive_wrap_key_pair(scope(creator, &commitment), 0).public().clone());
     let (list, wraps) = wrap_list(wraps);

@@ -8,6 +8,7 @@ pub mod access;
 pub mod cases;
 pub mod configuration;
 pub mod device;
+pub mod devices;
 pub mod directory;
 mod document;
 mod facts;

@@ -7,6 +7,7 @@ mod devices {
     mod access;
     mod cases;
     mod joining;
+    mod linking;
     mod loading;
     mod sections;
     mod workload;

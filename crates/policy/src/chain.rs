@@ -78,10 +78,7 @@ impl ChainState {
     ///
     /// # Errors
     /// [`ApplyError`] if they are not one chain from its first operation on.
-    pub fn replay(
-        ops: impl IntoIterator<Item = ReplayedOp>,
-        holders: Option<&[Member]>,
-    ) -> Result<Self, ApplyError> {
+    pub fn replay(ops: impl IntoIterator<Item = ReplayedOp>, holders: Option<&[Member]>) -> Result<Self, ApplyError> {
         let mut ops = ops.into_iter();
         let first = ops.next().ok_or(ApplyError::NotBegun)?;
         let mut state = Self::begin_with(&first.op, crate::op_id(&first.op), first.time, holders)?;
@@ -159,7 +156,7 @@ impl ChainState {
         self.parents.iter().filter(move |standing| standing.stands_at(seq)).map(|standing| &standing.parent)
     }
 
-    /// Lists all parents there ever were, oldest first.
+    /// Lists all parents there ever were, sorted by chain.
     pub fn all_parents(&self) -> &[ParentStanding] {
         &self.parents
     }

@@ -141,7 +141,9 @@ impl FrontierTree {
     /// Proves what the frontier says of a key: its leaf, or that there is none.
     pub fn prove(&self, key: &Digest) -> LeafAnswer {
         match self.leaves.binary_search_by_key(key, |leaf| leaf.key) {
-            Ok(index) => self.proven(index).map_or(LeafAnswer::Absent { before: None, after: None }, LeafAnswer::Present),
+            Ok(index) => {
+                self.proven(index).map_or(LeafAnswer::Absent { before: None, after: None }, LeafAnswer::Present)
+            }
             Err(index) => LeafAnswer::Absent {
                 before: index.checked_sub(1).and_then(|index| self.proven(index)),
                 after: self.proven(index),

@@ -27,11 +27,14 @@ pub mod proof;
 pub mod readers;
 pub mod receipt;
 pub mod reliance;
+pub mod removed;
 pub mod role;
 pub mod stale;
 pub mod wraps;
 
-pub use append::{AppendContext, MAX_DEVICES, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize};
+pub use append::{
+    AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize, owners,
+};
 pub use authority::{Evaluator, authority, membership, role};
 pub use chain::{
     ApplyError, BeaconState, ChainState, DecidedDocument, Decision, DeviceStanding, EpochState, EpochWraps, InviteEnd,
@@ -49,7 +52,7 @@ pub use id::{chain_of, op_id, op_id_of_bytes};
 pub use ledger::{CiteLedger, CiteRegress, LedgerError, check_cites_advance};
 pub use need::{Need, need};
 pub use op::{
-    Accept, AddDevice, AdoptedDocument, Adopt, Assign, BadRotate, Beacon, Body, CancelInvite, Cite, Create, DeviceKind,
+    Accept, AddDevice, Adopt, AdoptedDocument, Assign, BadRotate, Beacon, Body, CancelInvite, Cite, Create, DeviceKind,
     Discard, Epoch, EpochFault, Expire, Frontier, Grant, Invite, Member, Op, Parent, Receipt, RemoveDevice, Repair,
     Retention, Revoke, Rotate, SUITE, SectionFate, SetRetention, Target, Wrap, WrapList, WrappedKey,
 };
@@ -58,6 +61,7 @@ pub use proof::{Authorized, InviteProof, JoinProof};
 pub use readers::{Subject, entitled, lacking_wraps, may_read, members_of, needed_chains, reading_devices};
 pub use receipt::{CheckedReceipt, ReceiptRefusal, check_receipt, receipt_time};
 pub use reliance::{Reliance, content_reliance, op_reliance};
+pub use removed::removed_devices;
 pub use role::{ChainKind, DocumentKind, ParentAuthority, Role};
 pub use stale::{Staleness, epoch_targets, expired_members, is_stale, rotations_due};
-pub use wraps::{hash_previous, targets_of, WrapProof, WrapRefusal, check_wraps, verify_wrap, wrap_list};
+pub use wraps::{WrapProof, WrapRefusal, check_wraps, hash_previous, targets_of, verify_wrap, wrap_list};

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 use vereda_crypto::WrapPublicKey;
 
-use crate::{
-    ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, authority::may_be_member, membership,
-};
+use crate::{ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, authority::may_be_member, membership};
 
 /// Says whether a device may read a document, or a group's epochs, at the newest heads: whether it is a member.
 #[must_use]

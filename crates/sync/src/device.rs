@@ -7,15 +7,24 @@ pub mod config;
 mod content;
 pub mod documents;
 pub mod effect;
+mod exclusion;
 pub mod explain;
+pub mod faults;
 mod gaps;
 pub mod machine;
 pub mod outbox;
+mod pending;
 mod policy_lane;
+mod resealing;
+pub mod review;
 mod sending;
 mod session;
 mod shelf;
+<<<<<<< HEAD
 mod signed_ops;
+=======
+mod standing;
+>>>>>>> main
 pub mod store;
 pub mod tables;
 mod tally;
@@ -24,8 +33,10 @@ pub use config::{Amount, Bound, DeviceConfig, DeviceCredential, DeviceLimits, Ke
 pub use documents::{EnqueueError, Place};
 pub use effect::{Disconnect, Effect, Event, Input, IntentFailure, WakeReason};
 pub use explain::SyncState;
+pub use faults::RelayFault;
 pub use machine::{Committed, DeviceMachine};
 pub use outbox::{IntentId, OutboxItem};
+pub use review::{Review, ReviewDocument};
 pub use shelf::ChainView;
 pub use store::{DeviceStore, MemoryStore, StoreError, Table};
 pub use tables::{QuarantineReason, QuarantinedChunk, StoredWrap};

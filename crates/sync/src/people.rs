@@ -1,11 +1,15 @@
 //! Devices without a store: they sign what tests hand to a relay. Wraps and ciphertexts are of the right size and open
 //! nothing.
 
+mod changes;
+
+pub use changes::{frontier, nothing_stands};
+
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Key32, Signature, Signed, Verified, WrapKeyPair, context, hash};
 use vereda_policy::{
-    Accept, AppendContext, Body, ChainMap, Create, DocumentKind, Draft, Epoch, Grant, Invite, Member, Op, Parent,
-    ParentAuthority, Role, SUITE, Wrap, WrappedKey, chain_of, cite_content, wrap_list,
+    Accept, AppendContext, Body, ChainMap, Chains, Create, DocumentKind, Draft, Epoch, Grant, Invite, Member, Op,
+    Parent, ParentAuthority, Role, SUITE, Target, Wrap, WrappedKey, chain_of, cite_content, wrap_list,
 };
 use vereda_protocol::{
     Auth, Chunk, ChunkKind, Credential, Header, Opening, VERSION, auth_message, invite_auth_message,
@@ -22,6 +26,8 @@ pub struct Person {
     pub chains: ChainMap,
     /// Its user's chain, once it was begun.
     pub user: Option<ChainId>,
+    /// What its clock says.
+    pub now: Timestamp,
     seed: u8,
     drawn: u32,
 }
@@ -58,6 +64,7 @@ impl Person {
             incarnation: Incarnation(u64::from(seed) << 32),
             chains: ChainMap::new(),
             user: None,
+            now: NOW,
             seed,
             drawn: 0,
         }
@@ -77,7 +84,7 @@ impl Person {
     pub fn create_user(&mut self) -> Put {
         let wrapping_key = self.wrapping_key();
         let nonce = self.nonce();
-        let (epoch, wraps) = self.epoch(true, &[Digest(self.device().0)]);
+        let (epoch, wraps) = self.epoch(true, &[target(self.device().0, 0)]);
         let put = self.sign(Create::user(nonce, wrapping_key, epoch), wraps);
         self.user = Some(put.chain());
         put
@@ -86,7 +93,7 @@ impl Person {
     /// Founds an agency, this user its Manager.
     pub fn create_agency(&mut self) -> Put {
         let members = vec![Member { subject: self.user(), role: Role::Manager }];
-        let (epoch, wraps) = self.epoch(true, &[Digest(self.user().0)]);
+        let (epoch, wraps) = self.epoch(true, &[self.newest(self.user())]);
         let nonce = self.nonce();
         self.sign(Create::agency(nonce, members, epoch), wraps)
     }
@@ -95,8 +102,8 @@ impl Person {
     pub fn create_team(&mut self, agency: ChainId, members: &[(ChainId, Role)]) -> Put {
         let members: Vec<Member> =
             members.iter().map(|(subject, role)| Member { subject: *subject, role: *role }).collect();
-        let recipients: Vec<Digest> = members.iter().map(|member| Digest(member.subject.0)).collect();
-        let (epoch, wraps) = self.epoch(true, &recipients);
+        let targets: Vec<Target> = members.iter().map(|member| self.newest(member.subject)).collect();
+        let (epoch, wraps) = self.epoch(true, &targets);
         let nonce = self.nonce();
         self.sign(Create::team(nonce, agency, members, epoch), wraps)
     }
@@ -105,7 +112,7 @@ impl Person {
     pub fn create_case(&mut self, holder: ChainId) -> Put {
         let parents = vec![Parent { chain: holder, authority: ParentAuthority::Full }];
         let members = vec![Member { subject: holder, role: Role::Editor }];
-        let (epoch, wraps) = self.epoch(false, &[Digest(holder.0)]);
+        let (epoch, wraps) = self.epoch(false, &[self.newest(holder)]);
         let nonce = self.nonce();
         self.sign(Create::document(DocumentKind::Case, nonce, parents, members, epoch), wraps)
     }
@@ -142,7 +149,7 @@ impl Person {
 
     /// Takes an operation into what this person knows; one it knows already changes nothing.
     pub fn learn(&mut self, op: &Verified<Op>) {
-        let _ = self.chains.append(op, &AppendContext::relay(NOW));
+        let _ = self.chains.append(op, &AppendContext::relay(self.now));
     }
 
     /// Seals a chunk of `bytes` bytes.
@@ -155,13 +162,14 @@ impl Person {
     pub fn header(&mut self, document: ChainId, seq: u64, prev: Option<Link>, deps: &[Link], bytes: usize) -> Header {
         let cites = cite_content(&self.chains, &self.device(), &document, Role::Editor, None).unwrap_or_default();
         let ciphertext = ciphertext(bytes);
+        let epoch = self.newest(document).epoch;
         let mut nonce = [0; 24];
         nonce.copy_from_slice(self.draw().get(..24).unwrap_or_default());
         Header {
             suite: SUITE,
             kind: ChunkKind::Changes,
             document,
-            epoch: 0,
+            epoch,
             device: self.device(),
             incarnation: self.incarnation,
             seq,
@@ -206,6 +214,7 @@ impl Person {
         Credential::Invite { chain, invite, proof }
     }
 
+    /// Signs the first operation of a chain, and takes it for done.
     fn sign(&mut self, create: Create, wraps: Vec<Wrap>) -> Put {
         let draft = Draft::new(&self.chains, self.device(), None);
         let op = draft.sign_create(&self.key, create).unwrap_or_else(|error| bug(error));
@@ -213,22 +222,26 @@ impl Person {
         Put { op, wraps }
     }
 
-    fn epoch(&mut self, is_group: bool, recipients: &[Digest]) -> (Epoch, Vec<Wrap>) {
-        let wrap = |recipient: &Digest| Wrap {
-            recipient: *recipient,
-            recipient_epoch: 0,
-            key: WrappedKey::Group(vec![self.seed; 72]),
-        };
-        let (list, wraps) = wrap_list(recipients.iter().map(wrap).collect());
+    /// Makes an epoch that is wrapped to these, and its wraps.
+    fn epoch(&mut self, is_group: bool, targets: &[Target]) -> (Epoch, Vec<Wrap>) {
+        let mut targets = targets.to_vec();
+        targets.sort_unstable();
+        let (list, wraps) = wrap_list(targets.iter().map(|target| self.wrap(target)).collect());
         let public_key = is_group.then(|| self.wrapping_key());
-        let epoch = Epoch {
-            public_key,
-            commitment: Digest(self.draw()),
-            wraps: list,
-            previous: None,
-            targets: vec![Some(0); recipients.len()],
-        };
+        let targets = targets.iter().map(|target| Some(target.epoch)).collect();
+        let epoch = Epoch { public_key, commitment: Digest(self.draw()), wraps: list, previous: None, targets };
         (epoch, wraps.into_iter().map(|(wrap, _)| wrap).collect())
+    }
+
+    fn wrap(&self, target: &Target) -> Wrap {
+        let key = WrappedKey::Group(vec![self.seed; 72]);
+        Wrap { recipient: target.recipient, recipient_epoch: target.epoch, key }
+    }
+
+    /// Names a chain with its newest epoch that this person knows.
+    fn newest(&self, chain: ChainId) -> Target {
+        let epoch = self.chains.chain(&chain).and_then(|state| state.newest_epoch().map(|epoch| epoch.number));
+        target(chain.0, epoch.unwrap_or_default())
     }
 
     fn wrapping_key(&self) -> vereda_crypto::WrapPublicKey {
@@ -258,6 +271,10 @@ pub fn link_of(chunk: &Chunk) -> Link {
         Ok(header) => header.value().link(),
         Err(error) => bug(error),
     }
+}
+
+const fn target(recipient: [u8; 32], epoch: u64) -> Target {
+    Target { recipient: Digest(recipient), epoch }
 }
 
 fn ciphertext(bytes: usize) -> Vec<u8> {

@@ -35,14 +35,14 @@ fn an_operation_reads_back() {
 
 #[test]
 fn what_a_newer_version_made_is_told_apart_from_what_is_broken() {
-    for (code, name) in [(4, "Revoke"), (10, "Rotate"), (18, "Resume"), (20, "body 20")] {
+    for (code, name) in [(18, "Resume"), (19, "body 19"), (20, "body 20")] {
         let error = verify_op(sign(op_with(1, code))).unwrap_err();
         assert_eq!(error, OpDecodeError::UnknownBody { code: BodyCode(u32::from(code)) });
         assert!(error.needs_update() && error.to_string().contains(name), "{error}");
     }
     let error = verify_op(sign(op_with(2, 0))).unwrap_err();
     assert_eq!(error, OpDecodeError::UnknownSuite { found: 2 });
-    for code in [0, 1, 3, 7, 8, 11] {
+    for code in 0..18 {
         let error = verify_op(sign(op_with(1, code))).unwrap_err();
         assert!(matches!(error, OpDecodeError::Malformed(_)), "{error}");
     }
@@ -51,7 +51,7 @@ fn what_a_newer_version_made_is_told_apart_from_what_is_broken() {
 
 #[test]
 fn an_unknown_body_counts_only_with_its_authors_signature() {
-    let forged = Signed::from_parts(op_with(1, 4), key(3).sign(Op::CONTEXT, &op_with(1, 4)));
+    let forged = Signed::from_parts(op_with(1, 18), key(3).sign(Op::CONTEXT, &op_with(1, 18)));
     assert_eq!(verify_op(forged), Err(OpDecodeError::Signature { device: key(2).device_id() }));
 }
 

@@ -7,14 +7,14 @@ use rand_core::{Rng, SeedableRng};
 use vereda_base::{ChainId, DeviceId, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Verified};
 use vereda_policy::{
-    Accept, AddDevice, AppendContext, Body, ChainKind, ChainMap, ChainState, Chains, Cite, Create, DocumentKind, Draft,
-    Heads, Invite, Member, Op, OpRefusal, Parent, ParentAuthority, Role, authority, cite_content, membership, op_id,
-    role,
+    Accept, AddDevice, AppendContext, Body, ChainKind, ChainMap, ChainState, Chains, Cite, Create, DeviceKind,
+    DocumentKind, Draft, Heads, Invite, Member, Op, OpRefusal, Parent, ParentAuthority, ReplayedOp, Role, authority,
+    cite_content, membership, op_id, role,
 };
 
 use crate::{
     oracle::{Oracle, Seen},
-    world::{Person, START, document_epoch, grant, group_epoch, join, key, wrapping_key},
+    world::{Person, START, document_epoch, grant, group_epoch, join, key, wrapped, wrapping_key},
 };
 
 const HISTORIES: u64 = 2_000;
@@ -53,7 +53,7 @@ impl World {
             let mut alone = ChainMap::new();
             let person = join(&mut alone, seed);
             let op = Draft::new(&alone, person.device(), None)
-                .create(Create::user([seed; 16], wrapping_key(), group_epoch()))
+                .create(wrapped(Create::user([seed; 16], wrapping_key(), group_epoch())))
                 .unwrap();
             assert!(world.offer(&person.key, op).is_ok());
             world.devices.push(person.key.clone());
@@ -75,7 +75,7 @@ impl World {
 
     fn begin(&mut self, person: usize, create: Create) -> ChainId {
         let key = self.people[person].key.clone();
-        let op = Draft::new(&self.chains, key.device_id(), None).create(create).unwrap();
+        let op = Draft::new(&self.chains, key.device_id(), None).create(wrapped(create)).unwrap();
         ChainId(self.offer(&key, op).unwrap().0)
     }
 
@@ -147,7 +147,7 @@ impl World {
         let devices = self.devices.clone();
         let author = self.draw(&devices);
         // What cannot be drafted is not entitled; what can be is, unless it gives too much.
-        let drafted = Draft::new(&self.chains, author.device_id(), None).create(create.clone());
+        let drafted = Draft::new(&self.chains, author.device_id(), None).create(wrapped(create.clone()));
         let all = self.oracle.all();
         let covers = |member: &Member| self.oracle.covers(author.device_id(), &create.parents, member.subject, &all);
         let covered = create.members.iter().all(covers);
@@ -166,7 +166,7 @@ impl World {
         let person = self.draw(&people);
         self.fresh = self.fresh.wrapping_add(1);
         let new = key(self.fresh);
-        let body = Body::AddDevice(AddDevice::with_key(person.user, &new, wrapping_key()));
+        let body = Body::AddDevice(AddDevice::with_key(person.user, &new, wrapping_key(), DeviceKind::Full));
         let op = Draft::new(&self.chains, person.device(), None).append(&person.user, body).unwrap();
         self.offer(&person.key, op).unwrap();
         self.devices.push(new);
@@ -284,11 +284,15 @@ impl World {
 
     fn check_replay(&self) {
         for (chain, ops) in &self.oracle.chains {
-            let again = ChainState::replay(ops.iter().map(|(_, op)| (op.clone(), Some(START)))).unwrap();
+            let again = ChainState::replay(ops.iter().map(|(_, op)| replayed(op)), None).unwrap();
             assert_eq!(Some(&again), self.chains.chain(chain).as_deref());
             assert!(ops.iter().all(|(id, op)| op_id(op) == *id));
         }
     }
+}
+
+fn replayed(op: &Op) -> ReplayedOp {
+    ReplayedOp { op: op.clone(), time: Some(START), is_void: false }
 }
 
 #[test]

@@ -13,9 +13,9 @@ use vereda_base::{ChainId, DeviceId, OpId, Timestamp};
 use vereda_crypto::{Context, Signable, Verified, context};
 use vereda_policy::{
     Accept, AddDevice, AppendContext, Body, ChainMap, ChainState, Chains, Cite, Content, ContentRefusal, Create,
-    DocumentKind, Draft, DraftError, Grant, Heads, Invite, Moment, OpRefusal, Parent, ParentAuthority, Role, Subject,
-    authority, authorize, authorize_content, cite_content, entitled, lacking_wraps, may_read, members_of, membership,
-    needed_chains, op_id, reading_devices, role,
+    DeviceKind, DocumentKind, Draft, DraftError, Grant, Heads, Invite, Moment, OpRefusal, Parent, ParentAuthority,
+    Role, Subject, authority, authorize, authorize_content, cite_content, entitled, lacking_wraps, may_read,
+    members_of, membership, needed_chains, op_id, reading_devices, role,
 };
 
 use crate::world::{START, World, begin, case_of, document_epoch, grant, group_epoch, join, key, member, wrapping_key};
@@ -87,12 +87,14 @@ fn a_users_devices_are_entitled_to_its_epochs() {
     let mut world = World::found();
     let (user, by) = (world.chipo.user, world.chipo.key.clone());
     let second = key(40);
-    world.append(&by, &user, Body::AddDevice(AddDevice::with_key(user, &second, wrapping_key()))).unwrap();
+    world
+        .append(&by, &user, Body::AddDevice(AddDevice::with_key(user, &second, wrapping_key(), DeviceKind::Full)))
+        .unwrap();
     let expected = BTreeSet::from([by.device_id(), second.device_id()]);
     assert_eq!(reading_devices(&world.chains, &world.case, None).intersection(&expected).count(), 2);
     let subjects: BTreeSet<Subject> = entitled(&world.chains, &user, None).into_iter().map(|(s, _)| s).collect();
     assert_eq!(subjects, expected.into_iter().map(Subject::Device).collect());
-    let third = Body::AddDevice(AddDevice::with_key(user, &key(41), wrapping_key()));
+    let third = Body::AddDevice(AddDevice::with_key(user, &key(41), wrapping_key(), DeviceKind::Full));
     world.append(&second, &user, third).unwrap();
     assert_eq!(role(&world.chains, &key(41).device_id(), &world.case, &NEWEST), Some(Role::Editor));
 }
@@ -156,7 +158,7 @@ fn a_case_takes_little_memory() {
     let lists = [
         std::mem::size_of_val(state.ops()),
         std::mem::size_of_val(state.members()),
-        std::mem::size_of_val(state.parents()),
+        std::mem::size_of_val(state.all_parents()),
         std::mem::size_of_val(state.epochs()),
         std::mem::size_of_val(state.cited()),
     ];
@@ -231,15 +233,15 @@ fn an_author_without_a_path_drafts_nothing() {
 /// Just enough of a chunk's header.
 #[derive(Debug, Clone, Encode, Decode)]
 #[cbor(array)]
-struct Header {
+pub struct Header {
     #[n(0)]
-    document: ChainId,
+    pub document: ChainId,
     #[n(1)]
-    device: DeviceId,
+    pub device: DeviceId,
     #[n(2)]
-    epoch: u64,
+    pub epoch: u64,
     #[n(3)]
-    cites: Vec<Cite>,
+    pub cites: Vec<Cite>,
 }
 
 impl Signable for Header {

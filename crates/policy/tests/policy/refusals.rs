@@ -5,12 +5,13 @@ use vereda_base::{ChainId, Digest, OpId, Timestamp, limits};
 use vereda_crypto::{DeviceKey, Verified};
 use vereda_policy::{
     Accept, AddDevice, AppendContext, Body, BodyCode, ChainKind, ChainMap, Chains, Cite, CiteRegress, Create,
-    DocumentKind, Draft, Grant, Invite, MAX_DEVICES, MAX_PURPOSE_BYTES, Moment, Op, OpRefusal, Parent, ParentAuthority,
-    Part, Repair, Role, WrapList, authorize, op_id,
+    DeviceKind, DocumentKind, Draft, Grant, Invite, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, Op, OpRefusal,
+    Parent, ParentAuthority, Part, Repair, Role, Target, WrapList, authorize, op_id,
 };
 
 use crate::world::{
-    START, World, begin, case_of, document_epoch, grant, group_epoch, key, member, no_wraps, wrapping_key,
+    START, World, begin, case_of, document_epoch, grant, group_epoch, key, member, no_wraps, unwrapped, wrapped,
+    wrapping_key,
 };
 
 const RELAY: AppendContext = AppendContext::relay(START);
@@ -32,10 +33,19 @@ fn good(world: &World) -> Op {
 }
 
 fn create(world: &World, author: &DeviceKey, create: Create) -> Op {
-    Draft::new(&world.chains, author.device_id(), None).create(create).unwrap()
+    Draft::new(&world.chains, author.device_id(), None).create(wrapped(create)).unwrap()
+}
+
+/// That many recipients.
+fn targets(count: u32) -> Vec<Target> {
+    (0..count).map(|n| Target { recipient: Digest([n as u8; 32]), epoch: 0 }).collect()
 }
 
 fn with_body(op: Op, body: Body) -> Op {
+    let body = match body {
+        Body::Create(create) => Body::Create(unwrapped(create)),
+        other => other,
+    };
     Op { body, ..op }
 }
 
@@ -99,7 +109,12 @@ fn lists_out_of_order_or_bounds_are_refused() {
     let long = with_body(op(), Body::Grant(purpose(MAX_PURPOSE_BYTES + 1)));
     check(&world, by, long, too_long(Part::Purpose, MAX_PURPOSE_BYTES + 1, MAX_PURPOSE_BYTES));
     let wraps = WrapList { root: Digest([0; 32]), count: 257 };
-    check(&world, by, with_body(op(), Body::Repair(Repair { epoch: 0, wraps })), too_long(Part::Wraps, 257, 256));
+    check(
+        &world,
+        by,
+        with_body(op(), Body::Repair(Repair { epoch: 0, wraps, targets: vec![] })),
+        too_long(Part::Wraps, 257, 256),
+    );
 
     let case = |change: &dyn Fn(&mut Create)| {
         let mut body = case_of(world.first_team);
@@ -118,7 +133,7 @@ fn lists_out_of_order_or_bounds_are_refused() {
     check(&world, by, twice, not_sorted(Part::Members));
     check(&world, by, case(&|c| c.parents = many(3).rev().map(parent_of).collect()), not_sorted(Part::Parents));
     let members = case(&|c| c.members = many(257).map(member_of).collect());
-    check(&world, by, members, too_long(Part::Members, 257, limits::MAX_LIST));
+    check(&world, by, members, too_long(Part::Members, 257, MAX_MEMBERS));
     let parents = case(&|c| c.parents = many(257).map(parent_of).collect());
     check(&world, by, parents, too_long(Part::Parents, 257, limits::MAX_LIST));
 }
@@ -127,7 +142,7 @@ fn lists_out_of_order_or_bounds_are_refused() {
 fn a_create_of_the_wrong_shape_is_refused() {
     let world = World::found();
     let row = |create: Create, kind: ChainKind, part: Part, change: &dyn Fn(&mut Create)| {
-        let mut create = create;
+        let mut create = unwrapped(create);
         change(&mut create);
         let op = Op {
             suite: 1,
@@ -208,12 +223,13 @@ fn authors_without_the_role_are_refused() {
     check(&world, &chipo.key, editor, lacking(BodyCode::GRANT, case, manager, Some(Role::Editor)));
     let outsider = cite_user(by(&dina.key), dina.user);
     check(&world, &dina.key, outsider.clone(), lacking(BodyCode::GRANT, case, manager, None));
-    let repair = Body::Repair(Repair { epoch: 0, wraps: WrapList { root: Digest([0; 32]), count: 1 } });
+    let repair =
+        Body::Repair(Repair { epoch: 0, wraps: WrapList { root: Digest([0; 32]), count: 1 }, targets: targets(1) });
     check(&world, &dina.key, with_body(outsider, repair), lacking(BodyCode::REPAIR, case, Role::Reader, None));
     let uncited = Op { cites: vec![], ..good(&world) };
     check(&world, &world.bashir.key, uncited, lacking(BodyCode::GRANT, case, manager, None));
 
-    let foreign = AddDevice::with_key(chipo.user, &key(40), wrapping_key());
+    let foreign = AddDevice::with_key(chipo.user, &key(40), wrapping_key(), DeviceKind::Full);
     let head = OpId(chipo.user.0);
     let op = Op { chain: Some(chipo.user), prev: Some(head), ..by(&dina.key) };
     let op = Op { cites: vec![Cite { chain: dina.user, head: OpId(dina.user.0) }], ..op };
@@ -272,7 +288,7 @@ fn bodies_without_a_place_in_the_chain_are_refused() {
         let refusal = OpRefusal::NotHere { body: body.code(), kind: ChainKind::User };
         check(&world, &chipo.key, own(body), refusal);
     }
-    let add = Body::AddDevice(AddDevice::with_key(world.case, &key(40), wrapping_key()));
+    let add = Body::AddDevice(AddDevice::with_key(world.case, &key(40), wrapping_key(), DeviceKind::Full));
     let refusal = OpRefusal::NotHere { body: BodyCode::ADD_DEVICE, kind: ChainKind::Document };
     check(&world, &world.bashir.key, with_body(good(&world), add), refusal);
 }
@@ -390,7 +406,7 @@ fn an_agency_without_its_founder_is_refused() {
 fn a_device_joins_once_and_by_its_own_will() {
     let mut world = World::found();
     let (user, by) = (world.chipo.user, world.chipo.key.clone());
-    let add = |key: &DeviceKey| AddDevice::with_key(user, key, wrapping_key());
+    let add = |key: &DeviceKey| AddDevice::with_key(user, key, wrapping_key(), DeviceKind::Full);
     world.append(&by, &user, Body::AddDevice(add(&key(40)))).unwrap();
     let op = |add| world.draft(&by, &user, Body::AddDevice(add)).into_value();
     for known in [&by, &key(40)] {
@@ -399,7 +415,7 @@ fn a_device_joins_once_and_by_its_own_will() {
     let refusal = OpRefusal::Proof { body: BodyCode::ADD_DEVICE };
     let stolen = AddDevice { device: key(42).device_id(), ..add(&key(41)) };
     check(&world, &by, op(stolen), refusal.clone());
-    let elsewhere = AddDevice::with_key(world.dina.user, &key(41), wrapping_key());
+    let elsewhere = AddDevice::with_key(world.dina.user, &key(41), wrapping_key(), DeviceKind::Full);
     check(&world, &by, op(elsewhere), refusal);
 }
 
@@ -411,10 +427,10 @@ fn a_user_has_a_bounded_number_of_devices() {
         DeviceKey::from_seed(&[[200; 30].as_slice(), &(n as u16).to_le_bytes()].concat().try_into().unwrap())
     };
     for n in 1..MAX_DEVICES {
-        let add = AddDevice::with_key(user, &device(n), wrapping_key());
+        let add = AddDevice::with_key(user, &device(n), wrapping_key(), DeviceKind::Full);
         world.append(&by, &user, Body::AddDevice(add)).unwrap();
     }
-    let add = AddDevice::with_key(user, &device(MAX_DEVICES), wrapping_key());
+    let add = AddDevice::with_key(user, &device(MAX_DEVICES), wrapping_key(), DeviceKind::Full);
     let op = world.draft(&by, &user, Body::AddDevice(add)).into_value();
     let refusal = OpRefusal::TooLong { part: Part::Devices, found: MAX_DEVICES + 1, max: MAX_DEVICES };
     check(&world, &by, op, refusal);
@@ -460,12 +476,20 @@ fn an_invite_is_taken_once_in_time_and_by_whoever_holds_its_secret() {
 #[test]
 fn a_repair_names_an_epoch_there_is_and_holds_something() {
     let world = World::found();
-    let repair = |epoch, wraps| with_body(good(&world), Body::Repair(Repair { epoch, wraps }));
+    let repair_for = |epoch, targets, wraps| with_body(good(&world), Body::Repair(Repair { epoch, targets, wraps }));
+    let team = Target { recipient: Digest(world.first_team.0), epoch: 0 };
+    let repair = |epoch, wraps: WrapList| repair_for(epoch, vec![team; wraps.count as usize], wraps);
     let one = WrapList { root: Digest([0; 32]), count: 1 };
     let by = &world.bashir.key;
     check(&world, by, repair(1, one), OpRefusal::NoEpoch { found: 1, newest: 0 });
     let refusal = OpRefusal::Shape { kind: ChainKind::Document, part: Part::Wraps };
     check(&world, by, repair(0, no_wraps()), refusal);
+    let refusal = OpRefusal::WrapCount { expected: 1, found: 0 };
+    check(&world, by, repair_for(0, vec![], one), refusal);
+    let outsider = Target { recipient: Digest(world.second_team.0), epoch: 0 };
+    for target in [outsider, Target { epoch: 1, ..team }] {
+        check(&world, by, repair_for(0, vec![target], one), OpRefusal::Targets { chain: world.case });
+    }
     assert!(authorize(&world.chains, &Verified::sign(by, repair(0, one)).unwrap(), &RELAY).is_ok());
 }
 

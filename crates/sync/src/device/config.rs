@@ -73,6 +73,10 @@ pub struct KeepLimits {
     pub quarantine: Bound,
     /// Operations and receipts set aside as evidence.
     pub evidence: Bound,
+    /// Chunks in review that this device's user may decide on, by document and in all; and such documents.
+    pub reviews: Bound,
+    /// Leaves of frontiers, by removal and in all.
+    pub leaves: Bound,
     /// Documents to be fetched.
     pub backfills: usize,
 }
@@ -104,6 +108,8 @@ impl Default for KeepLimits {
             waiting_wraps: Bound { group: None, whole: amount(8_192, 16) },
             quarantine: Bound { group: Some(amount(16, 4)), whole: amount(256, 16) },
             evidence: Bound { group: None, whole: amount(256, 4) },
+            reviews: Bound { group: Some(amount(1_024, 8)), whole: amount(16_384, 64) },
+            leaves: Bound { group: Some(amount(65_536, 16)), whole: amount(1 << 20, 256) },
             backfills: 65_536,
         }
     }

@@ -10,8 +10,8 @@ use super::{
     machine::{DeviceMachine, Halt},
     store::{DeviceStore, StoreError},
     tables::{
-        AWAITED, Author, Awaited, CHUNKS, DOCUMENTS, DeviceCites, DocumentRow, LINKS, LinkRow, QUARANTINE,
-        QuarantineReason, QuarantinedChunk, UNKEPT, WAITING_CHUNKS, WaitingChunk, load, place_key, read, save,
+        AWAITED, Awaited, CHUNKS, DOCUMENTS, DocumentRow, LINKS, LinkRow, QUARANTINE, QuarantineReason,
+        QuarantinedChunk, UNKEPT, WAITING_CHUNKS, WaitingChunk, load, place_key, read, save,
     },
     tally::{Kept, Room},
 };
@@ -90,8 +90,7 @@ impl DeviceMachine {
         store: &dyn DeviceStore,
     ) -> Result<Judged, StoreError> {
         let header = verified.value();
-        let hashed = Digest(hash(context::CIPHERTEXT, &[&chunk.ciphertext]));
-        if chunk.ciphertext.len() as u64 != u64::from(header.ciphertext_len) || hashed != header.ciphertext_hash {
+        if !matches_ciphertext(header, chunk) {
             return Ok(Judged::Breaks(QuarantineReason::BadCiphertext, None));
         }
         if !is_well_formed(header) {
@@ -132,7 +131,7 @@ impl DeviceMachine {
         let author = document.author(header);
         let next_seq = author.map_or(0, |author| author.next_seq);
         if author.is_some_and(|author| author.forked) {
-            return Ok(Some(Judged::Breaks(QuarantineReason::Fork, author.map(|author| author.last))));
+            return Ok(Some(Judged::Breaks(QuarantineReason::Fork, author.and_then(|author| author.last))));
         }
         if header.seq < next_seq {
             let other = find_at_place(store, header)?;
@@ -143,8 +142,8 @@ impl DeviceMachine {
             let awaited = header.prev.map(|prev| Judged::Waits(Awaited::Chunk(prev)));
             return Ok(Some(awaited.unwrap_or(Judged::Breaks(QuarantineReason::NotContiguous, None))));
         }
-        if header.seq > 0 && header.prev != author.map(|author| author.last) {
-            return Ok(Some(Judged::Breaks(QuarantineReason::NotContiguous, author.map(|author| author.last))));
+        if header.seq > 0 && header.prev != author.and_then(|author| author.last) {
+            return Ok(Some(Judged::Breaks(QuarantineReason::NotContiguous, author.and_then(|author| author.last))));
         }
         for link in header.deps.iter().chain(&header.prev) {
             match load::<LinkRow>(store, LINKS, link.as_bytes())? {
@@ -281,67 +280,6 @@ impl DeviceMachine {
     }
 }
 
-impl DocumentRow {
-    /// Finds the incarnation that made a chunk.
-    pub(super) fn author(&self, header: &Header) -> Option<&Author> {
-        self.authors.iter().find(|author| (author.device, author.incarnation) == (header.device, header.incarnation))
-    }
-
-    fn author_mut(&mut self, header: &Header) -> Option<&mut Author> {
-        let of = |author: &&mut Author| (author.device, author.incarnation) == (header.device, header.incarnation);
-        self.authors.iter_mut().find(of)
-    }
-
-    fn cites_of(&self, header: &Header) -> &[vereda_policy::Cite] {
-        self.cited.iter().find(|cited| cited.device == header.device).map_or(&[], |cited| &cited.cites)
-    }
-
-    /// Takes a chunk in as the document's newest.
-    fn append(&mut self, header: &Header, link: Link) {
-        let position = self.count;
-        self.count += 1;
-        self.heads.retain(|head| !header.deps.contains(head));
-        if let Err(place) = self.heads.binary_search(&link) {
-            self.heads.insert(place, link);
-        }
-        match self.author_mut(header) {
-            Some(author) => {
-                author.next_seq = header.seq.saturating_add(1);
-                author.last = link;
-                author.position = position;
-            }
-            None => self.authors.push(Author {
-                device: header.device,
-                incarnation: header.incarnation,
-                next_seq: header.seq.saturating_add(1),
-                last: link,
-                position,
-                forked: false,
-            }),
-        }
-        self.note_cites(header);
-    }
-
-    fn note_cites(&mut self, header: &Header) {
-        let index = match self.cited.iter().position(|cited| cited.device == header.device) {
-            Some(index) => index,
-            None => {
-                self.cited.push(DeviceCites { device: header.device, cites: Vec::new() });
-                self.cited.len() - 1
-            }
-        };
-        let Some(known) = self.cited.get_mut(index) else {
-            return;
-        };
-        for cite in &header.cites {
-            match known.cites.iter_mut().find(|known| known.chain == cite.chain) {
-                Some(known) => known.head = cite.head,
-                None => known.cites.push(*cite),
-            }
-        }
-    }
-}
-
 /// Reads a chunk by its local position.
 pub(super) fn load_chunk(
     store: &dyn DeviceStore,
@@ -378,7 +316,7 @@ fn find_at_place(store: &dyn DeviceStore, header: &Header) -> Result<Option<Link
     Ok(found)
 }
 
-fn is_well_formed(header: &Header) -> bool {
+pub(super) fn is_well_formed(header: &Header) -> bool {
     let count = header.change_count as usize;
     header.suite == vereda_policy::SUITE
         && header.deps.len() <= limits::MAX_DEPS
@@ -388,4 +326,10 @@ fn is_well_formed(header: &Header) -> bool {
         && header.first_change.checked_add(u64::from(header.change_count)).is_some()
         && header.ciphertext_len as usize <= limits::MAX_CIPHERTEXT_BYTES
         && (header.seq == 0 || header.prev.is_some())
+}
+
+/// Says whether a chunk's body is the one that its header names.
+pub(super) fn matches_ciphertext(header: &Header, chunk: &Chunk) -> bool {
+    let hashed = Digest(hash(context::CIPHERTEXT, &[&chunk.ciphertext]));
+    chunk.ciphertext.len() as u64 == u64::from(header.ciphertext_len) && hashed == header.ciphertext_hash
 }

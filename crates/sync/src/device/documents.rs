@@ -172,9 +172,10 @@ impl DeviceMachine {
         let own = || row.authors.iter().filter(|author| author.device == self.device);
         let incarnation = self.config.incarnation;
         Ok(match own().find(|author| author.incarnation == incarnation) {
-            Some(author) => Place { incarnation, seq: author.next_seq, prev: Some(author.last) },
-            None => {
-                let prev = own().max_by_key(|author| author.position).map(|author| author.last);
+            Some(author) if author.last.is_some() => Place { incarnation, seq: author.next_seq, prev: author.last },
+            _ => {
+                let standing = own().filter(|author| author.last.is_some());
+                let prev = standing.max_by_key(|author| author.position).and_then(|author| author.last);
                 Place { incarnation, seq: 0, prev }
             }
         })
@@ -221,7 +222,11 @@ impl DeviceMachine {
         position: u64,
         each: &mut dyn FnMut(u64, Chunk) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
+        let skipped = load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?.unwrap_or_default().skipped;
         for position in position.. {
+            if skipped.binary_search(&position).is_ok() {
+                continue;
+            }
             let Some(chunk) = load_chunk(store, document, position)? else {
                 break;
             };
@@ -232,15 +237,23 @@ impl DeviceMachine {
         Ok(())
     }
 
-    /// Finds a chunk by its link, with its local position and whether the relay holds it.
+    /// Finds a chunk by its link, with its local position and whether the relay holds it; also one that was stored and
+    /// does not stand any more.
     ///
     /// # Errors
     /// [`StoreError`] by cause.
     pub fn find_chunk(&self, store: &dyn DeviceStore, link: &Link) -> Result<Option<(u64, bool, Chunk)>, StoreError> {
-        let Some(row) = load::<LinkRow>(store, LINKS, link.as_bytes())? else {
+        let found = match load::<LinkRow>(store, LINKS, link.as_bytes())? {
+            Some(row) => Some((row.document, row.position, row.at_relay)),
+            None => {
+                let row = self.find_excluded(store, link)?;
+                row.and_then(|row| Some((row.document, row.position?, row.at_relay)))
+            }
+        };
+        let Some((document, position, at_relay)) = found else {
             return Ok(None);
         };
-        Ok(load_chunk(store, &row.document, row.position)?.map(|chunk| (row.position, row.at_relay, chunk)))
+        Ok(load_chunk(store, &document, position)?.map(|chunk| (position, at_relay, chunk)))
     }
 
     /// Lists the wraps stored for a chain, oldest first.
@@ -268,7 +281,10 @@ impl DeviceMachine {
     /// # Errors
     /// [`StoreError`] by cause.
     pub fn outbox(&self, store: &dyn DeviceStore) -> Result<Vec<OutboxItem>, StoreError> {
-        Ok(load_all(store, OUTBOX, None)?.into_iter().map(|(_, item)| item).collect())
+        let mut items = load_all(store, OUTBOX, None)?;
+        // One that was taken out for a while came back later than its place says.
+        items.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(items.into_iter().map(|(_, item)| item).collect())
     }
 
     fn enqueue(
@@ -293,7 +309,7 @@ impl DeviceMachine {
     }
 
     /// Remembers a failure of the store: the transaction cannot be committed any more.
-    fn noting<T>(&mut self, done: Result<T, StoreError>) -> Result<T, EnqueueError> {
+    pub(super) fn noting<T>(&mut self, done: Result<T, StoreError>) -> Result<T, EnqueueError> {
         done.map_err(|error| {
             self.fail(&error);
             error.into()
@@ -328,6 +344,9 @@ pub enum EnqueueError {
     /// There is a chunk with this link.
     #[error("the chunk is stored already")]
     Known,
+    /// Nobody waits for it to be sealed again: the relay holds the chunk, or it is unknown, or it does not stand.
+    #[error("nobody waits for this chunk to be sealed again")]
+    NotWaiting,
     /// It relies on policy or chunks that are not here.
     #[error("the chunk relies on what is not here")]
     Incomplete,

@@ -93,6 +93,51 @@ pub enum Event {
         /// Its document.
         document: ChainId,
     },
+    /// What became of a chunk of this device that was in review.
+    Decided {
+        /// The chunk.
+        link: Link,
+        /// Its document.
+        document: ChainId,
+        /// It was taken in; else it was turned away, and does not stand.
+        adopted: bool,
+    },
+    /// The relay refused a chunk of this device because its key or its cites are superseded. It is kept, out of the queue,
+    /// and waits for [`super::DeviceMachine::reseal_chunk`]; what follows it in the document waits too.
+    Reseal {
+        /// The chunk.
+        link: Link,
+        /// Its document.
+        document: ChainId,
+    },
+    /// Chunks of this device can not stand, as they build on what does not: they are among
+    /// [`super::DeviceMachine::excluded`]. The application makes their edits again under a new incarnation, and then says
+    /// so with [`super::DeviceMachine::drop_own`].
+    Remake {
+        /// The document.
+        document: ChainId,
+    },
+    /// What stands of a document is not what it was: stored chunks do not stand any more, or stand again. The application
+    /// rebuilds the document from what [`super::DeviceMachine::chunks_since`] shows from the beginning.
+    Excluded {
+        /// The document.
+        document: ChainId,
+    },
+    /// Something to decide on came, or was decided.
+    ReviewChanged {
+        /// The document.
+        document: ChainId,
+    },
+    /// An operation ended what this device, or its user, was in a chain: it is no member there at the newest heads known.
+    Removed {
+        /// The chain: the user's own where the device itself was removed.
+        chain: ChainId,
+    },
+    /// An operation that begins a document, signed offline, awaits a Manager's decision at the relay; it is kept.
+    OpInReview {
+        /// The operation.
+        op: OpId,
+    },
     /// The relay appended an operation that was signed offline.
     OpDone {
         /// The operation.
@@ -141,12 +186,24 @@ pub enum Event {
         /// The operation's place.
         seq: u64,
     },
+    /// An operation has no effect: it lies beyond its author's frontier, or rests on one that does. It keeps its place.
+    OpVoid {
+        /// The chain.
+        chain: ChainId,
+        /// The operation's place.
+        seq: u64,
+    },
     /// The relay gave two receipts for one place in a chain: both are kept as evidence.
     RelayForked {
         /// The chain.
         chain: ChainId,
         /// The place.
         seq: u64,
+    },
+    /// Others know a head of a chain that the relay, asked for everything, did not hand over.
+    RelayWithholds {
+        /// The chain.
+        chain: ChainId,
     },
     /// A chain holds something unknown to this version: it stays read-only until the program is updated.
     UpdateNeeded {
@@ -174,6 +231,12 @@ pub enum IntentFailure {
     /// The relay refused it.
     #[error("the relay refused it: {0}")]
     Refused(RefusalCode),
+    /// The keys were passed on under superseded keys of their recipients: the wraps must be made anew.
+    #[error("the keys it passes on must be wrapped anew")]
+    Outdated,
+    /// The relay would have this removal cut off work that is held here and stands: kept as evidence.
+    #[error("the relay would have it cut off work that is known to stand")]
+    CutsOff,
 }
 
 /// Why a connection is gone.

@@ -11,8 +11,8 @@ use super::{
     session::Phase,
     store::{DeviceStore, StoreError},
     tables::{
-        Awaited, BACKFILL, BackfillRow, GAPS, OUTBOX, QUARANTINE, QuarantinedChunk, REFUSED, RefusedRow, UNKEPT,
-        WAITING_CHUNKS, WaitingChunk, chunk_id, load, load_all,
+        Awaited, BACKFILL, BackfillRow, Cause, EXCLUDED, ExcludedRow, GAPS, OUTBOX, QUARANTINE, QuarantinedChunk,
+        REFUSED, RESEAL, RefusedRow, ResealRow, UNKEPT, WAITING_CHUNKS, WaitingChunk, chunk_id, load, load_all,
     },
 };
 
@@ -35,8 +35,25 @@ pub enum SyncState {
         /// Why the first was refused.
         code: RefusalCode,
     },
+    /// The key or the cites of chunks made here are superseded: they are to be sealed again.
+    NeedsResealing {
+        /// How many.
+        chunks: u32,
+    },
     /// Chunks made here await a Manager's decision.
     InReview {
+        /// How many.
+        chunks: u32,
+    },
+    /// The operation that begins the document awaits a Manager's decision.
+    OpInReview,
+    /// Chunks made here can not stand: their edits are to be made again.
+    NeedsRemaking {
+        /// How many.
+        chunks: u32,
+    },
+    /// Chunks of others do not stand, since their authors' rights had ended; they are kept and not shown.
+    Excluded {
         /// How many.
         chunks: u32,
     },
@@ -48,6 +65,13 @@ pub enum SyncState {
     /// Chunks rely on policy that is unknown here.
     WaitingForPolicy {
         /// The chain whose news are missing.
+        chain: ChainId,
+        /// How many chunks wait.
+        chunks: u32,
+    },
+    /// It is not known yet whether chunks came before their author's rights ended: the relay is asked.
+    WaitingForFrontier {
+        /// The chain of the operation that ended them.
         chain: ChainId,
         /// How many chunks wait.
         chunks: u32,
@@ -105,8 +129,18 @@ impl DeviceMachine {
             let chunks = amount(quarantined.len()).saturating_add(u32::try_from(unkept).unwrap_or(u32::MAX));
             return Ok(SyncState::Quarantined { chunks, first: chunk_id(first) });
         }
+        let excluded = load_all::<ExcludedRow>(store, EXCLUDED, group)?;
+        let remade = |row: &&(Vec<u8>, ExcludedRow)| row.1.own && matches!(row.1.cause, Cause::Rights | Cause::BuiltOn);
+        let to_remake = amount(excluded.iter().filter(remade).count());
+        if to_remake > 0 {
+            return Ok(SyncState::NeedsRemaking { chunks: to_remake });
+        }
         if let Some(state) = explain_refused(&load_all(store, REFUSED, group)?) {
             return Ok(state);
+        }
+        let held = load_all::<ResealRow>(store, RESEAL, group)?;
+        if !held.is_empty() {
+            return Ok(SyncState::NeedsResealing { chunks: amount(held.len()) });
         }
         let waiting = load_all(store, WAITING_CHUNKS, group)?;
         if let Some(gap) = load::<GapRow>(store, GAPS, document.as_bytes())? {
@@ -121,6 +155,10 @@ impl DeviceMachine {
         }
         if let Some(state) = self.explain_outbox(&load_all(store, OUTBOX, group)?) {
             return Ok(state);
+        }
+        let foreign = amount(excluded.iter().filter(|(_, row)| !row.own).count());
+        if foreign > 0 {
+            return Ok(SyncState::Excluded { chunks: foreign });
         }
         let known = self.shelf.find(store, document)?.is_some();
         Ok(if known { SyncState::Acknowledged } else { SyncState::Unknown })
@@ -148,19 +186,26 @@ fn explain_refused(rows: &[(Vec<u8>, RefusedRow)]) -> Option<SyncState> {
     if let Some(code) = refused().next() {
         return Some(SyncState::Refused { chunks: amount(refused().count()), code });
     }
+    if rows.iter().any(|(_, row)| row.is_op) {
+        return Some(SyncState::OpInReview);
+    }
     (!rows.is_empty()).then(|| SyncState::InReview { chunks: amount(rows.len()) })
 }
 
 fn explain_waiting(rows: &[(Vec<u8>, WaitingChunk)]) -> Option<SyncState> {
     let chunks = amount(rows.len());
-    let chain = rows.iter().find_map(|(_, row)| match row.awaited {
-        Awaited::Policy(chain) => Some(chain),
-        Awaited::Chunk(_) => None,
+    let awaited = || rows.iter().map(|(_, row)| row.awaited);
+    let policy = awaited().find_map(|awaited| match awaited {
+        Awaited::Policy(chain) => Some(SyncState::WaitingForPolicy { chain, chunks }),
+        _ => None,
     });
-    match chain {
-        Some(chain) => Some(SyncState::WaitingForPolicy { chain, chunks }),
-        None => (chunks > 0).then_some(SyncState::WaitingForChunks { chunks }),
-    }
+    let leaf = || {
+        awaited().find_map(|awaited| match awaited {
+            Awaited::Leaf { chain, .. } => Some(SyncState::WaitingForFrontier { chain, chunks }),
+            _ => None,
+        })
+    };
+    policy.or_else(leaf).or_else(|| (chunks > 0).then_some(SyncState::WaitingForChunks { chunks }))
 }
 
 fn amount(count: usize) -> u32 {

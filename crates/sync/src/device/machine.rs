@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
-use vereda_base::{ChainId, DeviceId, Incarnation, Monotonic, Now, Timestamp};
+use vereda_base::{ChainId, DeviceId, Incarnation, Link, Monotonic, Now, Timestamp};
 
 use super::{
     config::{DeviceConfig, DeviceCredential},
@@ -12,7 +12,9 @@ use super::{
     session::{Phase, Session},
     shelf::{ChainShelf, ChainView},
     store::{DeviceStore, StoreError},
-    tables::{Awaited, BACKFILL, BackfillRow, META, Meta, OUTBOX, load, load_all, save},
+    tables::{
+        Awaited, BACKFILL, BackfillRow, LINKS, LinkRow, META, Meta, OUTBOX, RESEAL, ResealRow, load, load_all, save,
+    },
     tally::Tally,
 };
 
@@ -40,6 +42,8 @@ pub struct DeviceMachine {
     pub(super) tally: Tally,
     /// Chains and chunks that became known in this transaction and may be awaited.
     pub(super) woken: BTreeSet<Awaited>,
+    /// A beacon came that was not looked at.
+    pub(super) beacons_changed: bool,
     /// What was told of a chain or document since the last commit, and need not be told twice.
     told: BTreeSet<(u8, ChainId)>,
     effects: Vec<Effect>,
@@ -55,6 +59,20 @@ pub(super) struct Cache {
     pub(super) stored_meta: Option<Meta>,
     pub(super) queue: BTreeMap<u64, Queued>,
     pub(super) backfills: Vec<BackfillRow>,
+    /// Chunks that wait to be sealed again, by document: nothing of these is sent.
+    pub(super) held: BTreeMap<ChainId, BTreeSet<Link>>,
+}
+
+impl Cache {
+    /// Notes that a chunk need not be sealed again any more.
+    pub(super) fn release_held(&mut self, document: &ChainId, link: &Link) {
+        if let Some(links) = self.held.get_mut(document) {
+            links.remove(link);
+            if links.is_empty() {
+                self.held.remove(document);
+            }
+        }
+    }
 }
 
 /// Why an input was not worked off.
@@ -104,6 +122,7 @@ impl DeviceMachine {
             cache: None,
             tally: Tally::default(),
             woken: BTreeSet::new(),
+            beacons_changed: true,
             told: BTreeSet::new(),
             effects: Vec::new(),
             failure: None,
@@ -251,7 +270,14 @@ impl DeviceMachine {
             let backfills = load_all(store, BACKFILL, None)?.into_iter().map(|(_, row)| row).collect();
             let queue = rows.iter().filter_map(|(key, item)| Queued::of(key, item)).collect();
             let meta = stored_meta.clone().unwrap_or_default();
-            self.cache = Some(Cache { meta, stored_meta, queue, backfills });
+            let mut held: BTreeMap<ChainId, BTreeSet<Link>> = BTreeMap::new();
+            for (key, _) in load_all::<ResealRow>(store, RESEAL, None)? {
+                let link = Link(key.try_into().unwrap_or([0; 32]));
+                if let Some(row) = load::<LinkRow>(store, LINKS, link.as_bytes())? {
+                    held.entry(row.document).or_default().insert(link);
+                }
+            }
+            self.cache = Some(Cache { meta, stored_meta, queue, backfills, held });
             self.reset_sealed();
         }
         self.cache.as_mut().ok_or(StoreError::Unknown { table: META.0 })
@@ -267,6 +293,9 @@ impl DeviceMachine {
             Event::ChunksStored { document } => Some((0, *document)),
             Event::PolicyChanged { chain } => Some((1, *chain)),
             Event::WrapStored { chain } => Some((2, *chain)),
+            Event::Excluded { document } => Some((3, *document)),
+            Event::Remake { document } => Some((4, *document)),
+            Event::ReviewChanged { document } => Some((5, *document)),
             _ => None,
         };
         if news.is_none_or(|news| self.told.insert(news)) {
@@ -343,6 +372,7 @@ impl DeviceMachine {
         self.cache = None;
         self.tally = Tally::default();
         self.woken.clear();
+        self.beacons_changed = true;
         self.told.clear();
         let had_part = self.touched || !self.effects.is_empty();
         self.effects.clear();

@@ -41,6 +41,7 @@ impl DeviceMachine {
             Down::Content { chunks, .. } if chunks.is_empty() => return Err(Halt::Violation),
             Down::Policy { entries, cursor } => {
                 self.take_entries(entries, store)?;
+                self.check_heads(store)?;
                 let meta = &mut self.cache(store)?.meta;
                 meta.policy = meta.policy.max(cursor);
             }
@@ -59,6 +60,8 @@ impl DeviceMachine {
                 if let Some(session) = self.session() {
                     session.caught_up = true;
                 }
+                self.ask_review(store)?;
+                self.check_heads(store)?;
                 self.tell(Event::CaughtUp);
             }
             Down::BackfillPart { document, entries, chunks, cursor } => {
@@ -97,8 +100,10 @@ impl DeviceMachine {
                     self.take_wrap(chain, WaitingWrap { op, wrap, proof }, store)?;
                 }
                 PolicyEntry::Visible { document, upto } => self.take_visible(document, upto, store)?,
-                PolicyEntry::Frontier { .. } | PolicyEntry::Review { .. } | PolicyEntry::ReviewDocument { .. } => {
-                    return Err(Halt::Violation);
+                PolicyEntry::Frontier { .. } => return Err(Halt::Violation),
+                PolicyEntry::Review { chunk, received } => self.take_review(&chunk, received, store)?,
+                PolicyEntry::ReviewDocument { create, wraps, received } => {
+                    self.take_review_document(create, wraps, received, store)?;
                 }
             }
         }
@@ -283,7 +288,7 @@ impl DeviceMachine {
     }
 
     /// Keeps what proves a breach, as long as there is room; what it forbids has no effect all the same.
-    fn keep_evidence(
+    pub(super) fn keep_evidence(
         &mut self,
         chain: &ChainId,
         key: &[u8],

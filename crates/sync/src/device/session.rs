@@ -353,7 +353,9 @@ impl DeviceMachine {
         if end < meta.policy.max(meta.content) {
             // It was told to have stored more than there is: by a relay that lied, or whose log was cut off since. What
             // comes at those positions from now on would never be asked for.
+            let told = meta.policy.max(meta.content);
             (meta.policy, meta.content) = (Position(0), Position(0));
+            self.note_shorter_log(end, told, store)?;
             self.disconnect(Disconnect::LogShorter);
             return Ok(());
         }

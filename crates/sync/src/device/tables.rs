@@ -1,10 +1,10 @@
 //! The tables of sync in the device's store, and the rows in them.
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, ChunkId, DeviceId, Incarnation, Link, OpId, limits};
+use vereda_base::{ChainId, ChunkId, DeviceId, Digest, Incarnation, Link, OpId, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{Cite, Member, Op, Receipt, Wrap};
-use vereda_protocol::{Position, RefusalCode};
+use vereda_protocol::{OfferedLeaf, Position, RefusalCode};
 
 use super::store::{DeviceStore, StoreError, Table};
 
@@ -42,8 +42,30 @@ pub const EVIDENCE: Table = Table("sync_evidence");
 pub const BACKFILL: Table = Table("sync_backfill");
 /// The outbox: key a counter, group chain or document.
 pub const OUTBOX: Table = Table("sync_outbox");
-/// What the relay refused: key link or operation, group document or chain.
+/// What the relay refused, or has in review: key link or operation, group document or chain.
 pub const REFUSED: Table = Table("sync_refused");
+/// Operations of this device that are in review, as the outbox held them: key operation.
+pub const REVIEWED_OPS: Table = Table("sync_reviewed_ops");
+/// Chunks of this device that must be sealed again: key link, group document.
+pub const RESEAL: Table = Table("sync_reseal");
+/// Chunks that do not stand: key link, group document.
+pub const EXCLUDED: Table = Table("sync_excluded");
+/// Chunks of others that await a decision: key link, group document.
+pub const REVIEWS: Table = Table("sync_reviews");
+/// Documents of others that await a decision: key document.
+pub const REVIEW_DOCUMENTS: Table = Table("sync_review_documents");
+/// What frontiers say: key removal and leaf key, group removal.
+pub const LEAVES: Table = Table("sync_leaves");
+/// Removals of which every leaf is held: key removal.
+pub const WHOLE_FRONTIERS: Table = Table("sync_whole_frontiers");
+/// Leaves whose removal is not here yet: key removal and a hash of them, group chain.
+pub const WAITING_LEAVES: Table = Table("sync_waiting_leaves");
+/// Leaves that are to be asked for: key removal and leaf key, group the removal's chain.
+pub const WANTED_LEAVES: Table = Table("sync_wanted_leaves");
+/// Chains in which this device's standing ended: key chain.
+pub const REMOVED: Table = Table("sync_removed");
+/// Heads that others know and the relay did not hand over: key chain.
+pub const WITHHELD: Table = Table("sync_withheld");
 
 const MAX_ROW_BYTES: usize = 2 * limits::MAX_FRAME_BYTES;
 
@@ -122,6 +144,9 @@ pub(crate) struct DocumentRow {
     /// Newest heads cited, by device.
     #[n(3)]
     pub(crate) cited: Vec<DeviceCites>,
+    /// Local positions of chunks that do not stand, sorted.
+    #[n(4)]
+    pub(crate) skipped: Vec<u64>,
 }
 
 /// One device's incarnation in a document.
@@ -135,15 +160,18 @@ pub(crate) struct Author {
     /// Seq of its next chunk.
     #[n(2)]
     pub(crate) next_seq: u64,
-    /// Its last chunk.
+    /// Its last chunk; `None` where none of it stands.
     #[n(3)]
-    pub(crate) last: Link,
+    pub(crate) last: Option<Link>,
     /// Local position of that.
     #[n(4)]
     pub(crate) position: u64,
     /// Two chunks at one place were seen: nothing more of it is taken.
     #[n(5)]
     pub(crate) forked: bool,
+    /// Later chunks of it do not stand: nothing more of it is taken, unless adopted. The device goes on under another.
+    #[n(6)]
+    pub(crate) closed: bool,
 }
 
 /// The newest heads that a device cited in a document.
@@ -182,6 +210,19 @@ pub(crate) enum Awaited {
     /// Another chunk.
     #[n(1)]
     Chunk(#[n(0)] Link),
+    /// What a removal's frontier says of a place.
+    #[n(2)]
+    Leaf {
+        /// The removal's chain.
+        #[n(0)]
+        chain: ChainId,
+        /// The removal.
+        #[n(1)]
+        removal: OpId,
+        /// The place.
+        #[n(2)]
+        key: Digest,
+    },
 }
 
 impl Awaited {
@@ -189,6 +230,8 @@ impl Awaited {
         match self {
             Self::Policy(chain) => chain.as_bytes(),
             Self::Chunk(link) => link.as_bytes(),
+            // Of whatever removal: what waits is judged anew.
+            Self::Leaf { key, .. } => key.as_bytes(),
         }
     }
 }
@@ -239,6 +282,14 @@ pub enum QuarantineReason {
     #[n(7)]
     #[error("its content breaks the rules")]
     BadContent,
+    /// It lies beyond the frontier of a removal that ended its author's rights.
+    #[n(8)]
+    #[error("it came after its author's rights had ended, and nobody took it in")]
+    BeyondFrontier,
+    /// It builds on a chunk that does not stand.
+    #[n(9)]
+    #[error("it builds on a chunk that does not stand")]
+    BuiltOnExcluded,
 }
 
 /// A chunk that is set aside, with what proves why.
@@ -272,6 +323,80 @@ pub(crate) enum Evidence {
         #[n(0)]
         proof: vereda_policy::ForkProof,
     },
+    /// The leaves that a relay offered for a removal, which would have cut off what is held here.
+    #[n(2)]
+    Offer {
+        #[n(0)]
+        op: Signed<Op>,
+        #[n(1)]
+        offer: Vec<OfferedLeaf>,
+    },
+    /// A first operation beyond its author's frontier: its chain has never been.
+    #[n(3)]
+    Create {
+        #[n(0)]
+        row: OpRow,
+    },
+    /// The relay's log ended before what this device had been told to have stored.
+    #[n(4)]
+    LogShorter {
+        #[n(0)]
+        end: Position,
+        #[n(1)]
+        told: Position,
+    },
+}
+
+/// A chunk that does not stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct ExcludedRow {
+    /// Where its bytes lie; `None` if it was never among the document's chunks.
+    #[n(0)]
+    pub(crate) position: Option<u64>,
+    #[n(1)]
+    pub(crate) cause: Cause,
+    #[n(2)]
+    pub(crate) epoch: u64,
+    #[n(3)]
+    pub(crate) at_relay: bool,
+    /// Made by this device.
+    #[n(4)]
+    pub(crate) own: bool,
+    #[n(5)]
+    pub(crate) document: ChainId,
+}
+
+/// Why a chunk does not stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub(crate) enum Cause {
+    /// It lies beyond a frontier, or its author has no right any more.
+    #[n(0)]
+    Rights,
+    /// It builds on one that does not stand.
+    #[n(1)]
+    BuiltOn,
+    /// Review turned it away.
+    #[n(2)]
+    Discarded,
+    /// It is in review, and nothing new may build on it.
+    #[n(3)]
+    InReview,
+    /// Its edits were made again.
+    #[n(4)]
+    Remade,
+}
+
+/// A chunk of this device that must be sealed again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct ResealRow {
+    /// Its place in the outbox, which it takes again.
+    #[n(0)]
+    pub(crate) place: u64,
+    #[n(1)]
+    pub(crate) code: RefusalCode,
 }
 
 /// Earlier entries of a document, to be fetched.

@@ -1,0 +1,191 @@
+//! What speaks against the relay: two accounts of one thing, a log cut short, news held back.
+
+use minicbor::{Decode, Encode};
+use vereda_base::{ChainId, OpId};
+use vereda_crypto::Signed;
+use vereda_policy::{ChainKind, Chains, Cite, Receipt, detect_relay_fork, membership};
+use vereda_protocol::Position;
+
+use super::{
+    effect::Event,
+    machine::{DeviceMachine, Halt},
+    session::Phase,
+    shelf,
+    store::{DeviceStore, StoreError},
+    tables::{BACKFILL, EVIDENCE, Evidence, OPS, OpRow, WITHHELD, load, load_all, place_key, read, save},
+};
+
+/// Something that speaks against the relay. What it rests on is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RelayFault {
+    /// It signed two receipts for one place: proof for anybody.
+    Forked {
+        /// The chain.
+        chain: ChainId,
+        /// The place.
+        seq: u64,
+    },
+    /// Others know a head that it did not hand over.
+    Withholds {
+        /// The chain.
+        chain: ChainId,
+        /// The head.
+        head: OpId,
+    },
+    /// Its log ended before what it had said to have handed over.
+    LogShorter {
+        /// Where it ended.
+        end: Position,
+        /// Where this device had been told that it was.
+        told: Position,
+    },
+    /// It would have had a removal cut off work that is held here.
+    CutsOff {
+        /// The removal's chain.
+        chain: ChainId,
+    },
+}
+
+/// A head that others know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+struct WithheldRow {
+    #[n(0)]
+    head: OpId,
+}
+
+impl DeviceMachine {
+    /// Lists what speaks against the relay, as far as it is kept; sorted, none twice.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn relay_faults(&self, store: &dyn DeviceStore) -> Result<Vec<RelayFault>, StoreError> {
+        let mut faults = Vec::new();
+        for (key, evidence) in load_all::<Evidence>(store, EVIDENCE, None)? {
+            let (chain, seq) = place_of(&key);
+            match evidence {
+                Evidence::Fork { .. } => faults.push(RelayFault::Forked { chain, seq }),
+                Evidence::Offer { .. } => faults.push(RelayFault::CutsOff { chain }),
+                Evidence::LogShorter { end, told } => faults.push(RelayFault::LogShorter { end, told }),
+                Evidence::Op { .. } | Evidence::Create { .. } => {}
+            }
+        }
+        for (key, WithheldRow { head }) in load_all::<WithheldRow>(store, WITHHELD, None)? {
+            faults.push(RelayFault::Withholds { chain: place_of(&key).0, head });
+        }
+        faults.sort_unstable();
+        faults.dedup();
+        Ok(faults)
+    }
+
+    /// Compares a receipt that somebody else was given with what this device was given for the same place. Two that exclude
+    /// one another are kept as proof, and the relay is not spoken to any more. Tells whether they do.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause; the transaction is then to be rolled back.
+    pub fn compare_receipt(
+        &mut self,
+        store: &mut dyn DeviceStore,
+        receipt: &Signed<Receipt>,
+    ) -> Result<bool, StoreError> {
+        let Ok(theirs) = receipt.clone().verify() else {
+            return Ok(false);
+        };
+        let (chain, seq) = (theirs.value().chain, theirs.value().seq);
+        let key = place_key(&chain, seq);
+        let known = load::<OpRow>(&*store, OPS, &key)?.and_then(|row| row.receipt);
+        let Some(Ok(ours)) = known.map(Signed::verify) else {
+            return Ok(false);
+        };
+        if theirs.value().relay != self.config.relay {
+            return Ok(false);
+        }
+        let Some(proof) = detect_relay_fork(&ours, &theirs) else {
+            return Ok(false);
+        };
+        self.touch();
+        self.keep_evidence(&chain, &key, &Evidence::Fork { proof }, store)?;
+        self.tell(Event::RelayForked { chain, seq });
+        self.disconnect(super::effect::Disconnect::RelayForked);
+        Ok(true)
+    }
+
+    /// Compares heads that others know, from an invite, a linking code or a peer, with what the relay handed over. What is
+    /// missing is among [`Self::relay_faults`] until it comes. To be called when everything visible is stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause; the transaction is then to be rolled back.
+    pub fn compare_heads(&mut self, store: &mut dyn DeviceStore, heads: &[Cite]) -> Result<(), StoreError> {
+        self.touch();
+        for cite in heads {
+            if self.lacks_head(cite, &*store)? {
+                self.note_withheld(cite, store)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the relay's log ended before what this device had been told to have stored.
+    pub(super) fn note_shorter_log(
+        &mut self,
+        end: Position,
+        told: Position,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), StoreError> {
+        let nowhere = ChainId([0; 32]);
+        let evidence = Evidence::LogShorter { end, told };
+        self.keep_evidence(&nowhere, &place_key(&nowhere, told.0), &evidence, store)
+    }
+
+    /// Looks, once everything visible is stored, whether beacons name what is not here, and whether what was missing came.
+    pub(super) fn check_heads(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        if !matches!(&self.phase, Phase::Session(session) if session.caught_up) {
+            return Ok(());
+        }
+        for (key, row) in load_all::<WithheldRow>(&*store, WITHHELD, None)? {
+            let (chain, _) = place_of(&key);
+            if !self.lacks_head(&Cite { chain, head: row.head }, &*store)? {
+                store.delete(WITHHELD, &key)?;
+            }
+        }
+        if !std::mem::take(&mut self.beacons_changed) {
+            return Ok(());
+        }
+        for agency in shelf::list(&*store, ChainKind::Agency)? {
+            let Some(state) = self.shelf.find(&*store, &agency)? else { continue };
+            for cite in state.beacons().iter().flat_map(|beacon| &beacon.heads) {
+                if self.lacks_head(cite, &*store)? {
+                    self.note_withheld(cite, store)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether a head is missing of a chain whose news this device should be handed: of groups, and of documents that
+    /// it may read and holds from the beginning.
+    fn lacks_head(&self, cite: &Cite, store: &dyn DeviceStore) -> Result<bool, StoreError> {
+        let view = self.shelf.view(store);
+        let lacks = view.chain(&cite.chain).is_some_and(|state| {
+            let newest = vereda_policy::Heads::newest(None);
+            let readable = || membership(&view, &self.device, &cite.chain, &newest).is_some();
+            state.seq_of(&cite.head).is_none() && (state.kind() != ChainKind::Document || readable())
+        });
+        view.finish()?;
+        Ok(lacks && store.get(BACKFILL, cite.chain.as_bytes())?.is_none())
+    }
+
+    fn note_withheld(&mut self, cite: &Cite, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
+        let known = store.get(WITHHELD, cite.chain.as_bytes())?;
+        if known.map(|row| read::<WithheldRow>(WITHHELD, &row)).transpose()?.is_none() {
+            self.tell(Event::RelayWithholds { chain: cite.chain });
+        }
+        save(store, WITHHELD, &[], cite.chain.as_bytes(), &WithheldRow { head: cite.head })
+    }
+}
+
+fn place_of(key: &[u8]) -> (ChainId, u64) {
+    let chain = key.first_chunk::<32>().map_or([0; 32], |chain| *chain);
+    let seq = key.get(32..).and_then(|seq| seq.first_chunk::<8>()).map_or(0, |seq| u64::from_be_bytes(*seq));
+    (ChainId(chain), seq)
+}

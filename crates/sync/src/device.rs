@@ -20,11 +20,8 @@ pub mod review;
 mod sending;
 mod session;
 mod shelf;
-<<<<<<< HEAD
 mod signed_ops;
-=======
 mod standing;
->>>>>>> main
 pub mod store;
 pub mod tables;
 mod tally;

@@ -7,6 +7,7 @@
 pub mod cases;
 pub mod configuration;
 pub mod device;
+pub mod devices;
 pub mod directory;
 mod document;
 mod facts;

@@ -6,6 +6,7 @@
 mod devices {
     mod cases;
     mod joining;
+    mod linking;
     mod loading;
     mod workload;
     mod world;

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod devices {
+    mod access;
     mod cases;
     mod joining;
     mod linking;
     mod loading;
+    mod sections;
     mod workload;
     mod world;
 }

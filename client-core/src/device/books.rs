@@ -194,6 +194,7 @@ impl<S: DeviceStore> Device<S> {
     /// commits.
     pub(crate) fn write_line(&mut self, id: &ChainId) -> Result<(), DeviceError> {
         let is_case = self.chain(id).and_then(|state| state.document_kind()) == Some(DocumentKind::Case);
+        self.note_section(id)?;
         let document = self.document(id)?;
         let (taken, changed, changes) = (document.taken, document.changed(), document.change_count());
         let record = if is_case { document.replica.hydrate().ok() } else { None };
@@ -365,7 +366,8 @@ mod tests {
         let (mallory, mallory_user) = join(&mut chains, 2);
         let member = |subject, role| Member { subject, role };
         let members = vec![member(amina_user, Role::Manager), member(mallory_user, Role::Editor)];
-        let agency = begin(&mut chains, &amina, Create::agency([3; 16], members, epoch(Some(public.clone())))).unwrap();
+        let of_agency = Epoch { targets: vec![Some(0), None], ..epoch(Some(public.clone())) };
+        let agency = begin(&mut chains, &amina, Create::agency([3; 16], members, of_agency)).unwrap();
         let mut begin_book = |by: &DeviceKey, authority, also: Option<ChainId>, holder| {
             let parents = [(agency, authority)].into_iter().chain(also.map(|user| (user, ParentAuthority::Full)));
             let parents = parents.map(|(chain, authority)| Parent { chain, authority }).collect();

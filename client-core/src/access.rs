@@ -20,6 +20,9 @@ mod set_retention;
 mod who;
 mod withdraw;
 
+/// Roles, and who has them.
+pub use vereda_policy::{Member, Role};
+
 pub use assign::{AssignError, AssignRequest};
 pub use cancel_invite::CancelInviteError;
 pub use decisions::{DecideError, DismissError};

@@ -54,6 +54,9 @@ impl Sync {
                 count(status.cases, "case")
             ))?;
         }
+        if status.failed_operations > 0 {
+            note(&format!("Refused: {}. See: vereda policy pending", count(status.failed_operations, "decision")));
+        }
         exchanged
     }
 }
@@ -145,6 +148,9 @@ fn describe(label: &str, status: &StatusView) -> String {
         (documents, operations) => format!("{}, {}", count(documents, "document"), count(operations, "decision")),
     };
     lines.push(("Not yet sent", pending));
+    if status.failed_operations > 0 {
+        lines.push(("Refused", format!("{}: vereda policy pending", count(status.failed_operations, "decision"))));
+    }
     lines.into_iter().map(|(what, text)| format!("{what:<13} {text}\n")).collect()
 }
 

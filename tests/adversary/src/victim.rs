@@ -42,7 +42,12 @@ pub struct Victim {
 impl Victim {
     /// Chipo's device, connected and caught up.
     pub fn of(stage: &Stage) -> Self {
-        let mut victim = Self::new(&stage.relay, &stage.chipo);
+        Self::of_person(stage, &stage.chipo)
+    }
+
+    /// A person's device, connected and caught up.
+    pub fn of_person(stage: &Stage, person: &Person) -> Self {
+        let mut victim = Self::new(&stage.relay, person);
         victim.connect(&stage.relay);
         victim.catch_up(&stage.relay);
         victim.sent.clear();
@@ -219,6 +224,16 @@ impl Victim {
     /// Why a document is not synced.
     pub fn explain(&self, document: &ChainId) -> SyncState {
         self.machine.explain(&self.store, document).unwrap()
+    }
+
+    /// Takes the next operation that it sent, with its request.
+    pub fn take_put(&mut self) -> Option<(u64, vereda_crypto::Signed<vereda_policy::Op>)> {
+        while let Some(up) = self.sent.pop_front() {
+            if let Up::PutOp { request, op, .. } = up {
+                return Some((request, op));
+            }
+        }
+        None
     }
 
     /// What speaks against its relay.

@@ -12,5 +12,7 @@
 mod colluders {
     mod accounts;
     mod chunks;
+    mod frontiers;
+    mod removals;
     mod sessions;
 }

@@ -4,6 +4,10 @@ use vereda_sync::device::Table;
 
 /// Keys by chain and epoch.
 pub(crate) const KEYS: Table = Table("client keys");
+/// Keys of epochs that this device wants to begin, by commitment.
+pub(crate) const NEXT_KEYS: Table = Table("client next keys");
+/// The heads that the newest unsealed edit of a document may rely on, by document.
+pub(crate) const RELIANCES: Table = Table("client reliances");
 /// Facts about this device: who, where, since when. One row each.
 pub(crate) const FACTS: Table = Table("client facts");
 /// Edits that are not sealed into a chunk yet: one raw change a row, grouped by document.

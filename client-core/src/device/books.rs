@@ -365,7 +365,8 @@ mod tests {
         let (mallory, mallory_user) = join(&mut chains, 2);
         let member = |subject, role| Member { subject, role };
         let members = vec![member(amina_user, Role::Manager), member(mallory_user, Role::Editor)];
-        let agency = begin(&mut chains, &amina, Create::agency([3; 16], members, epoch(Some(public.clone())))).unwrap();
+        let of_agency = Epoch { targets: vec![Some(0), None], ..epoch(Some(public.clone())) };
+        let agency = begin(&mut chains, &amina, Create::agency([3; 16], members, of_agency)).unwrap();
         let mut begin_book = |by: &DeviceKey, authority, also: Option<ChainId>, holder| {
             let parents = [(agency, authority)].into_iter().chain(also.map(|user| (user, ParentAuthority::Full)));
             let parents = parents.map(|(chain, authority)| Parent { chain, authority }).collect();

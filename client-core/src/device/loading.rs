@@ -128,6 +128,9 @@ impl<S: DeviceStore> Device<S> {
             document.taken = snapshot.taken;
             Some(document)
         });
+        // Nor one with chunks in it that do not stand any more.
+        let excluded = self.excluded(id)?;
+        let opened = opened.filter(|document| !excluded.iter().any(|link| document.has_chunk(link)));
         let mut document = opened.unwrap_or_else(|| OpenDocument::empty(*id, actor));
         document.note_author(actor, self.id());
         let (document, kept_up) = self.keep_up(document);
@@ -179,6 +182,8 @@ impl<S: DeviceStore> Device<S> {
         }
         let mut refused: Option<BTreeSet<_>> = None;
         let mut has_written = false;
+        let count = self.chunk_count(&id)?;
+        let mut is_whole = true;
         for (position, chunk) in self.chunks(&id, document.taken)? {
             let header = read_header(&chunk)?;
             let link = header.link();
@@ -187,7 +192,11 @@ impl<S: DeviceStore> Device<S> {
                 None => refused.insert(self.links_refused(&id)?),
             };
             if !document.has_chunk(&link) && !known_refused.contains(&link) {
-                let Some(keys) = self.chunk_keys(&id, header.epoch) else { break };
+                let Some(keys) = self.chunk_keys(&id, header.epoch) else {
+                    self.note_keyless(&id);
+                    is_whole = false;
+                    break;
+                };
                 let actor = derive_actor(header.device, header.incarnation, id);
                 if let Err(fault) = document.take_chunk(&chunk, &header, actor, &keys) {
                     tracing::warn!(document = %id, %link, %fault, "chunk refused");
@@ -197,6 +206,10 @@ impl<S: DeviceStore> Device<S> {
                 }
             }
             document.taken = position.saturating_add(1);
+        }
+        if is_whole {
+            // Those that do not stand any more are not shown.
+            document.taken = count;
         }
         Ok(has_written)
     }

@@ -28,9 +28,14 @@ impl<S: DeviceStore> Device<S> {
     /// [`DeviceError`] by cause; what is left is tried again at the next call.
     pub fn work(&mut self, ambient: &mut Ambient<'_>) -> Result<Step, DeviceError> {
         let mut is_more = false;
+        if self.has_lost {
+            self.leave_lost(ambient)?;
+        }
+        self.rebuild_excluded()?;
+        self.time_rotations(ambient);
         if std::mem::take(&mut self.keys_may_open) {
             self.note_books()?;
-            self.open_wraps()?;
+            self.open_keys()?;
             self.note_introduced()?;
             self.unsealable.clear();
         }
@@ -41,6 +46,8 @@ impl<S: DeviceStore> Device<S> {
             self.enter_name(ambient)?;
             self.enter_device_name(ambient)?;
             is_more |= self.repair(ambient)?;
+            is_more |= self.renew_groups(ambient)?;
+            is_more |= self.reseal_all(ambient)?;
         }
         // Not before the relay's welcome: it may know more of this device than the device itself, and then the store was
         // restored from a copy, and no place in a sequence may be used twice.
@@ -55,7 +62,7 @@ impl<S: DeviceStore> Device<S> {
         if self.books.has_new_columns {
             self.find_stale()?;
         }
-        is_more |= !self.stale.is_empty() || self.keys_may_open;
+        is_more |= !self.stale.is_empty() || self.keys_may_open || !self.remaking.is_empty();
         Ok(Step { changed, is_more })
     }
 
@@ -96,31 +103,6 @@ impl<S: DeviceStore> Device<S> {
         };
         let of_rank = |wanted: u8| self.stale.iter().filter(move |document| rank(document) == wanted);
         of_rank(0).chain(of_rank(1)).chain(of_rank(2)).take(most).copied().collect()
-    }
-
-    /// Opens every wrap that opens now, until none is left: one key opens the next.
-    fn open_wraps(&mut self) -> Result<(), DeviceError> {
-        let mut opened = false;
-        loop {
-            let mut found = Vec::new();
-            for (chain, wrap) in self.unopened_wraps()? {
-                let key = self.view(|view, _| self.keyring.open(view, &chain, wrap.epoch, &wrap.wrap));
-                found.extend(key.map(|key| (chain, wrap.epoch, key)));
-            }
-            if found.is_empty() {
-                break;
-            }
-            opened = true;
-            for (chain, epoch, key) in found {
-                self.keyless.remove(&chain);
-                self.keyring.keep(&mut self.store, chain, epoch, key)?;
-                self.repairing.insert(chain);
-                if self.locked.remove(&chain) || self.chunk_count(&chain)? > 0 {
-                    self.stale.insert(chain);
-                }
-            }
-        }
-        if opened { self.commit() } else { Ok(()) }
     }
 
     /// Goes on as a member once the relay holds what made the device one.

@@ -13,6 +13,7 @@ pub mod faults;
 mod gaps;
 pub mod machine;
 pub mod outbox;
+mod pending;
 mod policy_lane;
 mod resealing;
 pub mod review;

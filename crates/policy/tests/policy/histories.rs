@@ -14,7 +14,7 @@ use vereda_policy::{
 
 use crate::{
     oracle::{Oracle, Seen},
-    world::{Person, START, document_epoch, grant, group_epoch, join, key, unwrapped, wrapping_key},
+    world::{Person, START, document_epoch, grant, group_epoch, join, key, wrapped, wrapping_key},
 };
 
 const HISTORIES: u64 = 2_000;
@@ -53,7 +53,7 @@ impl World {
             let mut alone = ChainMap::new();
             let person = join(&mut alone, seed);
             let op = Draft::new(&alone, person.device(), None)
-                .create(unwrapped(Create::user([seed; 16], wrapping_key(), group_epoch())))
+                .create(wrapped(Create::user([seed; 16], wrapping_key(), group_epoch())))
                 .unwrap();
             assert!(world.offer(&person.key, op).is_ok());
             world.devices.push(person.key.clone());
@@ -75,7 +75,7 @@ impl World {
 
     fn begin(&mut self, person: usize, create: Create) -> ChainId {
         let key = self.people[person].key.clone();
-        let op = Draft::new(&self.chains, key.device_id(), None).create(unwrapped(create)).unwrap();
+        let op = Draft::new(&self.chains, key.device_id(), None).create(wrapped(create)).unwrap();
         ChainId(self.offer(&key, op).unwrap().0)
     }
 
@@ -147,7 +147,7 @@ impl World {
         let devices = self.devices.clone();
         let author = self.draw(&devices);
         // What cannot be drafted is not entitled; what can be is, unless it gives too much.
-        let drafted = Draft::new(&self.chains, author.device_id(), None).create(unwrapped(create.clone()));
+        let drafted = Draft::new(&self.chains, author.device_id(), None).create(wrapped(create.clone()));
         let all = self.oracle.all();
         let covers = |member: &Member| self.oracle.covers(author.device_id(), &create.parents, member.subject, &all);
         let covered = create.members.iter().all(covers);

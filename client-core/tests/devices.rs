@@ -7,6 +7,8 @@ mod devices {
     mod cases;
     mod joining;
     mod linking;
+    mod recovering;
+    mod removing;
     mod loading;
     mod workload;
     mod world;

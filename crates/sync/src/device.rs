@@ -20,6 +20,7 @@ pub mod review;
 mod sending;
 mod session;
 mod shelf;
+mod signed_ops;
 mod standing;
 pub mod store;
 pub mod tables;

@@ -416,13 +416,18 @@ impl<S: DeviceStore> Device<S> {
                 self.keyless.insert(*chain);
                 self.keys_may_open = true;
             }
-            Event::OpDone { .. } | Event::IntentDone { .. } => self.keys_may_open = true,
+            Event::OpDone { .. } => self.keys_may_open = true,
+            Event::IntentDone { id, .. } => {
+                self.keys_may_open = true;
+                self.note_fate(*id, None);
+            }
             // Another device may have done part of what this one wanted to. Where the store cannot be read, the next use of
             // it says so.
             Event::IntentFailed { id, reason } => {
                 self.rotations.note_failed(*id, *reason);
                 self.keys_may_open = true;
                 drop(self.find_repairs());
+                self.note_fate(*id, Some(reason.to_string()));
             }
             Event::Reseal { link, document } => {
                 self.resealing.insert((*document, *link));

@@ -8,6 +8,7 @@ use vereda_base::{ChainId, DeviceId, Incarnation, Link, Monotonic, Now, Timestam
 use super::{
     config::{DeviceConfig, DeviceCredential},
     effect::{Disconnect, Effect, Event, Input, WakeReason},
+    removals::Unsettled,
     sending::Queued,
     session::{Phase, Session},
     shelf::{ChainShelf, ChainView},
@@ -42,6 +43,10 @@ pub struct DeviceMachine {
     pub(super) tally: Tally,
     /// Chains and chunks that became known in this transaction and may be awaited.
     pub(super) woken: BTreeSet<Awaited>,
+    /// What is to be judged again before the transaction is over.
+    pub(super) unsettled: Unsettled,
+    /// There may be leaves to ask for.
+    pub(super) leaves_wanted: bool,
     /// A beacon came that was not looked at.
     pub(super) beacons_changed: bool,
     /// What was told of a chain or document since the last commit, and need not be told twice.
@@ -122,6 +127,8 @@ impl DeviceMachine {
             cache: None,
             tally: Tally::default(),
             woken: BTreeSet::new(),
+            unsettled: Unsettled::default(),
+            leaves_wanted: true,
             beacons_changed: true,
             told: BTreeSet::new(),
             effects: Vec::new(),
@@ -372,6 +379,8 @@ impl DeviceMachine {
         self.cache = None;
         self.tally = Tally::default();
         self.woken.clear();
+        self.unsettled.clear();
+        self.leaves_wanted = true;
         self.beacons_changed = true;
         self.told.clear();
         let had_part = self.touched || !self.effects.is_empty();

@@ -8,9 +8,9 @@ mod devices {
     mod cases;
     mod joining;
     mod linking;
+    mod loading;
     mod recovering;
     mod removing;
-    mod loading;
     mod sections;
     mod workload;
     mod world;

@@ -30,6 +30,8 @@ pub struct Victim {
     pub events: Vec<Event>,
     /// The end of its relay's log, as the next welcome says.
     pub end: Position,
+    /// How many of its chunks its relay holds, as the next welcome says.
+    pub held: u64,
     relay: vereda_base::DeviceId,
     orders: Vec<Effect>,
     now: Now,
@@ -97,6 +99,7 @@ impl Victim {
             sent: VecDeque::new(),
             events: Vec::new(),
             end: Position(1 << 40),
+            held: 0,
             relay,
             orders: Vec::new(),
             now: Now { monotonic: Monotonic(Duration::from_secs(100)), wall: NOW },
@@ -107,21 +110,27 @@ impl Victim {
         }
     }
 
+    /// Puts a copy of its store back in place of the store.
+    #[must_use]
+    pub fn put_back(self, copy: MemoryStore) -> Self {
+        Self { store: copy, ..self }.restart()
+    }
+
     /// Ends its process as a kill does, and starts it again over what it had committed.
     #[must_use]
     pub fn restart(self) -> Self {
         let mut store = self.store;
         store.crash();
-        let cursor = self.cursor;
-        Self { cursor, ..Self::over(store, self.relay, &self.person) }
+        let (cursor, held) = (self.cursor, self.held);
+        Self { cursor, held, ..Self::over(store, self.relay, &self.person) }
     }
 
     /// Connects up to and with the welcome. Gives the cursors it asked from.
     pub fn connect(&mut self, relay: &Colluder) -> (Position, Position) {
         let auth = self.greet(relay).expect("a proof");
         let Some(Up::Pull { policy, content }) = self.sent.pop_front() else { panic!("no pull") };
-        let end = self.end;
-        self.hear(&relay.welcome(&auth, end));
+        let welcome = relay.welcome_with(&auth, self.held, self.end);
+        self.hear(&welcome);
         (policy, content)
     }
 

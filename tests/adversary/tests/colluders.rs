@@ -12,6 +12,7 @@
 mod colluders {
     mod accounts;
     mod chunks;
+    mod deciding;
     mod frontiers;
     mod removals;
     mod sessions;

@@ -7,9 +7,14 @@ mod books;
 mod engine;
 mod error;
 mod incarnating;
+mod leaving;
 mod loading;
 mod making;
+mod opening;
+mod rebuilding;
 mod repairing;
+mod resealing;
+mod rotating;
 mod sealing;
 mod vaulted;
 mod working;
@@ -26,7 +31,9 @@ use vereda_sync::device::{
 
 pub(crate) use books::{Books, Line};
 pub use error::{DeviceError, DocumentError};
+pub(crate) use loading::read_header;
 pub(crate) use making::draw_nonce;
+use rotating::Rotations;
 pub use working::Step;
 
 use crate::{
@@ -80,13 +87,24 @@ pub struct Device<S: DeviceStore> {
     locked: BTreeSet<ChainId>,
     /// Documents set aside: the program died while it opened them.
     set_aside: BTreeSet<ChainId>,
-    /// Chains of which no key is held.
+    /// Chains of which keys are missing.
     keyless: BTreeSet<ChainId>,
+    /// Epochs that this process called bad.
+    called_bad: BTreeSet<(ChainId, u64)>,
     /// Wraps or operations came in: keys may open that did not before.
     keys_may_open: bool,
     /// Chains that grew: members may lack wraps.
     repair_from: Option<Monotonic>,
     repairing: BTreeSet<ChainId>,
+    rotations: Rotations,
+    /// Chunks that the relay wants sealed again.
+    resealing: BTreeSet<(ChainId, Link)>,
+    /// Documents of which chunks were found not to stand.
+    excluding: BTreeSet<ChainId>,
+    /// Documents with edits to be made again under a new incarnation, with the own chunks that can not stand.
+    remaking: BTreeMap<ChainId, BTreeSet<Link>>,
+    /// This device stopped being a member of something whose keys it holds.
+    has_lost: bool,
     pub(crate) contact: Contact,
     effects: Vec<Effect>,
     changed: BTreeSet<ChainId>,
@@ -117,7 +135,8 @@ impl<S: IncarnatedStore> Device<S> {
             save_incarnation(&mut store, incarnation)?;
         }
         let membership = Membership::load(&store)?;
-        let keyring = Keyring::load(keys.signing.device_id(), keys.wrapping.clone(), &store)?;
+        let mut keyring = Keyring::load(keys.signing.device_id(), keys.wrapping.clone(), &store)?;
+        keyring.guard(&mut store, ambient.rng)?;
         store.commit()?;
         let mut device = Self {
             store,
@@ -136,9 +155,15 @@ impl<S: IncarnatedStore> Device<S> {
             stale: BTreeSet::new(),
             set_aside: BTreeSet::new(),
             keyless: BTreeSet::new(),
+            called_bad: BTreeSet::new(),
             keys_may_open: true,
             repair_from: None,
             repairing: BTreeSet::new(),
+            rotations: Rotations::default(),
+            resealing: BTreeSet::new(),
+            excluding: BTreeSet::new(),
+            remaking: BTreeMap::new(),
+            has_lost: false,
             contact: Contact::default(),
             effects: Vec::new(),
             changed: BTreeSet::new(),
@@ -151,6 +176,9 @@ impl<S: IncarnatedStore> Device<S> {
         }
         device.find_keyless()?;
         device.find_repairs()?;
+        device.find_resealing()?;
+        device.find_lost()?;
+        device.find_remaking()?;
         device.bring_books()?;
         device.find_stale()?;
         if before.is_some_and(|before| before != incarnation) {
@@ -159,20 +187,17 @@ impl<S: IncarnatedStore> Device<S> {
         Ok(device)
     }
 
-    /// Begins a new incarnation if the relay showed that the store was restored from a copy.
+    /// Begins a new incarnation if the relay showed that the store was restored from a copy, or where edits are to be
+    /// made again because what they rested on does not stand.
     ///
     /// # Errors
     /// [`DeviceError`] by cause.
     pub fn renew_if_restored(&mut self, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
         if !std::mem::take(&mut self.contact.needs_incarnation) {
-            return Ok(false);
+            return self.remake_lost(ambient);
         }
         let before = self.incarnation;
-        let incarnation = self.store.renew_incarnation(ambient.rng).map_err(|reason| DeviceError::Renew { reason })?;
-        self.incarnation = incarnation;
-        if let Some(machine) = &mut self.machine {
-            machine.open_incarnation(&mut self.store, incarnation)?;
-        }
+        self.begin_incarnation(ambient)?;
         self.remake_edits(before, ambient)?;
         Ok(true)
     }
@@ -297,7 +322,8 @@ impl<S: DeviceStore> Device<S> {
 
     /// Tells when [`Self::work`] has something to do by itself.
     pub fn poll_work(&self) -> Option<Monotonic> {
-        self.repair_from.filter(|_| self.contact.is_caught_up)
+        let due = self.repair_from.into_iter().chain(self.rotations.due()).min();
+        due.filter(|_| self.contact.is_caught_up)
     }
 
     /// Says whether nothing is left to do: everything the relay had is here and opened, everything made here is there.
@@ -310,6 +336,9 @@ impl<S: DeviceStore> Device<S> {
             && self.effects.is_empty()
             && self.repairing.is_empty()
             && self.repair_from.is_none()
+            && self.rotations.is_idle()
+            && self.remaking.is_empty()
+            && !self.has_lost
     }
 
     /// Counts how often a document was read from the store since the device was opened.
@@ -366,6 +395,8 @@ impl<S: DeviceStore> Device<S> {
             }
             Event::CaughtUp => {
                 self.contact.is_caught_up = true;
+                self.keys_may_open = true;
+                self.rotations.groups_changed = true;
                 self.repairing.extend(self.membership.as_ref().map(|membership| membership.agency));
             }
             Event::Disconnected { reason, .. } => {
@@ -379,16 +410,38 @@ impl<S: DeviceStore> Device<S> {
             }
             Event::PolicyChanged { chain } => {
                 self.keys_may_open = true;
+                self.rotations.groups_changed = true;
                 self.repairing.insert(*chain);
             }
             Event::WrapStored { chain } => {
                 self.keyless.insert(*chain);
                 self.keys_may_open = true;
             }
-            Event::OpDone { .. } | Event::IntentDone { .. } => self.keys_may_open = true,
-            // Another device may have repaired part of what this one wanted to. Where the store cannot be read, the next
-            // use of it says so.
-            Event::IntentFailed { .. } => drop(self.find_repairs()),
+            Event::OpDone { .. } => self.keys_may_open = true,
+            Event::IntentDone { id, .. } => {
+                self.keys_may_open = true;
+                self.note_fate(*id, None);
+            }
+            // Another device may have done part of what this one wanted to. Where the store cannot be read, the next use of
+            // it says so.
+            Event::IntentFailed { id, reason } => {
+                self.rotations.note_failed(*id, *reason);
+                self.keys_may_open = true;
+                drop(self.find_repairs());
+                self.note_fate(*id, Some(reason.to_string()));
+            }
+            Event::ChunkInReview { link, document } => self.note_own_review(*link, *document, None),
+            Event::Decided { link, document, adopted } => self.note_own_review(*link, *document, Some(*adopted)),
+            Event::OpInReview { op } => self.note_own_document_in_review(*op),
+            Event::Reseal { link, document } => {
+                self.resealing.insert((*document, *link));
+                self.unsealable.remove(document);
+            }
+            Event::Excluded { document } => {
+                self.excluding.insert(*document);
+            }
+            Event::Remake { .. } => drop(self.note_remaking()),
+            Event::Removed { .. } => self.has_lost = true,
             _ => {}
         }
     }
@@ -404,6 +457,8 @@ impl<S: DeviceStore> Device<S> {
         drop(self.load_sets());
         drop(self.find_keyless());
         drop(self.find_repairs());
+        drop(self.find_resealing());
+        drop(self.find_remaking());
         drop(self.find_stale());
         self.keys_may_open = true;
     }

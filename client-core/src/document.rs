@@ -2,6 +2,7 @@
 
 mod index;
 mod opening;
+mod resealing;
 mod sealing;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use vereda_protocol::Header;
 pub(crate) use index::Index;
 use index::Indexed;
 pub(crate) use opening::{ChunkFault, ChunkKeys};
+pub use resealing::ResealError;
+pub(crate) use resealing::{Resealing, reseal};
 pub use sealing::SealError;
 pub(crate) use sealing::SealInputs;
 

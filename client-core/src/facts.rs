@@ -16,6 +16,7 @@ const SEEDS: &[u8] = b"seeds";
 const MEMBERSHIP: &[u8] = b"membership";
 const INCARNATION: &[u8] = b"incarnation";
 const DECEIVED: &[u8] = b"deceived";
+const DEVICE_NAME: &[u8] = b"device name";
 const MAX_BYTES: usize = 8 << 10;
 
 /// The keys of this device. Made here, never reused after removal.
@@ -47,21 +48,35 @@ impl DeviceKeys {
     ) -> Result<Self, StoreError> {
         let stored = store.get(FACTS, SEEDS)?.map(|bytes| decode::<Seeds>(&bytes, MAX_BYTES));
         let unknown = || StoreError::Unknown { table: FACTS.0 };
-        let seeds = match stored {
-            Some(seeds) => seeds.map_err(|_| unknown())?,
-            None => {
-                let made =
-                    Seeds { signing: Key32::make(rng).expose().to_vec(), wrapping: Key32::make(rng).expose().to_vec() };
-                let mut row = encode(&made);
-                let put = store.put(FACTS, &[], SEEDS, &row);
-                row.zeroize();
-                put?;
-                made
-            }
-        };
+        let Some(seeds) = stored else { return Self::make(store, rng) };
+        let seeds = seeds.map_err(|_| unknown())?;
         let signing = Key32::from_slice(&seeds.signing).ok_or_else(unknown)?;
         let wrapping = Key32::from_slice(&seeds.wrapping).ok_or_else(unknown)?;
         Ok(Self { signing: DeviceKey::from_seed(signing.expose()), wrapping: WrapKeyPair::from_seed(&wrapping) })
+    }
+
+    /// Makes new keys in place of those that were used for nothing yet; the caller commits.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub(crate) fn make(store: &mut impl DeviceStore, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Self, StoreError> {
+        let (signing, wrapping) = (Key32::make(rng), Key32::make(rng));
+        let keys =
+            Self { signing: DeviceKey::from_seed(signing.expose()), wrapping: WrapKeyPair::from_seed(&wrapping) };
+        keys.save(store)?;
+        Ok(keys)
+    }
+
+    /// Keeps the keys, in place of those that were used for nothing yet; the caller commits.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub(crate) fn save(&self, store: &mut impl DeviceStore) -> Result<(), StoreError> {
+        let signing = self.signing.seed().expose().to_vec();
+        let mut row = encode(&Seeds { signing, wrapping: self.wrapping.seed().expose().to_vec() });
+        let put = store.put(FACTS, &[], SEEDS, &row);
+        row.zeroize();
+        put
     }
 }
 
@@ -115,12 +130,16 @@ pub(crate) enum Introduction {
         #[n(2)]
         seed: ByteArray<32>,
     },
+    /// Another device of the user adds it.
+    #[n(3)]
+    Linked,
 }
 
 impl std::fmt::Debug for Introduction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Known => "Known",
+            Self::Linked => "Linked",
             Self::Founding(_) => "Founding(…)",
             Self::Invite { .. } => "Invite(…)",
         })
@@ -136,7 +155,7 @@ impl Membership {
     /// Tells the machine why the relay should listen.
     pub(crate) fn credential(&self) -> DeviceCredential {
         match &self.introduction {
-            Introduction::Known => DeviceCredential::Member,
+            Introduction::Known | Introduction::Linked => DeviceCredential::Member,
             Introduction::Founding(secret) => DeviceCredential::Founding(Sensitive::new(**secret)),
             Introduction::Invite { chain, invite, seed } => {
                 DeviceCredential::Invite { chain: *chain, invite: *invite, key: invite_key(seed) }
@@ -195,4 +214,25 @@ pub(crate) fn load_incarnation(store: &impl DeviceStore) -> Result<Option<Incarn
 /// [`StoreError`] by cause.
 pub(crate) fn save_incarnation(store: &mut impl DeviceStore, incarnation: Incarnation) -> Result<(), StoreError> {
     store.put(FACTS, &[], INCARNATION, &encode(&incarnation))
+}
+
+/// Loads the name of this device, until it stands in the directory.
+///
+/// # Errors
+/// [`StoreError`] by cause.
+pub(crate) fn load_device_name(store: &impl DeviceStore) -> Result<Option<String>, StoreError> {
+    let bytes = store.get(FACTS, DEVICE_NAME)?;
+    let decoded = bytes.map(|bytes| decode(&bytes, MAX_BYTES)).transpose();
+    decoded.map_err(|_| StoreError::Unknown { table: FACTS.0 })
+}
+
+/// Keeps the name of this device, until it stands in the directory; an empty one for none. The caller commits.
+///
+/// # Errors
+/// [`StoreError`] by cause.
+pub(crate) fn save_device_name(store: &mut impl DeviceStore, name: &str) -> Result<(), StoreError> {
+    if name.is_empty() {
+        return store.delete(FACTS, DEVICE_NAME);
+    }
+    store.put(FACTS, &[], DEVICE_NAME, &encode(&name.to_owned()))
 }

@@ -1,12 +1,14 @@
 //! The library an app holds: vault, device, cases, configuration, people, sync.
 //!
 //! An app unlocks a [`vault::Vault`], opens a [`device::Device`] over it and calls its use cases, each in a file of its
-//! own with its own error: [`identity`], [`cases`], [`configuration`], [`directory`], [`mod@sync`]. On native targets
+//! own with its own error: [`identity`], [`cases`], [`sections`], [`access`], [`review`], [`configuration`], [`directory`], [`mod@sync`]. On native targets
 //! [`native::driver::SharedDevice`] keeps it connected.
 
+pub mod access;
 pub mod cases;
 pub mod configuration;
 pub mod device;
+pub mod devices;
 pub mod directory;
 mod document;
 mod facts;
@@ -15,6 +17,8 @@ mod keyring;
 pub mod link;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
+pub mod review;
+pub mod sections;
 pub mod store;
 pub mod sync;
 mod tables;

@@ -1,24 +1,32 @@
 //! Links that people pass on: to found an agency, to join one. Ids stand in upper-case base32, which a QR code holds
 //! in fewer modules than hexadecimal or base64.
 
+mod device;
 mod founding;
 mod invite;
+mod recovery;
 
+pub use device::{DeviceAnswer, DeviceOffer};
 pub use founding::FoundingLink;
 pub use invite::InviteLink;
 pub(crate) use invite::invite_key;
+pub use recovery::RecoveryLink;
 
 use std::borrow::Cow;
 
+use minicbor::{Decode, Encode};
 use url::{Url, form_urlencoded};
 use vereda_base::DeviceId;
 
 /// Where a relay is found and how it proves itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
 pub struct RelayAddress {
     /// A `ws://` or `wss://` address.
+    #[n(0)]
     pub url: String,
     /// The relay's key.
+    #[n(1)]
     pub key: DeviceId,
 }
 

@@ -4,6 +4,10 @@ use vereda_sync::device::Table;
 
 /// Keys by chain and epoch.
 pub(crate) const KEYS: Table = Table("client keys");
+/// Keys of epochs that this device wants to begin, by commitment.
+pub(crate) const NEXT_KEYS: Table = Table("client next keys");
+/// The heads that the newest unsealed edit of a document may rely on, by document.
+pub(crate) const RELIANCES: Table = Table("client reliances");
 /// Facts about this device: who, where, since when. One row each.
 pub(crate) const FACTS: Table = Table("client facts");
 /// Edits that are not sealed into a chunk yet: one raw change a row, grouped by document.
@@ -16,5 +20,11 @@ pub(crate) const PROJECTIONS: Table = Table("client projections");
 pub(crate) const REFUSED: Table = Table("client refused");
 /// Invites made on this device, with their secrets.
 pub(crate) const INVITES: Table = Table("client invites");
+/// Decisions that are not final, or failed: by intent, grouped by chain.
+pub(crate) const DECISIONS: Table = Table("client decisions");
+/// Own chunks, and beginnings of documents, that were in review and what became of them: by link, grouped by document.
+pub(crate) const OWN_REVIEWS: Table = Table("client own reviews");
+/// Which case a section belongs to: by section, grouped by case.
+pub(crate) const SECTIONS: Table = Table("client sections");
 /// Documents that were being opened: one found here at start made the program die.
 pub(crate) const OPENING: Table = Table("client opening");

@@ -4,9 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod devices {
+    mod access;
     mod cases;
     mod joining;
+    mod linking;
     mod loading;
+    mod recovering;
+    mod removing;
+    mod sections;
     mod workload;
     mod world;
 }

@@ -3,6 +3,7 @@
 mod agency;
 mod case;
 mod config;
+mod device;
 mod import;
 mod invite;
 mod join;
@@ -97,6 +98,8 @@ enum Command {
     Invites(invite::Invites),
     Join(join::Join),
     #[command(subcommand)]
+    Device(device::Device),
+    #[command(subcommand)]
     Import(import::Import),
     #[command(subcommand)]
     Config(config::Config),
@@ -133,6 +136,7 @@ impl Vereda {
             Command::Invite(invite) => invite.run(common),
             Command::Invites(invites) => invites.run(common),
             Command::Join(join) => join.run(common),
+            Command::Device(device) => device.run(common),
             Command::Import(import) => import.run(common),
             Command::Config(config) => config.run(common),
             Command::Case(case) => case.run(common),

@@ -4,6 +4,7 @@ use vereda_client_core::{
     cases::{CreateCaseError, EditCaseError, HistoryError, ResolveError, plain::ReadEditError},
     configuration::ApplyConfigurationError,
     device::{DeviceError, DocumentError},
+    devices::{LinkError, NameDeviceError},
     directory::FindError,
     identity::{CreateAgencyError, CreateTeamError, InviteError, JoinError},
     link::ParseLinkError,
@@ -75,6 +76,28 @@ impl From<JoinError> for Fault {
             JoinError::Device(error) => error.into(),
             JoinError::Taken => Self::failed(error),
             error => Self::unusable(error),
+        }
+    }
+}
+
+impl From<LinkError> for Fault {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Device(error) => error.into(),
+            LinkError::NotMember => Self::pending(error),
+            LinkError::Nothing => Self::not_found(error),
+            LinkError::Taken | LinkError::CodesDiffer => Self::failed(error),
+            error => Self::unusable(error),
+        }
+    }
+}
+
+impl From<NameDeviceError> for Fault {
+    fn from(error: NameDeviceError) -> Self {
+        match error {
+            NameDeviceError::Device(error) => error.into(),
+            NameDeviceError::NotOwn => Self::not_found(error),
+            NameDeviceError::Name => Self::unusable(error),
         }
     }
 }

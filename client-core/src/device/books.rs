@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use vereda_base::{ChainId, Timestamp};
+use vereda_base::{ChainId, DeviceId, Timestamp};
 use vereda_policy::{ChainKind, ChainState, DocumentKind, Parent, ParentAuthority};
 use vereda_records::{Configuration, Summary, Translated, summarize};
 use vereda_sync::device::{DeviceStore, StoreError};
 
 use super::{Device, DeviceError};
 use crate::{
-    configuration, directory,
+    configuration,
+    directory::{self, Bearer},
     tables::{FACTS, PROJECTIONS},
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct Books {
     pub(crate) directory_document: Option<ChainId>,
     /// Names of people, teams and the agency.
     pub(crate) names: BTreeMap<ChainId, String>,
+    /// Names of devices.
+    pub(crate) device_names: BTreeMap<DeviceId, String>,
 }
 
 impl Default for Books {
@@ -45,6 +48,7 @@ impl Default for Books {
             configuration_document: None,
             directory_document: None,
             names: BTreeMap::new(),
+            device_names: BTreeMap::new(),
         }
     }
 }
@@ -190,6 +194,7 @@ impl<S: DeviceStore> Device<S> {
     /// commits.
     pub(crate) fn write_line(&mut self, id: &ChainId) -> Result<(), DeviceError> {
         let is_case = self.chain(id).and_then(|state| state.document_kind()) == Some(DocumentKind::Case);
+        self.note_section(id)?;
         let document = self.document(id)?;
         let (taken, changed, changes) = (document.taken, document.changed(), document.change_count());
         let record = if is_case { document.replica.hydrate().ok() } else { None };
@@ -234,7 +239,15 @@ impl<S: DeviceStore> Device<S> {
         }
         let document = self.document(id)?;
         let written = directory::written(document);
-        self.books.names = self.view(|view, _| directory::accept(view, written));
+        let users = self.list_chains(ChainKind::User)?;
+        let accepted = self.view(|view, _| directory::accept(view, &users, written));
+        (self.books.names, self.books.device_names) = (BTreeMap::new(), BTreeMap::new());
+        for (bearer, name) in accepted {
+            match bearer {
+                Bearer::Chain(chain) => drop(self.books.names.insert(chain, name)),
+                Bearer::Device(device) => drop(self.books.device_names.insert(device, name)),
+            }
+        }
         Ok(())
     }
 
@@ -353,7 +366,8 @@ mod tests {
         let (mallory, mallory_user) = join(&mut chains, 2);
         let member = |subject, role| Member { subject, role };
         let members = vec![member(amina_user, Role::Manager), member(mallory_user, Role::Editor)];
-        let agency = begin(&mut chains, &amina, Create::agency([3; 16], members, epoch(Some(public.clone())))).unwrap();
+        let of_agency = Epoch { targets: vec![Some(0), None], ..epoch(Some(public.clone())) };
+        let agency = begin(&mut chains, &amina, Create::agency([3; 16], members, of_agency)).unwrap();
         let mut begin_book = |by: &DeviceKey, authority, also: Option<ChainId>, holder| {
             let parents = [(agency, authority)].into_iter().chain(also.map(|user| (user, ParentAuthority::Full)));
             let parents = parents.map(|(chain, authority)| Parent { chain, authority }).collect();

@@ -1,12 +1,14 @@
 //! The state machine as the rest of the device calls it.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use vereda_base::{ChainId, Link};
 use vereda_crypto::Verified;
-use vereda_policy::{Body, ChainKind, Op, Wrap};
+use vereda_policy::{Body, ChainKind, Cite, Op, Wrap};
 use vereda_protocol::Chunk;
-use vereda_sync::device::{DeviceMachine, DeviceStore, IntentId, OutboxItem, Place, StoreError, StoredWrap, SyncState};
+use vereda_sync::device::{
+    DeviceMachine, DeviceStore, EnqueueError, IntentId, OutboxItem, Place, StoreError, SyncState,
+};
 
 use super::{Device, DeviceError};
 
@@ -79,32 +81,48 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
+    /// Puts a chunk that was sealed again in place of the stored one; says whether somebody waits for it.
+    pub(super) fn replace_chunk(&mut self, chunk: &Chunk) -> Result<bool, DeviceError> {
+        let machine = self.machine.as_mut().ok_or(DeviceError::NoAgency)?;
+        match machine.reseal_chunk(&mut self.store, chunk) {
+            Ok(()) => Ok(true),
+            Err(EnqueueError::NotWaiting | EnqueueError::Known) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Finds a stored chunk, also one that does not stand any more, with its place among the document's.
+    pub(super) fn find_chunk(&self, link: &Link) -> Result<Option<(u64, Chunk)>, StoreError> {
+        let Some(machine) = &self.machine else { return Ok(None) };
+        Ok(machine.find_chunk(&self.store, link)?.map(|(position, _, chunk)| (position, chunk)))
+    }
+
+    /// Lists a document's chunks that do not stand.
+    pub(super) fn excluded(&self, document: &ChainId) -> Result<BTreeSet<Link>, StoreError> {
+        self.machine.as_ref().map_or(Ok(BTreeSet::new()), |machine| machine.excluded(&self.store, document))
+    }
+
+    /// Lists the heads that a chunk of a document may rely on now; `None` without a right to write.
+    pub(super) fn cites(&self, document: &ChainId) -> Result<Option<Vec<Cite>>, StoreError> {
+        self.machine.as_ref().map_or(Ok(None), |machine| machine.cites(&self.store, document))
+    }
+
     /// Sets a stored chunk aside as evidence.
     pub(super) fn quarantine(&mut self, link: &Link) -> Result<(), StoreError> {
         self.machine.as_mut().map_or(Ok(()), |machine| machine.quarantine_content(&mut self.store, link))
     }
 
-    /// Lists the wraps of chains whose newest key is not held, of all chains or of those given.
-    pub(super) fn unopened_wraps(&self) -> Result<Vec<(ChainId, StoredWrap)>, StoreError> {
-        let Some(machine) = &self.machine else { return Ok(Vec::new()) };
-        let mut wraps = Vec::new();
-        for chain in &self.keyless {
-            for wrap in machine.wraps(&self.store, chain)? {
-                if self.keyring.key(chain, wrap.epoch).is_none() {
-                    wraps.push((*chain, wrap));
-                }
-            }
-        }
-        Ok(wraps)
-    }
-
-    /// Finds the chains of which no key is held: once at start, later ones are noted as their wraps arrive.
+    /// Finds the chains of which keys are missing: once at start, later ones are noted as their wraps arrive. Of documents
+    /// only those of which none is held, so that not every chain is read; of the others when a chunk does not open.
     pub(super) fn find_keyless(&mut self) -> Result<(), StoreError> {
-        self.keyless.clear();
-        for kind in [ChainKind::User, ChainKind::Team, ChainKind::Agency, ChainKind::Document] {
-            let chains = self.list_chains(kind)?;
-            self.keyless.extend(chains.into_iter().filter(|chain| self.keyring.key(chain, 0).is_none()));
+        let mut keyless = BTreeSet::new();
+        for kind in [ChainKind::User, ChainKind::Team, ChainKind::Agency] {
+            let lacks = |chain: &ChainId| self.chain(chain).is_some_and(|state| self.keyring.lacks_some(&state));
+            keyless.extend(self.list_chains(kind)?.into_iter().filter(lacks));
         }
+        let documents = self.list_chains(ChainKind::Document)?;
+        keyless.extend(documents.into_iter().filter(|document| self.keyring.key(document, 0).is_none()));
+        self.keyless = keyless;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use vereda_document::{EditError, HydrateError, LoadError};
 use vereda_policy::DraftError;
 use vereda_sync::device::{EnqueueError, StoreError};
 
-use crate::document::SealError;
+use crate::document::{ResealError, SealError};
 
 /// Why a device could not do something, whatever it was.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,14 @@ pub enum DeviceError {
         document: ChainId,
         /// Why.
         error: SealError,
+    },
+    /// A chunk could not be sealed again.
+    #[error("edits of document {document} wait to be sealed again: {error}")]
+    Reseal {
+        /// The document.
+        document: ChainId,
+        /// Why.
+        error: ResealError,
     },
     /// The device belongs to no agency yet.
     #[error("this device belongs to no agency yet: found one or join one")]

@@ -1,61 +1,92 @@
-//! A new incarnation: edits that no chunk holds yet are made again under its actor (protocol.md §5).
+//! A new incarnation: edits that no chunk holds yet, and those whose chunks can not stand, are made again under its actor
+//! (protocol.md §5, §6).
 
 use std::collections::BTreeSet;
 
-use vereda_base::{ChainId, Incarnation};
+use vereda_base::{ChainId, Incarnation, Link};
 use vereda_crypto::derive_actor;
 use vereda_document::Replica;
+use vereda_protocol::Chunk;
 use vereda_records::Record;
-use vereda_sync::device::DeviceStore;
+use vereda_sync::device::{DeviceStore, StoreError};
 
-use super::{Ambient, Device, DeviceError, DocumentError, sealing::edit_key};
+use super::{Ambient, Device, DeviceError, DocumentError, IncarnatedStore, sealing::edit_key};
 use crate::{
     document::OpenDocument,
     facts::save_incarnation,
     tables::{EDITS, SNAPSHOTS},
 };
 
+/// What edits that are to be made again come to.
+struct Remade {
+    /// The record without them.
+    from: Option<Record>,
+    /// The record with them.
+    wanted: Record,
+}
+
+impl<S: IncarnatedStore> Device<S> {
+    /// Begins a new incarnation, in the store and in the machine.
+    pub(super) fn begin_incarnation(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
+        let incarnation = self.store.renew_incarnation(ambient.rng).map_err(|reason| DeviceError::Renew { reason })?;
+        self.incarnation = incarnation;
+        if let Some(machine) = &mut self.machine {
+            machine.open_incarnation(&mut self.store, incarnation)?;
+        }
+        Ok(())
+    }
+}
+
 impl<S: DeviceStore> Device<S> {
-    /// Makes unsealed edits again that were made under an earlier incarnation; commits.
+    /// Makes edits again that were made under an earlier incarnation and that no chunk holds, or none that can stand;
+    /// commits.
     pub(super) fn remake_edits(&mut self, before: Incarnation, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
-        let documents: Vec<ChainId> = self.unsealed.iter().copied().collect();
+        let mut lost = std::mem::take(&mut self.remaking);
+        let documents: BTreeSet<ChainId> = self.unsealed.iter().chain(lost.keys()).copied().collect();
         self.open.clear();
         self.recent.clear();
         for document in documents {
-            self.remake(&document, before, ambient)?;
+            let links = lost.remove(&document).unwrap_or_default();
+            match self.remake(&document, before, &links, ambient) {
+                Err(DeviceError::Document(error)) if !links.is_empty() => {
+                    tracing::warn!(%document, %error, "edits could not be made again: they are kept as they are");
+                }
+                done => done?,
+            }
         }
         save_incarnation(&mut self.store, self.incarnation)?;
         self.commit()
     }
 
-    /// Reads the record with the old edits and without them, and writes the difference under the new actor.
-    fn remake(&mut self, id: &ChainId, before: Incarnation, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
-        let failed = |error| DocumentError::Edit { document: *id, error };
-        let edits = self.stored_edits(id)?;
-        // A snapshot may hold edits of the old actor.
-        self.store.delete(SNAPSHOTS, id.as_bytes())?;
-        for edit in &edits {
-            self.store.delete(EDITS, &edit_key(id, edit.seq))?;
-        }
-        let own = derive_actor(self.id(), before, *id);
-        let mut old = self.replayed(id, OpenDocument::empty(*id, own))?;
-        let shared = old.replica.hydrate().ok();
+    /// Reads the record with the old edits and without them, and writes the difference under the new actor, on top of what
+    /// stands.
+    fn remake(
+        &mut self,
+        id: &ChainId,
+        before: Incarnation,
+        lost: &BTreeSet<Link>,
+        ambient: &mut Ambient<'_>,
+    ) -> Result<(), DeviceError> {
         let document = *id;
-        old.take_edits(edits).map_err(|error| DocumentError::StoredEdit { document, error })?;
-        let wanted = old.replica.hydrate().map_err(|error| DocumentError::Hydrate { document, error })?;
+        let failed = |error| DocumentError::Edit { document, error };
+        let Some(Remade { from, wanted }) = self.read_old(id, before, lost)? else { return Ok(()) };
         let at = ambient.now.wall;
-        let mut new = match shared {
-            Some(_) => self.replayed(id, OpenDocument::empty(*id, self.actor(id)))?,
-            None => {
-                let (replica, change) = Replica::create(self.actor(id), wanted.record_type, at).map_err(failed)?;
-                let mut made = OpenDocument::with(*id, replica);
-                made.note_edit(&change);
-                self.keep_edit(id, &change)?;
-                made
-            }
-        };
+        let standing = self.chunks(id, 0)?;
+        let mut new = self.replayed(id, self.actor(id), &standing, &BTreeSet::new())?;
+        let is_begun = new.replica.is_created();
+        if !is_begun && from.is_some() {
+            // Somebody else began it, and that does not stand: there is nothing to write to.
+            return Ok(());
+        }
+        self.drop_old(id, lost)?;
+        if !is_begun {
+            let (replica, change) = Replica::create(self.actor(id), wanted.record_type, at).map_err(failed)?;
+            new = OpenDocument::with(document, replica);
+            new.note_edit(&change);
+            self.keep_edit(id, &change)?;
+        }
         new.note_author(self.actor(id), self.id());
-        let from = shared.unwrap_or_else(|| Record::new(wanted.record_type));
+        let from = from.unwrap_or_else(|| Record::new(wanted.record_type));
         if let Some(change) = new.replica.reconcile(&from, &wanted, at).map_err(failed)? {
             new.note_edit(&change);
             self.keep_edit(id, &change)?;
@@ -67,17 +98,71 @@ impl<S: DeviceStore> Device<S> {
         self.write_line(id)
     }
 
-    /// Takes in all of a document's chunks, without snapshot and edits.
-    fn replayed(&mut self, id: &ChainId, document: OpenDocument) -> Result<OpenDocument, DeviceError> {
-        let mut document = document;
+    /// Reads what the edits of an earlier incarnation come to; `None` where a key is missing for that.
+    fn read_old(
+        &mut self,
+        id: &ChainId,
+        before: Incarnation,
+        lost: &BTreeSet<Link>,
+    ) -> Result<Option<Remade>, DeviceError> {
+        let document = *id;
+        let mut chunks = self.chunks(id, 0)?;
+        for link in self.excluded(id)? {
+            chunks.extend(self.find_chunk(&link)?);
+        }
+        chunks.sort_by_key(|(position, _)| *position);
+        chunks.dedup_by_key(|(position, _)| *position);
+        if !lost.is_empty() && !self.holds_keys_of(id, &chunks)? {
+            return Ok(None);
+        }
+        let actor = derive_actor(self.id(), before, document);
+        let from = self.replayed(id, actor, &chunks, lost)?.replica.hydrate().ok();
+        let mut old = self.replayed(id, actor, &chunks, &BTreeSet::new())?;
+        let edits = self.stored_edits(id)?;
+        old.take_edits(edits).map_err(|error| DocumentError::StoredEdit { document, error })?;
+        let wanted = old.replica.hydrate().map_err(|error| DocumentError::Hydrate { document, error })?;
+        Ok(Some(Remade { from, wanted }))
+    }
+
+    /// Drops the old edits: their rows, the snapshot that may hold them, and the chunks that can not stand.
+    fn drop_old(&mut self, id: &ChainId, lost: &BTreeSet<Link>) -> Result<(), StoreError> {
+        self.store.delete(SNAPSHOTS, id.as_bytes())?;
+        for edit in self.stored_edits(id)? {
+            self.store.delete(EDITS, &edit_key(id, edit.seq))?;
+        }
+        match &mut self.machine {
+            Some(machine) if !lost.is_empty() => machine.drop_own(&mut self.store, id, lost),
+            _ => Ok(()),
+        }
+    }
+
+    fn holds_keys_of(&self, id: &ChainId, chunks: &[(u64, Chunk)]) -> Result<bool, StoreError> {
+        for (_, chunk) in chunks {
+            if self.chunk_keys(id, super::loading::read_header(chunk)?.epoch).is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes in chunks of a document apart from some, without snapshot and edits.
+    fn replayed(
+        &self,
+        id: &ChainId,
+        actor: vereda_base::ActorBytes,
+        chunks: &[(u64, Chunk)],
+        without: &BTreeSet<Link>,
+    ) -> Result<OpenDocument, DeviceError> {
+        let mut document = OpenDocument::empty(*id, actor);
         let refused: BTreeSet<_> = self.links_refused(id)?;
-        for (position, chunk) in self.chunks(id, 0)? {
-            let header = super::loading::read_header(&chunk)?;
+        for (position, chunk) in chunks {
+            let header = super::loading::read_header(chunk)?;
             let Some(keys) = self.chunk_keys(id, header.epoch) else { break };
-            if !refused.contains(&header.link()) {
+            let link = header.link();
+            if !refused.contains(&link) && !without.contains(&link) {
                 let actor = derive_actor(header.device, header.incarnation, *id);
                 // What is refused here was refused before, or will be when the document is opened again.
-                drop(document.take_chunk(&chunk, &header, actor, &keys));
+                drop(document.take_chunk(chunk, &header, actor, &keys));
             }
             document.taken = position.saturating_add(1);
         }

@@ -117,6 +117,11 @@ impl<S: DeviceStore> Device<S> {
         loaded
     }
 
+    /// Loads a replica of its own, beside the one in memory: what is done to it is not kept.
+    pub(crate) fn load_apart(&mut self, id: &ChainId) -> Result<OpenDocument, DeviceError> {
+        self.guarded(id)
+    }
+
     fn load(&mut self, id: &ChainId) -> Result<OpenDocument, DeviceError> {
         self.loads = self.loads.saturating_add(1);
         let actor = derive_actor(self.id(), self.incarnation, *id);
@@ -128,6 +133,9 @@ impl<S: DeviceStore> Device<S> {
             document.taken = snapshot.taken;
             Some(document)
         });
+        // Nor one with chunks in it that do not stand any more.
+        let excluded = self.excluded(id)?;
+        let opened = opened.filter(|document| !excluded.iter().any(|link| document.has_chunk(link)));
         let mut document = opened.unwrap_or_else(|| OpenDocument::empty(*id, actor));
         document.note_author(actor, self.id());
         let (document, kept_up) = self.keep_up(document);
@@ -179,6 +187,8 @@ impl<S: DeviceStore> Device<S> {
         }
         let mut refused: Option<BTreeSet<_>> = None;
         let mut has_written = false;
+        let count = self.chunk_count(&id)?;
+        let mut is_whole = true;
         for (position, chunk) in self.chunks(&id, document.taken)? {
             let header = read_header(&chunk)?;
             let link = header.link();
@@ -187,7 +197,11 @@ impl<S: DeviceStore> Device<S> {
                 None => refused.insert(self.links_refused(&id)?),
             };
             if !document.has_chunk(&link) && !known_refused.contains(&link) {
-                let Some(keys) = self.chunk_keys(&id, header.epoch) else { break };
+                let Some(keys) = self.chunk_keys(&id, header.epoch) else {
+                    self.note_keyless(&id);
+                    is_whole = false;
+                    break;
+                };
                 let actor = derive_actor(header.device, header.incarnation, id);
                 if let Err(fault) = document.take_chunk(&chunk, &header, actor, &keys) {
                     tracing::warn!(document = %id, %link, %fault, "chunk refused");
@@ -197,6 +211,10 @@ impl<S: DeviceStore> Device<S> {
                 }
             }
             document.taken = position.saturating_add(1);
+        }
+        if is_whole {
+            // Those that do not stand any more are not shown.
+            document.taken = count;
         }
         Ok(has_written)
     }
@@ -231,7 +249,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Finds the keys that open a document's chunks of one epoch.
-    pub(super) fn chunk_keys(&self, document: &ChainId, epoch: u64) -> Option<ChunkKeys> {
+    pub(crate) fn chunk_keys(&self, document: &ChainId, epoch: u64) -> Option<ChunkKeys> {
         let epoch = self.keyring.document_key(document, epoch)?;
         Some(ChunkKeys { epoch, first: self.keyring.document_key(document, 0)? })
     }
@@ -244,7 +262,7 @@ fn snapshot_after(changes: usize) -> u32 {
 }
 
 /// Reads the header of a stored chunk: the machine verified it before it kept it.
-pub(super) fn read_header(chunk: &Chunk) -> Result<Header, StoreError> {
+pub(crate) fn read_header(chunk: &Chunk) -> Result<Header, StoreError> {
     let header = decode(chunk.header.bytes(), vereda_base::limits::MAX_HEADER_BYTES);
     header.map_err(|_| StoreError::Unknown { table: "sync_chunks" })
 }

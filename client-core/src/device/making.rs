@@ -104,6 +104,9 @@ impl<S: DeviceStore> Device<S> {
 
     /// States what shall be done to a chain: signed when the relay is reached. The caller commits.
     pub(crate) fn intend(&mut self, chain: ChainId, body: Body, wraps: Vec<Wrap>) -> Result<IntentId, DeviceError> {
+        if matches!(body, Body::Revoke(_) | Body::Expire(_) | Body::RemoveDevice(_) | Body::Assign(_)) {
+            self.rotations.ended.insert(chain);
+        }
         self.enqueue_intent(chain, body, wraps)
     }
 
@@ -116,7 +119,7 @@ impl<S: DeviceStore> Device<S> {
         self.store.put(EDITS, document.as_bytes(), &edit_key(document, change.seq), &change.bytes)?;
         self.unsealed.insert(*document);
         self.unsealable.remove(document);
-        Ok(())
+        Ok(self.note_reliance(document)?)
     }
 }
 

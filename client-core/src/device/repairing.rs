@@ -1,22 +1,23 @@
 //! Wraps for members that lack them: whoever holds a key passes it on to whoever is entitled to it.
 //!
-//! A device sees its own wraps only; of those of others it knows how many each operation committed to. So it counts: a
-//! member that came after an epoch's beginning lacks a wrap until a later repair reaches as far.
+//! A device sees its own wraps only; whom the others are for is said in the chain.
 
 use std::time::Duration;
 
 use vereda_base::{ChainId, Timestamp};
-use vereda_policy::{Body, ChainKind, Chains, Repair, Subject, Target, Wrap, WrapProof, entitled, wrap_list};
+use vereda_policy::{
+    Body, ChainKind, Chains, Repair, Staleness, Subject, Target, Wrap, WrapProof, entitled, wrap_list,
+};
 use vereda_sync::device::{DeviceStore, OutboxItem, StoreError};
 
 use super::{Ambient, Device, DeviceError};
 use crate::{
-    keyring::{scope, wrap_for},
+    keyring::{scope_of, wrap_for},
     tables::INVITES,
 };
 
 /// Who did not bring the member in leaves it to those who did for a while, and then each a while of its own.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 const STEPS: u64 = 8;
 
 impl<S: DeviceStore> Device<S> {
@@ -68,7 +69,7 @@ impl<S: DeviceStore> Device<S> {
         let mut wraps = Vec::new();
         for member in lacking {
             let wrap = self.with_keyring(ambient, |keyring, view, rng| {
-                let key = (scope(&state.creator(), &epoch.commitment), epoch.number, &key);
+                let key = (scope_of(&state, epoch), epoch.number, &key);
                 wrap_for(keyring, view, key, member, Some(&chain), is_document, rng)
             })?;
             wraps.extend(wrap);
@@ -97,8 +98,12 @@ impl<S: DeviceStore> Device<S> {
         Ok(self.outbox()?.iter().any(of_chain))
     }
 
-    /// Says whether this device began the chain or invited into it: then it is the one to pass the key on.
+    /// Says whether this device began the chain or invited into it, or it is its own person's: then it is the one to pass
+    /// the key on.
     fn brought_in(&self, chain: &ChainId) -> Result<bool, StoreError> {
+        if self.home().is_some_and(|(user, _)| user == *chain) {
+            return Ok(true);
+        }
         if self.chain(chain).is_some_and(|state| state.creator() == self.id()) {
             return Ok(true);
         }
@@ -111,34 +116,33 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// A number of this device's own, so that not all devices repair at once.
-    fn turn(&self) -> u64 {
+    pub(super) fn turn(&self) -> u64 {
         // A device's id is a public key, and so as good as random.
         self.id().0.first().map_or(0, |byte| u64::from(*byte) % STEPS)
     }
 }
 
-/// Lists who lacks a wrap of a chain's newest epoch, as far as can be told.
+/// Lists who lacks a wrap of a chain's newest epoch: to whom the chain says it was never wrapped, or to an epoch of his
+/// that turned out bad. Whoever has a wrap to an older epoch of his own reads by it: the keys of his later ones lead back
+/// to it. Members that are stale are left until they have a new epoch.
 fn lacking(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> Vec<(Subject, u64)> {
     let Some(state) = view.chain(chain) else { return Vec::new() };
     let Some(epoch) = state.newest_epoch() else { return Vec::new() };
-    let came_at = |subject: &Subject| match subject {
-        Subject::Device(device) => state.device(device).map(|standing| standing.from_seq),
-        Subject::Chain(member) => {
-            let standing = state.members().iter().filter(|held| held.subject == *member && held.until_seq.is_none());
-            standing.map(|held| held.from_seq).min()
+    let mut staleness = Staleness::new(view, now);
+    let mut lacking = entitled(view, chain, now);
+    lacking.retain(|(subject, newest)| {
+        let wrapped = epoch.newest_target(&subject.recipient());
+        match subject {
+            Subject::Device(_) => wrapped.is_none(),
+            Subject::Chain(member) => {
+                let opens = |wrapped: u64| {
+                    view.chain(member).is_some_and(|state| {
+                        state.epoch(wrapped).is_some_and(|epoch| epoch.fault.is_none() || wrapped == *newest)
+                    })
+                };
+                !wrapped.is_some_and(opens) && !staleness.is_stale(member)
+            }
         }
-    };
-    let mut later: Vec<(u64, (Subject, u64))> = entitled(view, chain, now)
-        .into_iter()
-        .filter_map(|member| Some((came_at(&member.0)?, member)))
-        .filter(|(seq, _)| *seq > epoch.from_seq)
-        .collect();
-    later.sort_unstable();
-    // The first list is the epoch's own; each further one is a repair of those that came before it, oldest first.
-    for repair in epoch.wraps.iter().skip(1) {
-        let Some(seq) = state.seq_of(&repair.op) else { continue };
-        let reached = later.iter().take_while(|(came, _)| *came < seq).count();
-        later.drain(..reached.min(usize::try_from(repair.list.count).unwrap_or(usize::MAX)));
-    }
-    later.into_iter().map(|(_, member)| member).collect()
+    });
+    lacking
 }

@@ -1,20 +1,58 @@
 //! Edits on their way out: sealed into chunks when they can be sent.
 
+use std::collections::BTreeSet;
+
 use vereda_base::ChainId;
+use vereda_policy::{Cite, Staleness};
 use vereda_sync::device::{DeviceStore, EnqueueError};
 
 use super::{Ambient, Device, DeviceError};
-use crate::{document::SealInputs, tables::EDITS};
+use crate::{
+    document::SealInputs,
+    tables::{EDITS, RELIANCES},
+};
+
+/// Under which key edits are sealed, and the heads they rely on.
+pub(super) struct SealedUnder {
+    pub(super) epoch: u64,
+    pub(super) cites: Vec<Cite>,
+}
 
 impl<S: DeviceStore> Device<S> {
     /// Seals the edits of up to `most` documents and queues the chunks; commits.
     pub(super) fn seal_all(&mut self, ambient: &mut Ambient<'_>, most: usize) -> Result<(), DeviceError> {
         let documents: Vec<ChainId> = self.unsealed.difference(&self.unsealable).take(most).copied().collect();
+        let now = self.relay_now(ambient);
+        let stale: BTreeSet<ChainId> = self.view(|view, _| {
+            let mut staleness = Staleness::new(view, Some(now));
+            documents.iter().filter(|document| staleness.is_stale(document)).copied().collect()
+        });
         let mut has_sealed = false;
         for document in documents {
-            has_sealed |= self.seal(&document, ambient)?;
+            self.unsealable.insert(document);
+            // What is made anew under another actor is not sealed before.
+            if self.remaking.contains_key(&document) {
+                continue;
+            }
+            if stale.contains(&document) && !self.renew_before_writing(&document, ambient)? {
+                tracing::info!(%document, "edits wait for a new key");
+                continue;
+            }
+            if let Some(under) = self.sealed_now(&document)? {
+                has_sealed |= self.seal(&document, under, ambient)?;
+            }
         }
         if has_sealed { self.commit() } else { Ok(()) }
+    }
+
+    /// Finds the newest key and heads, where rights allow to write.
+    fn sealed_now(&self, id: &ChainId) -> Result<Option<SealedUnder>, DeviceError> {
+        let Some(epoch) = self.chain(id).and_then(|state| Some(state.newest_epoch()?.number)) else { return Ok(None) };
+        let cites = self.cites(id)?;
+        if cites.is_none() {
+            tracing::info!(document = %id, "edits wait: no right to write as far as is known");
+        }
+        Ok(cites.map(|cites| SealedUnder { epoch, cites }))
     }
 
     /// Says whether some edits could be sealed now.
@@ -22,14 +60,16 @@ impl<S: DeviceStore> Device<S> {
         self.unsealed.iter().any(|document| !self.unsealable.contains(document))
     }
 
-    /// Seals the edits of a document; the caller commits. What policy or keys do not allow now stays as it is.
-    fn seal(&mut self, id: &ChainId, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
-        self.unsealable.insert(*id);
-        let Some(epoch) = self.chain(id).and_then(|state| Some(state.newest_epoch()?.number)) else { return Ok(false) };
-        let Some(keys) = self.chunk_keys(id, epoch) else { return Ok(false) };
-        let machine = self.machine.as_ref().ok_or(DeviceError::NoAgency)?;
-        let Some(cites) = machine.cites(&self.store, id)? else {
-            tracing::info!(document = %id, "edits wait: no right to write as far as is known");
+    /// Seals the edits of a document; the caller commits. What keys or others would not allow stays as it is.
+    pub(super) fn seal(
+        &mut self,
+        id: &ChainId,
+        under: SealedUnder,
+        ambient: &mut Ambient<'_>,
+    ) -> Result<bool, DeviceError> {
+        let SealedUnder { epoch, cites } = under;
+        let Some(keys) = self.chunk_keys(id, epoch) else {
+            self.note_keyless(id);
             return Ok(false);
         };
         let key = self.keys.signing.clone();
@@ -68,6 +108,7 @@ impl<S: DeviceStore> Device<S> {
             self.note_shown(id, before, after)?;
         }
         self.save_replayed(id)?;
+        self.store.delete(RELIANCES, id.as_bytes())?;
         self.unsealed.remove(id);
         self.unsealable.remove(id);
         Ok(true)

@@ -1,7 +1,7 @@
 //! What a device does by itself: opens keys, introduces itself, repairs, seals, and brings lists up to date.
 
 use vereda_base::ChainId;
-use vereda_policy::ChainKind;
+use vereda_policy::{ChainKind, ChainState};
 use vereda_sync::device::DeviceStore;
 
 use super::{Ambient, Device, DeviceError, DocumentError, books::Brought};
@@ -28,9 +28,14 @@ impl<S: DeviceStore> Device<S> {
     /// [`DeviceError`] by cause; what is left is tried again at the next call.
     pub fn work(&mut self, ambient: &mut Ambient<'_>) -> Result<Step, DeviceError> {
         let mut is_more = false;
+        if self.has_lost {
+            self.leave_lost(ambient)?;
+        }
+        self.rebuild_excluded()?;
+        self.time_rotations(ambient);
         if std::mem::take(&mut self.keys_may_open) {
             self.note_books()?;
-            self.open_wraps()?;
+            self.open_keys()?;
             self.note_introduced()?;
             self.unsealable.clear();
         }
@@ -38,8 +43,7 @@ impl<S: DeviceStore> Device<S> {
             if !self.holds_promised_heads(ambient)? {
                 return Ok(Step::default());
             }
-            self.enter_name(ambient)?;
-            is_more |= self.repair(ambient)?;
+            is_more |= self.work_as_member(ambient)?;
         }
         // Not before the relay's welcome: it may know more of this device than the device itself, and then the store was
         // restored from a copy, and no place in a sequence may be used twice.
@@ -54,8 +58,23 @@ impl<S: DeviceStore> Device<S> {
         if self.books.has_new_columns {
             self.find_stale()?;
         }
-        is_more |= !self.stale.is_empty() || self.keys_may_open;
+        is_more |= !self.stale.is_empty() || self.keys_may_open || !self.remaking.is_empty();
         Ok(Step { changed, is_more })
+    }
+
+    /// Does what is done with the relay at hand and everything of it here; commits. Says whether there is more of it.
+    fn work_as_member(&mut self, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
+        if self.is_recovery_key() {
+            // It is a member nowhere: what it would repair or renew, policy forbids it.
+            self.repairing.clear();
+            return Ok(false);
+        }
+        self.enter_name(ambient)?;
+        self.enter_device_name(ambient)?;
+        let mut is_more = self.repair(ambient)?;
+        is_more |= self.renew_groups(ambient)?;
+        is_more |= self.reseal_all(ambient)?;
+        Ok(is_more)
     }
 
     /// Brings up to `most` documents and their lines in lists up to date; commits.
@@ -97,31 +116,6 @@ impl<S: DeviceStore> Device<S> {
         of_rank(0).chain(of_rank(1)).chain(of_rank(2)).take(most).copied().collect()
     }
 
-    /// Opens every wrap that opens now, until none is left: one key opens the next.
-    fn open_wraps(&mut self) -> Result<(), DeviceError> {
-        let mut opened = false;
-        loop {
-            let mut found = Vec::new();
-            for (chain, wrap) in self.unopened_wraps()? {
-                let key = self.view(|view, _| self.keyring.open(view, &chain, wrap.epoch, &wrap.wrap));
-                found.extend(key.map(|key| (chain, wrap.epoch, key)));
-            }
-            if found.is_empty() {
-                break;
-            }
-            opened = true;
-            for (chain, epoch, key) in found {
-                self.keyless.remove(&chain);
-                self.keyring.keep(&mut self.store, chain, epoch, key)?;
-                self.repairing.insert(chain);
-                if self.locked.remove(&chain) || self.chunk_count(&chain)? > 0 {
-                    self.stale.insert(chain);
-                }
-            }
-        }
-        if opened { self.commit() } else { Ok(()) }
-    }
-
     /// Goes on as a member once the relay holds what made the device one.
     fn note_introduced(&mut self) -> Result<(), DeviceError> {
         let Some(membership) = &self.membership else { return Ok(()) };
@@ -129,6 +123,11 @@ impl<S: DeviceStore> Device<S> {
         let has_receipt = |chain: &ChainId| self.chain(chain).is_some_and(|state| state.last_time().is_some());
         let is_known = match &membership.introduction {
             Introduction::Known => return Ok(()),
+            Introduction::Linked => {
+                let is_standing =
+                    |state: &ChainState| state.device(&self.id()).is_some_and(|own| own.stands_at(state.head_seq()));
+                self.chain(&user).is_some_and(|state| is_standing(&state))
+            }
             Introduction::Founding(_) => has_receipt(&user) && has_receipt(&agency),
             Introduction::Invite { chain, .. } => self.chain(chain).is_some_and(|state| {
                 state.kind() != ChainKind::User && state.members().iter().any(|member| member.subject == user)

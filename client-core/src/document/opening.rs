@@ -2,13 +2,13 @@
 
 use vereda_base::{ActorBytes, Link};
 use vereda_crypto::{
-    ChunkKeyScope, DocumentEpochKey, Nonce24, OpenError, commits_to, derive_chunk_key, open, ops_root,
+    DocumentEpochKey, Nonce24, OpenError, commits_to, derive_chunk_key, open, ops_root,
     padding::{UnpadError, unpad},
 };
 use vereda_document::{Expect, LocalChange, ParsedChunk, Refusal, frame};
 use vereda_protocol::{Chunk, Header};
 
-use super::{LocalEdit, OpenDocument, sealing::kind_code};
+use super::{LocalEdit, OpenDocument, resealing::key_scope};
 
 /// Stored edits that are applied together, at most.
 const MAX_RUN: usize = 256;
@@ -63,16 +63,7 @@ impl OpenDocument {
         if let Some(link) = header.deps.iter().find(|link| !self.clocks.contains_key(link)) {
             return Err(ChunkFault::Missing { link: *link });
         }
-        let scope = ChunkKeyScope {
-            suite: header.suite,
-            kind: kind_code(header.kind),
-            document: header.document,
-            device: header.device,
-            incarnation: header.incarnation,
-            seq: header.seq,
-            epoch: header.epoch,
-        };
-        let key = derive_chunk_key(&keys.epoch, &scope);
+        let key = derive_chunk_key(&keys.epoch, &key_scope(header));
         if !commits_to(&header.commitment, &key) {
             return Err(ChunkFault::Commitment);
         }

@@ -24,11 +24,21 @@ impl<S: DeviceStore> Device<S> {
         chain: &ChainId,
         name: &str,
     ) -> Result<(), DeviceError> {
+        self.write_into_directory(ambient, &directory::field(chain), name)
+    }
+
+    /// Writes a name into a field of the directory; the caller commits.
+    pub(crate) fn write_into_directory(
+        &mut self,
+        ambient: &mut Ambient<'_>,
+        field: &str,
+        name: &str,
+    ) -> Result<(), DeviceError> {
         let id = self.open_directory()?;
         let document = self.created_document(&id)?;
         let hydrated = document.replica.hydrate();
         let before = hydrated.map_err(|error| crate::device::DocumentError::Hydrate { document: id, error })?;
-        let after = before.clone().with(directory::field(chain), Value::text(name.trim()));
+        let after = before.clone().with(field, Value::text(name.trim()));
         self.write_record(ambient, &id, &before, &after)?;
         self.write_line(&id)
     }
@@ -40,12 +50,7 @@ impl<S: DeviceStore> Device<S> {
             return Ok(());
         }
         let (user, person) = (membership.user, membership.person.clone());
-        let Ok(directory) = self.open_directory() else { return Ok(()) };
-        let may_write = match &self.machine {
-            Some(machine) => machine.cites(&self.store, &directory)?.is_some(),
-            None => false,
-        };
-        if !may_write {
+        if !self.may_write_names()? {
             return Ok(());
         }
         self.write_name(ambient, &user, &person)?;
@@ -55,5 +60,13 @@ impl<S: DeviceStore> Device<S> {
         }
         self.commit()?;
         self.bring_books()
+    }
+    /// Says whether the directory is here and this device may write to it.
+    pub(crate) fn may_write_names(&mut self) -> Result<bool, DeviceError> {
+        let Ok(directory) = self.open_directory() else { return Ok(false) };
+        match &self.machine {
+            Some(machine) => Ok(machine.cites(&self.store, &directory)?.is_some()),
+            None => Ok(false),
+        }
     }
 }

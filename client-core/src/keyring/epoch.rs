@@ -7,7 +7,7 @@ use vereda_base::{ChainId, DeviceId, Digest};
 use vereda_crypto::{
     DocumentEpochKey, GroupEpochSecret, Key32, WrapError, WrapInfo, WrapPublicKey, context, hash, wrap,
 };
-use vereda_policy::{Chains, Epoch, Wrap, WrappedKey, wrap_list};
+use vereda_policy::{ChainState, Chains, Epoch, EpochState, Wrap, WrappedKey, wrap_list};
 
 use super::{Keyring, wrap_for};
 
@@ -27,6 +27,20 @@ pub(crate) struct NewEpoch {
 /// have its members keep the other's key as the key of his, and pass it on to whom he lets in.
 pub(crate) fn scope(creator: &DeviceId, commitment: &Digest) -> ChainId {
     ChainId(hash(context::EPOCH_SCOPE, &[creator.as_bytes(), commitment.as_bytes()]))
+}
+
+/// Names any epoch of a chain in what its keys are bound to. The first as [`scope`]; a later one also by the chain's id,
+/// which exists by then.
+pub(crate) fn scope_of(state: &ChainState, epoch: &EpochState) -> ChainId {
+    match epoch.number {
+        0 => scope(&epoch.creator, &epoch.commitment),
+        _ => later_scope(&state.id(), &epoch.creator, &epoch.commitment),
+    }
+}
+
+/// See [`scope_of`].
+pub(super) fn later_scope(chain: &ChainId, creator: &DeviceId, commitment: &Digest) -> ChainId {
+    ChainId(hash(context::EPOCH_SCOPE, &[chain.as_bytes(), creator.as_bytes(), commitment.as_bytes()]))
 }
 
 /// Makes the first epoch of a user, wrapped to his first device.
@@ -107,12 +121,7 @@ fn targets_of(members: &[ChainId], wraps: &[Wrap]) -> Vec<Option<u64>> {
     sorted.iter().map(|member| wrapped(member).map(|wrap| wrap.recipient_epoch)).collect()
 }
 
-fn group_epoch(
-    creator: &DeviceId,
-    secret: &GroupEpochSecret,
-    wraps: Vec<Wrap>,
-    targets: Vec<Option<u64>>,
-) -> NewEpoch {
+fn group_epoch(creator: &DeviceId, secret: &GroupEpochSecret, wraps: Vec<Wrap>, targets: Vec<Option<u64>>) -> NewEpoch {
     let commitment = secret.commitment();
     let public_key = Some(secret.derive_wrap_key_pair(scope(creator, &commitment), 0).public().clone());
     let (list, wraps) = wrap_list(wraps);

@@ -5,7 +5,7 @@ use vereda_base::ChainId;
 use vereda_crypto::{Key32, WrapError, WrapInfo, seal_for_group, wrap};
 use vereda_policy::{Chains, Subject, Wrap, WrappedKey};
 
-use super::{Keyring, scope};
+use super::{Keyring, scope_of};
 
 /// Wraps a key (with the scope and the number of its epoch) for a subject in its own epoch. `chain` is the user whose
 /// device the subject is, where it is a device. A document's key is sealed to groups whose secret is held, which takes
@@ -30,7 +30,7 @@ pub(crate) fn wrap_for(
         && let Some(state) = view.chain(group)
         && let Some(standing) = state.epoch(recipient_epoch)
     {
-        let wrap_key = secret.derive_wrap_key(scope(&state.creator(), &standing.commitment), recipient_epoch);
+        let wrap_key = secret.derive_wrap_key(scope_of(&state, standing), recipient_epoch);
         let sealed = WrappedKey::Group(seal_for_group(&wrap_key, &info, key, rng));
         return Ok(Some(Wrap { recipient, recipient_epoch, key: sealed }));
     }

@@ -8,15 +8,16 @@ mod rights;
 
 use std::sync::Arc;
 
-use vereda_base::{OpId, Timestamp};
+use vereda_base::{ChainId, OpId, Timestamp};
 use vereda_crypto::Verified;
 
 pub(crate) use create::need_in_parents;
-pub use form::{MAX_DEVICES, MAX_PURPOSE_BYTES};
+pub use form::{MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES};
 pub use refusal::{Moment, OpRefusal, Part};
 
 use crate::{
-    Authorized, Body, ChainState, Chains, CheckedReceipt, Decision, Evaluator, Heads, Member, Op, ParentAuthority,
+    Authorized, Body, ChainState, Chains, CheckedReceipt, Create, Decision, Evaluator, Heads, Member, Op,
+    ParentAuthority,
     id::verified_op_id,
     ledger::{LedgerError, check_cites_advance},
 };
@@ -92,6 +93,7 @@ pub fn authorize(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext) 
     if context.also_now {
         let newest = Heads::newest(context.time);
         append.check_rights(state.as_deref(), &mut Evaluator::new(view, op.value().device, &newest), Moment::Now)?;
+        state.as_deref().map_or(Ok(()), |state| append.check_targets(state))?;
     }
     Ok(match adopted {
         Some(holders) => Authorized::adopted(op.clone(), holders),
@@ -107,14 +109,31 @@ pub(crate) fn would_stand_at(view: &dyn Chains, op: &Op, heads: &Heads, context:
     append.check_rights(state.as_deref(), &mut Evaluator::new(view, op.device, heads), Moment::Cited).is_ok()
 }
 
-/// Finds who holds a document that its owning team took in after its author had been removed.
+/// Lists the chains that decide on a document that was begun by someone removed meanwhile: the parents with full authority
+/// or, where there is none such, those that may revoke.
+pub fn owners(create: &Create) -> impl Iterator<Item = ChainId> {
+    let full = create.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);
+    let least = if full { ParentAuthority::Full } else { ParentAuthority::RevokeOnly };
+    create.parents.iter().filter(move |parent| parent.authority >= least).map(|parent| parent.chain)
+}
+
+/// Finds who holds a document that its owner took in after its author had been removed. An owner that may only revoke lets
+/// in nobody whom the document was not begun for.
 fn adopted_holders(view: &dyn Chains, op: &Op, id: OpId) -> Option<Vec<Member>> {
     let Body::Create(create) = &op.body else { return None };
-    let document = vereda_base::ChainId(id.0);
-    let owners = create.parents.iter().filter(|parent| parent.authority == ParentAuthority::Full);
-    owners.filter_map(|owner| view.chain(&owner.chain)).find_map(|owner| {
+    let document = ChainId(id.0);
+    let is_full = create.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);
+    owners(create).filter_map(|owner| view.chain(&owner)).find_map(|owner| {
         let decided = owner.decided_document(&document)?;
-        matches!(decided.decision, Decision::Adopted { .. }).then(|| decided.adopted.holders.clone())
+        let Decision::Adopted { .. } = decided.decision else { return None };
+        let mut holders = decided.adopted.holders.clone();
+        if !is_full {
+            let named = |holder: &Member| {
+                create.members.iter().any(|member| member.subject == holder.subject && member.role >= holder.role)
+            };
+            holders.retain(named);
+        }
+        (!holders.is_empty()).then_some(holders)
     })
 }
 
@@ -153,7 +172,7 @@ impl Append<'_> {
 /// Finds the state that the operation follows; none for a new `Create`.
 fn find_place(view: &dyn Chains, op: &Op, id: OpId) -> Result<Option<Arc<ChainState>>, OpRefusal> {
     let (Some(chain), Some(prev)) = (op.chain, op.prev) else {
-        let known = view.chain(&vereda_base::ChainId(id.0)).is_some();
+        let known = view.chain(&ChainId(id.0)).is_some();
         return if known { Err(OpRefusal::Known { seq: 0 }) } else { Ok(None) };
     };
     let waiting = OpRefusal::Waiting { chain, head: prev };

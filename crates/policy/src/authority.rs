@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use vereda_base::{ChainId, DeviceId};
 
-use crate::{ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, Need, Parent, ParentAuthority, Role};
+use crate::{
+    ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, InviteEnd, Need, Parent, ParentAuthority, Role,
+};
 
 /// Tells a device's role in a chain by membership: over all paths from the chain down to the device, the best of the
 /// lowest role on the path. In its user's chain a device is Manager. Only a chain of a strictly lower kind counts as a
@@ -76,36 +78,51 @@ impl<'a> Evaluator<'a> {
     pub fn is_device(&self, user: &ChainId) -> bool {
         let Some(state) = self.view.chain(user).filter(|state| state.kind() == ChainKind::User) else { return false };
         let Some(seq) = self.at.seq_in(&state) else { return false };
-        state.device(&self.device).is_some_and(|standing| self.at.counts_device(standing, seq))
+        state.device(&self.device).is_some_and(|standing| self.at.counts_device(user, standing, seq))
     }
 
     /// Says whether the device is Manager of an agency among `groups` that a user belongs to, directly or by one of its
-    /// teams among them.
+    /// teams among them, and that he once joined himself, or one of its teams: by an invite, or because he began it.
+    /// Otherwise anybody could begin an agency, name somebody its member and take his devices from him.
     pub fn governs_user(&mut self, user: &ChainId, groups: &[ChainId]) -> bool {
-        let of_kind = |view: &dyn Chains, kind| -> Vec<Arc<ChainState>> {
-            groups.iter().filter_map(|group| view.chain(group)).filter(|state| state.kind() == kind).collect()
+        let known = |kind| -> Vec<Arc<ChainState>> {
+            groups.iter().filter_map(|group| self.view.chain(group)).filter(|state| state.kind() == kind).collect()
         };
-        let teams = of_kind(self.view, ChainKind::Team);
-        of_kind(self.view, ChainKind::Agency).into_iter().any(|agency| {
-            let by_team = |team: &Arc<ChainState>| {
-                let Some(seq) = self.at.seq_in(team) else { return false };
-                let mut parents = self.at.parents(team, seq);
-                let full = |parent: &Parent| parent.chain == agency.id() && parent.authority == ParentAuthority::Full;
-                parents.any(full) && self.has_member(team, user)
-            };
-            let belongs = self.has_member(&agency, user) || teams.iter().any(by_team);
-            belongs && self.membership_in(&agency) == Some(Role::Manager)
+        let (teams, agencies) = (known(ChainKind::Team), known(ChainKind::Agency));
+        agencies.into_iter().any(|agency| {
+            let id = agency.id();
+            let mut of_agency: Vec<_> = teams.iter().filter(|team| self.is_team_of(team, &id)).cloned().collect();
+            of_agency.push(agency);
+            of_agency.iter().any(|group| self.has_member(group, user))
+                && of_agency.iter().any(|group| self.has_joined(group, user))
+                && self.membership(&id) == Some(Role::Manager)
         })
+    }
+
+    /// Says whether a team belongs to an agency at the heads.
+    pub(crate) fn is_team_of(&self, team: &ChainState, agency: &ChainId) -> bool {
+        let full = |parent: &&Parent| parent.chain == *agency && parent.authority == ParentAuthority::Full;
+        self.at.seq_in(team).is_some_and(|seq| team.parents_at(seq).any(|parent| full(&parent)))
+    }
+
+    /// Says whether a user is named a member at the heads. That he left since does not count: it takes nothing from the
+    /// author.
+    pub(crate) fn has_member(&self, state: &ChainState, user: &ChainId) -> bool {
+        let Some(seq) = self.at.seq_in(state) else { return false };
+        state.members().iter().any(|member| member.subject == *user && member.stands_at(seq, self.at.now()))
+    }
+
+    /// Says whether a user took an invite to a group up, or began it.
+    pub(crate) fn has_joined(&self, state: &ChainState, user: &ChainId) -> bool {
+        let Some(seq) = self.at.seq_in(state) else { return false };
+        let accepted = |end: Option<InviteEnd>| matches!(end, Some(InviteEnd::Accepted { user: by, seq: at }) if by == *user && at <= seq);
+        state.invites().iter().any(|invite| accepted(invite.end))
+            || self.view.chain(user).is_some_and(|user| user.device(&state.creator()).is_some())
     }
 
     /// Lists the parents of a chain at the heads.
     pub(crate) fn parents(&self, state: &ChainState) -> Vec<Parent> {
         self.at.seq_in(state).map_or_else(Vec::new, |seq| self.at.parents(state, seq).copied().collect())
-    }
-
-    fn has_member(&self, state: &ChainState, subject: &ChainId) -> bool {
-        let Some(seq) = self.at.seq_in(state) else { return false };
-        state.members().iter().any(|member| member.subject == *subject && self.at.counts_member(member, seq))
     }
 
     fn ending(&mut self, chain: &ChainId) -> Option<Role> {
@@ -123,7 +140,7 @@ impl<'a> Evaluator<'a> {
         let found = self.at.seq_in(state).and_then(|seq| match state.kind() {
             ChainKind::User => {
                 let counts = |standing: &&DeviceStanding| {
-                    standing.kind == DeviceKind::Full && self.at.counts_device(standing, seq)
+                    standing.kind == DeviceKind::Full && self.at.counts_device(&state.id(), standing, seq)
                 };
                 state.device(&self.device).filter(counts).map(|_| Role::Manager)
             }
@@ -139,7 +156,7 @@ impl<'a> Evaluator<'a> {
     fn best_path(&mut self, state: &ChainState, seq: u64) -> Option<Role> {
         let mut best = None;
         for member in state.members() {
-            if best >= Some(member.role) || !self.at.counts_member(member, seq) {
+            if best >= Some(member.role) || !self.at.counts_member(&state.id(), member, seq) {
                 continue;
             }
             let Some(subject) = self.view.chain(&member.subject) else { continue };

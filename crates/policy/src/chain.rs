@@ -156,7 +156,7 @@ impl ChainState {
         self.parents.iter().filter(move |standing| standing.stands_at(seq)).map(|standing| &standing.parent)
     }
 
-    /// Lists all parents there ever were, oldest first.
+    /// Lists all parents there ever were, sorted by chain.
     pub fn all_parents(&self) -> &[ParentStanding] {
         &self.parents
     }

@@ -7,8 +7,8 @@ use vereda_base::{ChainId, DeviceId, Timestamp, limits};
 use vereda_crypto::{DeviceKey, SignError, Verified, WrapPublicKey};
 
 use crate::{
-    Body, BodyCode, ChainKind, Chains, Cite, Create, DocumentKind, Epoch, Member, Need, Op, Parent, ParentAuthority,
-    Role, SUITE, append::need_in_parents, cite_governing, cite_path, need, path::cite_all,
+    Body, BodyCode, ChainKind, Chains, Cite, Create, DeviceKind, DocumentKind, Epoch, Member, Need, Op, Parent,
+    ParentAuthority, Role, SUITE, append::need_in_parents, cite_governing, cite_path, need, path::cite_all,
 };
 
 /// Drafts operations of one device over what it knows.
@@ -61,6 +61,10 @@ impl<'a> Draft<'a> {
                 for subject in put_before(&body, kind) {
                     let parents: Vec<Parent> = state.parents().copied().collect();
                     chains.extend(self.cover(&parents, &subject).ok_or(no_path.clone())?);
+                }
+                for parent in freed(&body, &state) {
+                    let path = cite_path(self.view, &self.device, &parent, Need::Authority(Role::Manager), self.now);
+                    chains.extend(path.ok_or(no_path.clone())?.iter().map(|cite| cite.chain).chain([parent]));
                 }
                 cite_all(self.view, chains).unwrap_or_default()
             }
@@ -165,9 +169,18 @@ impl<'a> Draft<'a> {
     fn is_own_user(&self, user: &ChainId) -> bool {
         let standing = |state: std::sync::Arc<crate::ChainState>| {
             let head = state.head_seq();
-            state.kind() == ChainKind::User && state.device(&self.device).is_some_and(|device| device.stands_at(head))
+            let is_full = |device: &crate::DeviceStanding| device.kind == DeviceKind::Full && device.stands_at(head);
+            state.kind() == ChainKind::User && state.device(&self.device).is_some_and(is_full)
         };
         self.view.chain(user).is_some_and(standing)
+    }
+}
+
+/// Lists the parents of which a body takes authority over the chain.
+fn freed(body: &Body, state: &crate::ChainState) -> Vec<ChainId> {
+    match body {
+        Body::Assign(assign) => assign.lowered_parents(state.parents()),
+        _ => Vec::new(),
     }
 }
 

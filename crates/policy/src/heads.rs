@@ -1,6 +1,6 @@
 //! As of when policy is asked: the newest heads known, or the heads that an author cited.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, OpId, Timestamp};
 
@@ -10,7 +10,8 @@ use crate::{ChainState, Chains, Cite, DeviceStanding, Membership, Parent};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heads {
     at: At,
-    lasting: bool,
+    /// Where only what lasts counts: the removals, by chain and seq, whose effect is left out of account.
+    lasting: Option<BTreeSet<(ChainId, u64)>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,7 @@ impl Heads {
     /// The newest heads known. With `now`, roles whose time has passed do not count; without, they do until an
     /// operation ends them.
     pub const fn newest(now: Option<Timestamp>) -> Self {
-        Self { at: At::Newest { now }, lasting: false }
+        Self { at: At::Newest { now }, lasting: None }
     }
 
     /// The heads that an author cites and, for an operation, the place in its own chain that it follows: chain and seq.
@@ -39,19 +40,24 @@ impl Heads {
             seqs.insert(*chain, seq);
         }
         seqs.extend(own);
-        Ok(Self { at: At::Cited(seqs), lasting: false })
+        Ok(Self { at: At::Cited(seqs), lasting: None })
     }
 
     /// Heads by chain and seq; no other chain counts.
     pub fn at_seqs(seqs: impl IntoIterator<Item = (ChainId, u64)>) -> Self {
-        Self { at: At::Cited(seqs.into_iter().collect()), lasting: false }
+        Self { at: At::Cited(seqs.into_iter().collect()), lasting: None }
     }
 
     /// The same heads, where only what stands to this day counts: roles, devices and parents that no operation has ended
     /// since, as far as is known.
     #[must_use]
     pub fn lasting(&self) -> Self {
-        Self { at: self.at.clone(), lasting: true }
+        self.lasting_without(BTreeSet::new())
+    }
+
+    /// The same, as if these removals, by chain and seq, had not been.
+    pub(crate) fn lasting_without(&self, removals: BTreeSet<(ChainId, u64)>) -> Self {
+        Self { at: self.at.clone(), lasting: Some(removals) }
     }
 
     /// Lists the heads cited; nothing where the newest ones are asked.
@@ -64,20 +70,26 @@ impl Heads {
     }
 
     /// Says whether a role counts at a head of its chain.
-    pub(crate) fn counts_member(&self, member: &Membership, seq: u64) -> bool {
-        member.stands_at(seq, self.now()) && !(self.lasting && member.until_seq.is_some())
+    pub(crate) fn counts_member(&self, chain: &ChainId, member: &Membership, seq: u64) -> bool {
+        member.stands_at(seq, self.now()) && self.lasts(chain, member.until_seq)
     }
 
     /// Says whether a device counts at a head of its user's chain.
-    pub(crate) const fn counts_device(&self, device: &DeviceStanding, seq: u64) -> bool {
-        device.stands_at(seq) && !(self.lasting && device.until_seq.is_some())
+    pub(crate) fn counts_device(&self, user: &ChainId, device: &DeviceStanding, seq: u64) -> bool {
+        device.stands_at(seq) && self.lasts(user, device.until_seq)
+    }
+
+    fn lasts(&self, chain: &ChainId, until: Option<u64>) -> bool {
+        match (&self.lasting, until) {
+            (Some(without), Some(until)) => without.contains(&(*chain, until)),
+            _ => true,
+        }
     }
 
     /// Lists the parents that count at a head of a chain.
-    pub(crate) fn parents<'a>(&self, state: &'a ChainState, seq: u64) -> impl Iterator<Item = &'a Parent> {
-        let lasting = self.lasting;
+    pub(crate) fn parents<'a>(&'a self, state: &'a ChainState, seq: u64) -> impl Iterator<Item = &'a Parent> {
         let standing = state.all_parents().iter().filter(move |standing| standing.stands_at(seq));
-        standing.filter(move |standing| !(lasting && standing.until_seq.is_some())).map(|standing| &standing.parent)
+        standing.filter(|standing| self.lasts(&state.id(), standing.until_seq)).map(|standing| &standing.parent)
     }
 
     /// Tells up to which seq a chain is seen; `None` where it does not count.

@@ -27,11 +27,14 @@ pub mod proof;
 pub mod readers;
 pub mod receipt;
 pub mod reliance;
+pub mod removed;
 pub mod role;
 pub mod stale;
 pub mod wraps;
 
-pub use append::{AppendContext, MAX_DEVICES, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize};
+pub use append::{
+    AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize, owners,
+};
 pub use authority::{Evaluator, authority, membership, role};
 pub use chain::{
     ApplyError, BeaconState, ChainState, DecidedDocument, Decision, DeviceStanding, EpochState, EpochWraps, InviteEnd,
@@ -58,6 +61,7 @@ pub use proof::{Authorized, InviteProof, JoinProof};
 pub use readers::{Subject, entitled, lacking_wraps, may_read, members_of, needed_chains, reading_devices};
 pub use receipt::{CheckedReceipt, ReceiptRefusal, check_receipt, receipt_time};
 pub use reliance::{Reliance, content_reliance, op_reliance};
+pub use removed::removed_devices;
 pub use role::{ChainKind, DocumentKind, ParentAuthority, Role};
 pub use stale::{Staleness, epoch_targets, expired_members, is_stale, rotations_due};
 pub use wraps::{WrapProof, WrapRefusal, check_wraps, hash_previous, targets_of, verify_wrap, wrap_list};

@@ -40,7 +40,7 @@ pub const fn need(body: BodyCode, kind: ChainKind) -> Option<Need> {
         (BodyCode::ASSIGN | BodyCode::ERASE, Document) => Some(Need::Authority(Role::Manager)),
         (BodyCode::ACCEPT, Team | Agency | Document) => Some(Need::Invitation),
         (BodyCode::REPAIR | BodyCode::ROTATE | BodyCode::BAD_ROTATE, _) => Some(Need::Member(Role::Reader)),
-        (BodyCode::ADOPT | BodyCode::DISCARD, Team | Document) => Some(Need::Content(Role::Manager)),
+        (BodyCode::ADOPT | BodyCode::DISCARD, _) => Some(Need::Content(Role::Manager)),
         (BodyCode::BEACON | BodyCode::SET_RETENTION, Agency) => Some(Need::Member(Role::Manager)),
         _ => None,
     }

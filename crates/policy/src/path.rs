@@ -26,7 +26,8 @@ pub fn cite_path(
 }
 
 /// Finds the cites by which a device takes another from a user that it does not belong to: `groups` are the agencies and
-/// teams to look at. `None` where it is Manager of no agency that the user belongs to.
+/// teams to look at. `None` where it is Manager of no agency that the user belongs to
+/// and joined himself.
 pub fn cite_governing(
     view: &dyn Chains,
     device: &DeviceId,
@@ -35,18 +36,23 @@ pub fn cite_governing(
     now: Option<Timestamp>,
 ) -> Option<Vec<Cite>> {
     let newest = Heads::newest(now);
-    let of_kind = |kind| {
-        let found = groups.iter().filter_map(|group| view.chain(group)).filter(move |state| state.kind() == kind);
-        found.map(|state| state.id())
-    };
-    let governs = |named: &[ChainId]| Evaluator::new(view, *device, &newest).governs_user(user, named);
-    for agency in of_kind(ChainKind::Agency) {
-        let teams = of_kind(ChainKind::Team).map(|team| vec![agency, team]);
-        let Some(mut chains) = std::iter::once(vec![agency]).chain(teams).find(|named| governs(named)) else {
+    let known = |kind| groups.iter().filter_map(|group| view.chain(group)).filter(move |state| state.kind() == kind);
+    let evaluator = Evaluator::new(view, *device, &newest);
+    for agency in known(ChainKind::Agency) {
+        let id = agency.id();
+        let teams = known(ChainKind::Team).filter(|team| evaluator.is_team_of(team, &id));
+        let of_agency: Vec<_> = std::iter::once(agency.clone()).chain(teams).collect();
+        let joined = of_agency.iter().find(|group| evaluator.has_joined(group, user));
+        let Some((joined, named)) = joined.and_then(|joined| {
+            let also_named = of_agency.iter().find(|group| evaluator.has_member(group, user));
+            let named = if evaluator.has_member(joined, user) { Some(joined) } else { also_named };
+            Some((joined, named?))
+        }) else {
             continue;
         };
-        let path = cite_path(view, device, &agency, Need::Member(Role::Manager), now)?;
-        chains.extend(path.iter().map(|cite| cite.chain));
+        let Some(path) = cite_path(view, device, &id, Need::Member(Role::Manager), now) else { continue };
+        let mut chains: Vec<ChainId> = path.iter().map(|cite| cite.chain).collect();
+        chains.extend([id, joined.id(), named.id()]);
         chains.sort_unstable();
         chains.dedup();
         return cite_all(view, chains);

@@ -1,12 +1,12 @@
 //! On which ended rights content or an operation relies: these removals must name it, or it does not stand (protocol.md
 //! §6).
 
-use vereda_base::{ChainId, DeviceId, OpId};
+use std::collections::BTreeSet;
+
+use vereda_base::{ChainId, DeviceId, OpId, Timestamp};
 use vereda_crypto::Verified;
 
-use crate::{
-    AppendContext, Chains, Content, Evaluator, Frontier, Heads, Op, Role, Waiting, append::would_stand_at, chain_of,
-};
+use crate::{AppendContext, Chains, Content, Evaluator, Frontier, Heads, Op, Role, Waiting, append::would_stand_at};
 
 /// A removal that ended something on which an author relied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,36 +26,69 @@ impl Reliance {
     }
 }
 
-/// Lists the removals that content must be named by to stand: its author had his rights, at the heads that he cites, by
-/// roles, devices or parents that have ended since, and not also by others that last. Empty for most content.
+/// Lists the removals that content must be named by to stand, by all of them: its author had his rights, at the heads that
+/// he cites, by roles, devices or parents that have ended since, and not also by others that last. Where several ways gave
+/// him his rights, the one that lasted longest counts. Empty for most content.
 ///
 /// # Errors
 /// [`Waiting`] if a head cited is unknown here.
 pub fn content_reliance(view: &dyn Chains, content: &impl Content) -> Result<Vec<Reliance>, Waiting> {
     let cited = Heads::cited(view, content.cites(), None)?;
     let (device, document) = (content.device(), content.document());
-    let lasts = Evaluator::new(view, device, &cited.lasting()).role(&document) >= Some(Role::Editor);
-    Ok(if lasts { Vec::new() } else { ended_since(view, &device, &cited) })
+    let suffices = |heads: &Heads| Evaluator::new(view, device, heads).role(&document) >= Some(Role::Editor);
+    Ok(relied_on(view, &device, &cited, None, suffices))
 }
 
-/// Lists the removals that an operation must be named by to have an effect, as [`content_reliance`] does for content.
+/// Lists the removals that an operation must be named by to have an effect, as [`content_reliance`] does for content. Those
+/// of its own chain are not among them: they follow it there, so whoever signed them knew of it.
 ///
 /// # Errors
 /// [`Waiting`] if a head cited is unknown here.
 pub fn op_reliance(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext) -> Result<Vec<Reliance>, Waiting> {
     let value = op.value();
-    let chain = chain_of(value);
-    let own = view.chain(&chain).filter(|_| value.seq > 0).map(|_| (chain, value.seq.saturating_sub(1)));
+    let own = value.chain.filter(|chain| view.chain(chain).is_some()).map(|chain| (chain, value.seq.saturating_sub(1)));
     let cited = Heads::cited(view, &value.cites, own)?;
-    let lasts = would_stand_at(view, value, &cited.lasting(), context);
-    Ok(if lasts { Vec::new() } else { ended_since(view, &value.device, &cited) })
+    let suffices = |heads: &Heads| would_stand_at(view, value, heads, context);
+    Ok(relied_on(view, &value.device, &cited, value.chain, suffices))
+}
+
+/// Finds the least removals that must not have been for rights at the heads cited to last. The earliest are left out first:
+/// whoever had another way left when one ended is only cut off by the end of that.
+fn relied_on(
+    view: &dyn Chains,
+    device: &DeviceId,
+    cited: &Heads,
+    own: Option<ChainId>,
+    suffices: impl Fn(&Heads) -> bool,
+) -> Vec<Reliance> {
+    let own = own.and_then(|own| view.chain(&own));
+    let following: BTreeSet<_> =
+        own.iter().flat_map(|own| own.removals().iter().map(|removal| (own.id(), removal.seq))).collect();
+    if suffices(&cited.lasting_without(following.clone())) {
+        return Vec::new();
+    }
+    let mut kept = ended_since(view, device, cited);
+    kept.retain(|(_, reliance)| !following.contains(&(reliance.chain, reliance.seq)));
+    let mut index = 0;
+    while index < kept.len() {
+        let others = kept.iter().enumerate().filter(|(at, _)| *at != index);
+        let without = others.map(|(_, (_, other))| (other.chain, other.seq)).chain(following.iter().copied()).collect();
+        if suffices(&cited.lasting_without(without)) {
+            kept.remove(index);
+        } else {
+            index += 1;
+        }
+    }
+    let mut found: Vec<Reliance> = kept.into_iter().map(|(_, reliance)| reliance).collect();
+    found.sort_unstable();
+    found
 }
 
 /// Lists the removals after the heads cited that ended a role of a chain that the device reaches, the device itself, or a
-/// parent.
-fn ended_since(view: &dyn Chains, device: &DeviceId, cited: &Heads) -> Vec<Reliance> {
+/// parent: the earliest first, by their receipts.
+fn ended_since(view: &dyn Chains, device: &DeviceId, cited: &Heads) -> Vec<(Option<Timestamp>, Reliance)> {
     let mut evaluator = Evaluator::new(view, *device, cited);
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
     for (chain, seq) in cited.seqs() {
         let Some(state) = view.chain(&chain) else { continue };
         let mut ended = Vec::new();
@@ -72,11 +105,10 @@ fn ended_since(view: &dyn Chains, device: &DeviceId, cited: &Heads) -> Vec<Relia
         ended.extend(parents.filter_map(|parent| parent.until_seq));
         for until in ended {
             if let Some(removal) = state.removal(until) {
-                found.push(Reliance { chain, seq: until, removal: removal.op });
+                let time = state.op(until).and_then(|record| record.time);
+                found.insert((time, Reliance { chain, seq: until, removal: removal.op }));
             }
         }
     }
-    found.sort_unstable();
-    found.dedup();
-    found
+    found.into_iter().collect()
 }

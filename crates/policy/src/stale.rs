@@ -7,7 +7,8 @@ use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 use crate::{ChainKind, ChainState, Chains, EpochState, Heads, authority::may_be_member, membership};
 
 /// Says whether a chain's newest epoch is stale at the newest heads: somebody who may hold its key left the chain, or any
-/// chain that the key was wrapped to, by whatever way down; or a member found the epoch bad. With `now`, roles whose time
+/// chain that the key was wrapped to, by whatever way down; or a member found the epoch bad, or it came with a document
+/// that was adopted. With `now`, roles whose time
 /// has passed have left too.
 #[must_use]
 pub fn is_stale(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> bool {
@@ -52,7 +53,7 @@ impl<'a> Staleness<'a> {
     }
 
     fn is_epoch_stale(&mut self, state: &ChainState, epoch: &EpochState) -> bool {
-        if epoch.fault.is_some() || self.has_lost_somebody(state, epoch) {
+        if epoch.fault.is_some() || epoch.is_adopted || self.has_lost_somebody(state, epoch) {
             return true;
         }
         standing(state, self.now).into_iter().any(|member| {
@@ -72,7 +73,12 @@ impl<'a> Staleness<'a> {
             state.members().iter().any(|held| held.subject == *subject && held.stands_at(head, self.now))
         };
         let expired = |expires: Option<Timestamp>| self.now.zip(expires).is_some_and(|(now, expires)| expires <= now);
-        state.devices().iter().any(|device| left_after(device.until_seq))
+        let has_gone = |recipient: &Digest| match state.kind() {
+            ChainKind::User => !state.devices().iter().any(|held| held.device.0 == recipient.0 && held.stands_at(head)),
+            _ => !stands(&ChainId(recipient.0)),
+        };
+        epoch.targets.iter().any(|target| has_gone(&target.recipient))
+            || state.devices().iter().any(|device| left_after(device.until_seq))
             || state.members().iter().any(|held| {
                 let left = left_after(held.until_seq) || (held.until_seq.is_none() && expired(held.expires));
                 left && !stands(&held.subject)
@@ -81,7 +87,8 @@ impl<'a> Staleness<'a> {
 }
 
 /// Lists the chains that a device must begin a new epoch of before it writes in a chain, in that order: the stale groups on
-/// the way down that it is a member of, the chain last. Empty where the chain is not stale.
+/// the way down that it is a member of, the chain last. A stale group is listed where the chain is not stale too: it may lack
+/// the chain's key, and gets it only once it has a new epoch itself.
 pub fn rotations_due(view: &dyn Chains, device: &DeviceId, chain: &ChainId, now: Option<Timestamp>) -> Vec<ChainId> {
     let mut staleness = Staleness::new(view, now);
     let (mut due, mut seen) = (Vec::new(), BTreeSet::new());
@@ -98,7 +105,7 @@ fn collect(
     seen: &mut BTreeSet<ChainId>,
     due: &mut Vec<ChainId>,
 ) {
-    if !seen.insert(*chain) || !staleness.is_stale(chain) {
+    if !seen.insert(*chain) {
         return;
     }
     let Some(state) = view.chain(chain) else { return };
@@ -107,7 +114,9 @@ fn collect(
             collect(view, device, &member, now, staleness, seen, due);
         }
     }
-    due.push(*chain);
+    if staleness.is_stale(chain) {
+        due.push(*chain);
+    }
 }
 
 /// Lists the members whose roles have passed by `now` and that no operation has ended yet: to be carried out by `Expire`.

@@ -1,11 +1,14 @@
 //! What operations after the first must be, whoever their author.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use vereda_base::{ChainId, Digest, Timestamp};
 
-use super::{Append, MAX_DEVICES, OpRefusal, Part};
+use super::{Append, MAX_DEVICES, MAX_MEMBERS, OpRefusal, Part};
 use crate::{
     Accept, AddDevice, Adopt, Assign, BadRotate, Body, BodyCode, ChainKind, ChainState, DeviceKind, Discard, Expire,
-    InviteEnd, InviteProof, JoinProof, RemoveDevice, Repair, Revoke, Role, Rotate, SetRetention, epoch_targets, need,
+    InviteEnd, InviteProof, JoinProof, Membership, RemoveDevice, Repair, Revoke, Role, Rotate, SetRetention,
+    epoch_targets, need,
 };
 
 /// Bound on a time for which something is kept or may wait, in days.
@@ -20,14 +23,17 @@ impl Append<'_> {
             Body::Create(_) => Err(OpRefusal::Place { seq: self.op.seq }),
             Body::AddDevice(add) => check_new_device(state, add),
             Body::RemoveDevice(remove) => self.check_removed_device(state, remove),
-            Body::Grant(grant) => self.check_subject(&grant.subject, state.kind()),
+            Body::Grant(grant) => {
+                check_room(state, &[], [grant.subject])?;
+                self.check_subject(&grant.subject, state.kind())
+            }
             Body::Revoke(revoke) => self.check_revoke(state, revoke),
             Body::Assign(assign) => self.check_assign(state, assign),
             Body::Expire(expire) => self.check_expire(state, expire),
             Body::Invite(_) | Body::Beacon(_) | Body::Erase => Ok(()),
             Body::Accept(accept) => self.check_accept(state, accept),
             Body::CancelInvite(cancel) => check_not_ended(state, &cancel.invite).map(|_| ()),
-            Body::Rotate(rotate) => self.check_rotate(state, rotate),
+            Body::Rotate(rotate) => check_rotate(state, rotate),
             Body::Repair(repair) => check_repair(state, repair),
             Body::BadRotate(bad) => check_bad(state, bad),
             Body::Adopt(adopt) => self.check_adopt(state, adopt),
@@ -38,6 +44,7 @@ impl Append<'_> {
 
     fn check_accept(&self, state: &ChainState, accept: &Accept) -> Result<(), OpRefusal> {
         check_open(state, accept, self.context.time)?;
+        check_room(state, &[], [accept.user])?;
         let key = state.invite(&accept.invite).map(|invite| invite.key);
         let proof = InviteProof { invite: accept.invite, user: accept.user, device: self.op.device };
         if key.is_some_and(|key| proof.holds(&key, &accept.proof)) {
@@ -71,10 +78,14 @@ impl Append<'_> {
                 return Err(OpRefusal::Shape { kind: state.kind(), part: Part::Members });
             }
             Some(successor) if successor == subject => return Err(OpRefusal::LastManager { agency: state.id() }),
-            Some(successor) => self.check_subject(&successor, state.kind())?,
+            Some(successor) => {
+                check_room(state, &[], [successor])?;
+                self.check_subject(&successor, state.kind())?;
+            }
             None => {}
         }
-        let lasting = held().filter(|held| held.expires.is_none() && !(held.subject == subject && ends(held.role)));
+        let lasts = |held: &&Membership| held.expires.is_none();
+        let lasting = held().filter(lasts).filter(|held| !(held.subject == subject && ends(held.role)));
         match state.kind() {
             ChainKind::Agency => {
                 let has_manager = lasting.map(|held| held.role).max() == Some(Role::Manager);
@@ -83,7 +94,11 @@ impl Append<'_> {
             }
             ChainKind::Document => {
                 let is_held = lasting.count() > 0 || revoke.keeps.is_some();
-                if is_held { Ok(()) } else { Err(OpRefusal::NobodyLeft { document: state.id() }) }
+                if is_held || held().filter(lasts).count() == 0 {
+                    Ok(())
+                } else {
+                    Err(OpRefusal::NobodyLeft { document: state.id() })
+                }
             }
             ChainKind::User | ChainKind::Team => Ok(()),
         }
@@ -95,10 +110,12 @@ impl Append<'_> {
         if let Some(subject) = assign.takes.iter().find(|taken| !held().any(|held| held.subject == **taken)) {
             return Err(OpRefusal::NothingEnds { subject: *subject });
         }
-        let stays = held().any(|held| held.expires.is_none() && !assign.takes.contains(&held.subject));
-        if !stays && assign.gives.is_empty() {
+        let stays = |held: &Membership| held.expires.is_none() && !assign.takes.contains(&held.subject);
+        let had_anybody = held().any(|held| held.expires.is_none());
+        if assign.gives.is_empty() && had_anybody && !held().any(stays) {
             return Err(OpRefusal::NobodyLeft { document: state.id() });
         }
+        check_room(state, &assign.takes, assign.gives.iter().map(|member| member.subject))?;
         assign.gives.iter().try_for_each(|member| self.check_subject(&member.subject, state.kind()))?;
         assign.parents.iter().flatten().try_for_each(|parent| self.check_parent(&parent.chain, state.kind()))
     }
@@ -111,23 +128,18 @@ impl Append<'_> {
         if held.into_iter().any(|held| passed(held.expires)) { Ok(()) } else { Err(OpRefusal::NothingEnds { subject }) }
     }
 
-    fn check_rotate(&self, state: &ChainState, rotate: &Rotate) -> Result<(), OpRefusal> {
-        let fits = |holds: bool, part| if holds { Ok(()) } else { Err(OpRefusal::Shape { kind: state.kind(), part }) };
-        let is_document = state.kind() == ChainKind::Document;
-        fits(rotate.epoch.public_key.is_some() != is_document, Part::EpochKey)?;
-        fits(rotate.epoch.previous.is_some(), Part::PreviousKey)?;
-        fits(rotate.epoch.targets.len() == state.recipients().len(), Part::Targets)?;
-        let newest = state.epoch_to_follow().map(|epoch| epoch.number);
-        if newest != Some(rotate.follows) {
-            return Err(OpRefusal::Follows { found: rotate.follows, newest });
-        }
-        if self.context.also_now {
-            let due = epoch_targets(self.view, &state.id(), self.context.time);
-            if due != rotate.epoch.targets {
-                return Err(OpRefusal::Targets { chain: state.id() });
+    /// Checks that a key goes to those, and only those, who may have it now.
+    pub(super) fn check_targets(&self, state: &ChainState) -> Result<(), OpRefusal> {
+        let due = || epoch_targets(self.view, &state.id(), self.context.time);
+        let fit = match &self.op.body {
+            Body::Rotate(rotate) => due() == rotate.epoch.targets,
+            Body::Repair(repair) => {
+                let due: BTreeMap<Digest, Option<u64>> = state.recipients().into_iter().zip(due()).collect();
+                repair.targets.iter().all(|target| due.get(&target.recipient) == Some(&Some(target.epoch)))
             }
-        }
-        Ok(())
+            _ => true,
+        };
+        if fit { Ok(()) } else { Err(OpRefusal::Targets { chain: state.id() }) }
     }
 
     fn check_adopt(&self, state: &ChainState, adopt: &Adopt) -> Result<(), OpRefusal> {
@@ -221,6 +233,32 @@ fn check_new_device(state: &ChainState, add: &AddDevice) -> Result<(), OpRefusal
     let proof =
         JoinProof { user: state.id(), device: add.device, wrapping_key: add.wrapping_key.clone(), kind: add.kind };
     if proof.holds(&add.proof) { Ok(()) } else { Err(OpRefusal::Proof { body: BodyCode::ADD_DEVICE }) }
+}
+
+/// Bounds how many stand in a chain after some went and others came: each is given every new key, in one list.
+fn check_room(state: &ChainState, gone: &[ChainId], come: impl IntoIterator<Item = ChainId>) -> Result<(), OpRefusal> {
+    let mut standing: BTreeSet<ChainId> = state.standing_members().into_iter().collect();
+    standing.retain(|member| !gone.contains(member));
+    let before = standing.len();
+    standing.extend(come);
+    let found = standing.len();
+    if found > before && found > MAX_MEMBERS {
+        return Err(OpRefusal::TooLong { part: Part::Members, found, max: MAX_MEMBERS });
+    }
+    Ok(())
+}
+
+fn check_rotate(state: &ChainState, rotate: &Rotate) -> Result<(), OpRefusal> {
+    let fits = |holds: bool, part| if holds { Ok(()) } else { Err(OpRefusal::Shape { kind: state.kind(), part }) };
+    let is_document = state.kind() == ChainKind::Document;
+    fits(rotate.epoch.public_key.is_some() != is_document, Part::EpochKey)?;
+    fits(rotate.epoch.previous.is_some(), Part::PreviousKey)?;
+    fits(rotate.epoch.targets.len() == state.recipients().len(), Part::Targets)?;
+    let newest = state.epoch_to_follow().map(|epoch| epoch.number);
+    if newest != Some(rotate.follows) {
+        return Err(OpRefusal::Follows { found: rotate.follows, newest });
+    }
+    Ok(())
 }
 
 fn check_repair(state: &ChainState, repair: &Repair) -> Result<(), OpRefusal> {

@@ -7,8 +7,10 @@ use crate::{AdoptedDocument, Assign, Body, ChainKind, Create, Epoch, Frontier, O
 
 /// Bound on a grant's sealed purpose, in bytes.
 pub const MAX_PURPOSE_BYTES: usize = limits::MAX_SEALED_TEXT_BYTES;
+/// Bound on the members of a chain: a new epoch's key for each, and the one before, are one list of wraps.
+pub const MAX_MEMBERS: usize = limits::MAX_LIST - 1;
 /// Bound on the devices that a user ever had.
-pub const MAX_DEVICES: usize = 256;
+pub const MAX_DEVICES: usize = limits::MAX_LIST - 1;
 
 pub(super) fn check_form(op: &Op) -> Result<(), OpRefusal> {
     if op.suite != SUITE {
@@ -35,7 +37,7 @@ pub(super) fn check_form(op: &Op) -> Result<(), OpRefusal> {
             check_count(repair.wraps.count, repair.targets.len())
         }
         Body::Rotate(rotate) => {
-            check_bound(Part::Targets, rotate.epoch.targets.len(), limits::MAX_LIST)?;
+            check_bound(Part::Targets, rotate.epoch.targets.len(), MAX_MEMBERS)?;
             // One more holds the key before it.
             check_count(rotate.epoch.wraps.count, count_wrapped(&rotate.epoch).saturating_add(1))
         }
@@ -47,7 +49,7 @@ pub(super) fn check_form(op: &Op) -> Result<(), OpRefusal> {
             check_list(Part::Chunks, &adopt.chunks, limits::MAX_NAMED, |chunk| *chunk)?;
             check_list(Part::Documents, &adopt.documents, limits::MAX_LIST, |adopted| adopted.document)?;
             let holders = |adopted: &AdoptedDocument| {
-                check_list(Part::Members, &adopted.holders, limits::MAX_LIST, |member| member.subject)
+                check_list(Part::Members, &adopted.holders, MAX_MEMBERS, |member| member.subject)
             };
             adopt.documents.iter().try_for_each(holders)
         }
@@ -68,7 +70,7 @@ pub(super) fn check_form(op: &Op) -> Result<(), OpRefusal> {
 }
 
 fn check_assign_form(assign: &Assign) -> Result<(), OpRefusal> {
-    check_list(Part::Members, &assign.gives, limits::MAX_LIST, |member| member.subject)?;
+    check_list(Part::Members, &assign.gives, MAX_MEMBERS, |member| member.subject)?;
     check_list(Part::Members, &assign.takes, limits::MAX_LIST, |subject| *subject)?;
     check_list(Part::Sections, &assign.sections, limits::MAX_LIST, |fate| fate.section)?;
     if let Some(parents) = &assign.parents {
@@ -94,7 +96,7 @@ fn count_wrapped(epoch: &Epoch) -> usize {
 
 fn check_create_form(create: &Create) -> Result<(), OpRefusal> {
     check_list(Part::Parents, &create.parents, limits::MAX_LIST, |parent| parent.chain)?;
-    check_list(Part::Members, &create.members, limits::MAX_LIST, |member| member.subject)?;
+    check_list(Part::Members, &create.members, MAX_MEMBERS, |member| member.subject)?;
     check_bound(Part::Wraps, create.epoch.wraps.count as usize, limits::MAX_LIST)?;
     check_count(create.epoch.wraps.count, count_wrapped(&create.epoch))?;
     let fits = |holds: bool, part| if holds { Ok(()) } else { Err(OpRefusal::Shape { kind: create.kind, part }) };

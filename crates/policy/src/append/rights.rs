@@ -3,7 +3,7 @@
 use vereda_base::ChainId;
 
 use super::{Append, Moment, OpRefusal};
-use crate::{Body, ChainKind, ChainState, Evaluator, Need, Role, need};
+use crate::{Body, BodyCode, ChainKind, ChainState, Evaluator, Need, Role, need};
 
 impl Append<'_> {
     pub(super) fn check_body_rights(
@@ -20,10 +20,17 @@ impl Append<'_> {
             }
             Body::Assign(assign) => {
                 let parents = evaluator.parents(state);
-                assign
-                    .gives
-                    .iter()
-                    .try_for_each(|member| self.check_covered(&parents, &member.subject, evaluator, moment))
+                for member in &assign.gives {
+                    self.check_covered(&parents, &member.subject, evaluator, moment)?;
+                }
+                // Nobody shuts out those above him: who takes a parent's authority is Manager of it.
+                for chain in assign.lowered_parents(&parents) {
+                    let (body, least, found) = (BodyCode::ASSIGN, Role::Manager, evaluator.authority(&chain));
+                    if found != Some(least) {
+                        return Err(OpRefusal::NoAuthority { body, chain, least, found, moment });
+                    }
+                }
+                Ok(())
             }
             Body::Accept(accept) => {
                 let (user, device) = (accept.user, self.op.device);

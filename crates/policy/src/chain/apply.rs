@@ -28,6 +28,9 @@ impl ChainState {
             None => members.map(|member| Digest(member.subject.0)).collect(),
         };
         state.begin_epoch(&create.epoch, op, id, None, &named);
+        if let Some(epoch) = state.epochs.first_mut() {
+            epoch.is_adopted = holders.is_some();
+        }
         for member in holders.unwrap_or(&create.members) {
             state.add_member(member.subject, member.role, 0, None);
         }
@@ -232,6 +235,7 @@ impl ChainState {
             wraps: vec![EpochWraps { op: id, list: epoch.wraps }],
             targets: targets.collect(),
             fault: None,
+            is_adopted: false,
         });
     }
 

@@ -118,6 +118,8 @@ pub struct EpochState {
     pub targets: Vec<Target>,
     /// What a member found wrong with it.
     pub fault: Option<EpochFault>,
+    /// It came with a document that was adopted: whoever made it has no rights any more.
+    pub is_adopted: bool,
 }
 
 impl EpochState {

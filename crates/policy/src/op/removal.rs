@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, DeviceId, Digest};
 
-use crate::{Member, Parent, Role};
+use crate::{Member, Parent, ParentAuthority, Role};
 
 /// See [`crate::Body::RemoveDevice`].
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -54,6 +54,16 @@ pub struct Assign {
     /// Up to where the work of the devices whose roles end stands.
     #[n(4)]
     pub frontier: Frontier,
+}
+
+impl Assign {
+    /// Lists the parents, of those that stand, that may do less in the chain afterwards.
+    pub fn lowered_parents<'a>(&self, standing: impl IntoIterator<Item = &'a Parent>) -> Vec<ChainId> {
+        let Some(parents) = &self.parents else { return Vec::new() };
+        let keeps = |old: &&Parent| parents.iter().any(|new| new.chain == old.chain && new.authority >= old.authority);
+        let lowered = standing.into_iter().filter(|old| old.authority != ParentAuthority::None && !keeps(old));
+        lowered.map(|old| old.chain).collect()
+    }
 }
 
 /// What becomes of a section when its case moves.

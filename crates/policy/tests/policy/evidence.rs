@@ -9,7 +9,7 @@ use vereda_policy::{
     wrap_list,
 };
 
-use crate::world::{START, World, case_of, grant, key, unwrapped};
+use crate::world::{START, World, case_of, grant, key, wrapped};
 
 const RELAY: u8 = 99;
 
@@ -26,7 +26,7 @@ fn authorized_case(world: &World) -> Authorized<Op> {
     let mut before = world.chains.clone();
     before.remove(&world.case);
     let draft = Draft::new(&before, world.chipo.device(), None);
-    let op = draft.sign_create(&world.chipo.key, unwrapped(case_of(world.first_team))).unwrap();
+    let op = draft.sign_create(&world.chipo.key, wrapped(case_of(world.first_team))).unwrap();
     authorize(&before, &op, &AppendContext::unreceipted()).unwrap()
 }
 

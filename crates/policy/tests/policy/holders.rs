@@ -6,7 +6,7 @@ use vereda_policy::{
     AppendContext, Body, Create, Draft, Moment, Op, OpRefusal, Parent, ParentAuthority, Role, authorize,
 };
 
-use crate::world::{Person, START, World, case_of, grant, member, unwrapped};
+use crate::world::{Person, START, World, case_of, grant, member, wrapped};
 
 const RELAY: AppendContext = AppendContext::relay(START);
 
@@ -16,8 +16,7 @@ fn nobody_puts_a_document_before_a_team_or_person_that_he_has_no_say_for() {
     let full = |chain| Parent { chain, authority: ParentAuthority::Full };
     let (own, first, second) = (full(world.chipo.user), full(world.first_team), world.second_team);
     let unasked = Parent { chain: second, authority: ParentAuthority::None };
-    let create =
-        |author: &Person, body: Create| Draft::new(&world.chains, author.device(), None).create(unwrapped(body));
+    let create = |author: &Person, body: Create| Draft::new(&world.chains, author.device(), None).create(wrapped(body));
     let refused = |author: &Person, parents: &[Parent], subject: ChainId| {
         let mut body = Create { parents: parents.to_vec(), ..case_of(world.first_team) };
         body.parents.sort();
@@ -28,7 +27,7 @@ fn nobody_puts_a_document_before_a_team_or_person_that_he_has_no_say_for() {
         assert!(create(author, body.clone()).is_err());
         let refusal = OpRefusal::NotCovered { subject, moment: Moment::Cited };
         // A device decides as the relay does, whatever the relay gave a receipt for.
-        let op = Verified::sign(&author.key, Op { body: Body::Create(unwrapped(body)), ..op }).unwrap();
+        let op = Verified::sign(&author.key, Op { body: Body::Create(wrapped(body)), ..op }).unwrap();
         for context in [RELAY, AppendContext::unreceipted()] {
             assert_eq!(authorize(&world.chains, &op, &context), Err(refusal.clone()));
         }

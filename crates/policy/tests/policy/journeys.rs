@@ -233,15 +233,15 @@ fn an_author_without_a_path_drafts_nothing() {
 /// Just enough of a chunk's header.
 #[derive(Debug, Clone, Encode, Decode)]
 #[cbor(array)]
-struct Header {
+pub struct Header {
     #[n(0)]
-    document: ChainId,
+    pub document: ChainId,
     #[n(1)]
-    device: DeviceId,
+    pub device: DeviceId,
     #[n(2)]
-    epoch: u64,
+    pub epoch: u64,
     #[n(3)]
-    cites: Vec<Cite>,
+    pub cites: Vec<Cite>,
 }
 
 impl Signable for Header {

@@ -9,4 +9,8 @@ mod holders;
 mod journeys;
 mod oracle;
 mod refusals;
+mod reliance;
+mod removals;
+mod review;
+mod staleness;
 mod world;

@@ -5,12 +5,13 @@ use vereda_base::{ChainId, Digest, OpId, Timestamp, limits};
 use vereda_crypto::{DeviceKey, Verified};
 use vereda_policy::{
     Accept, AddDevice, AppendContext, Body, BodyCode, ChainKind, ChainMap, Chains, Cite, CiteRegress, Create,
-    DeviceKind, DocumentKind, Draft, Grant, Invite, MAX_DEVICES, MAX_PURPOSE_BYTES, Moment, Op, OpRefusal, Parent,
-    ParentAuthority, Part, Repair, Role, Target, WrapList, authorize, op_id,
+    DeviceKind, DocumentKind, Draft, Grant, Invite, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, Op, OpRefusal,
+    Parent, ParentAuthority, Part, Repair, Role, Target, WrapList, authorize, op_id,
 };
 
 use crate::world::{
-    START, World, begin, case_of, document_epoch, grant, group_epoch, key, member, no_wraps, unwrapped, wrapping_key,
+    START, World, begin, case_of, document_epoch, grant, group_epoch, key, member, no_wraps, unwrapped, wrapped,
+    wrapping_key,
 };
 
 const RELAY: AppendContext = AppendContext::relay(START);
@@ -32,7 +33,7 @@ fn good(world: &World) -> Op {
 }
 
 fn create(world: &World, author: &DeviceKey, create: Create) -> Op {
-    Draft::new(&world.chains, author.device_id(), None).create(unwrapped(create)).unwrap()
+    Draft::new(&world.chains, author.device_id(), None).create(wrapped(create)).unwrap()
 }
 
 /// That many recipients.
@@ -132,7 +133,7 @@ fn lists_out_of_order_or_bounds_are_refused() {
     check(&world, by, twice, not_sorted(Part::Members));
     check(&world, by, case(&|c| c.parents = many(3).rev().map(parent_of).collect()), not_sorted(Part::Parents));
     let members = case(&|c| c.members = many(257).map(member_of).collect());
-    check(&world, by, members, too_long(Part::Members, 257, limits::MAX_LIST));
+    check(&world, by, members, too_long(Part::Members, 257, MAX_MEMBERS));
     let parents = case(&|c| c.parents = many(257).map(parent_of).collect());
     check(&world, by, parents, too_long(Part::Parents, 257, limits::MAX_LIST));
 }
@@ -475,14 +476,20 @@ fn an_invite_is_taken_once_in_time_and_by_whoever_holds_its_secret() {
 #[test]
 fn a_repair_names_an_epoch_there_is_and_holds_something() {
     let world = World::found();
-    let repair = |epoch, wraps: WrapList| {
-        with_body(good(&world), Body::Repair(Repair { epoch, targets: targets(wraps.count), wraps }))
-    };
+    let repair_for = |epoch, targets, wraps| with_body(good(&world), Body::Repair(Repair { epoch, targets, wraps }));
+    let team = Target { recipient: Digest(world.first_team.0), epoch: 0 };
+    let repair = |epoch, wraps: WrapList| repair_for(epoch, vec![team; wraps.count as usize], wraps);
     let one = WrapList { root: Digest([0; 32]), count: 1 };
     let by = &world.bashir.key;
     check(&world, by, repair(1, one), OpRefusal::NoEpoch { found: 1, newest: 0 });
     let refusal = OpRefusal::Shape { kind: ChainKind::Document, part: Part::Wraps };
     check(&world, by, repair(0, no_wraps()), refusal);
+    let refusal = OpRefusal::WrapCount { expected: 1, found: 0 };
+    check(&world, by, repair_for(0, vec![], one), refusal);
+    let outsider = Target { recipient: Digest(world.second_team.0), epoch: 0 };
+    for target in [outsider, Target { epoch: 1, ..team }] {
+        check(&world, by, repair_for(0, vec![target], one), OpRefusal::Targets { chain: world.case });
+    }
     assert!(authorize(&world.chains, &Verified::sign(by, repair(0, one)).unwrap(), &RELAY).is_ok());
 }
 

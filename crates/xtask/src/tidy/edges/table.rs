@@ -153,6 +153,7 @@ pub(crate) const TABLE: &[Edges] = &[
         &[],
     ),
     outer("vereda-e2e", ALL, &["vereda-faultfs"]),
+    outer("vereda-adversary", ALL, &[]),
     outer("vereda-bench", ALL, &[]),
     core("xtask", &["anyhow", "clap", "proc-macro2", "serde", "serde_json", "syn"], &[]),
 ];
@@ -174,10 +175,14 @@ pub(crate) const DOORS: &[Door] = &[
     Door { library: "zstd", crates: &["vereda-document"], tests: &["vereda-e2e"] },
     Door {
         library: "tokio",
-        crates: &["vereda-client-core", "vereda", "vereda-relay", "vereda-e2e", "vereda-bench"],
+        crates: &["vereda-adversary", "vereda-client-core", "vereda", "vereda-relay", "vereda-e2e", "vereda-bench"],
         tests: &[],
     },
-    Door { library: "tokio-tungstenite", crates: &["vereda-client-core"], tests: &["vereda-relay", "vereda-e2e"] },
+    Door {
+        library: "tokio-tungstenite",
+        crates: &["vereda-adversary", "vereda-client-core"],
+        tests: &["vereda-relay", "vereda-e2e"],
+    },
     Door { library: "getrandom", crates: &["vereda-client-core", "vereda-relay"], tests: &[] },
     Door {
         library: "anyhow",

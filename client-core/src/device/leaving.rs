@@ -1,0 +1,108 @@
+//! What this device is no member of any more: what is unsent is sealed first, then keys and content are destroyed
+//! (protocol.md §4).
+
+use std::collections::BTreeSet;
+
+use rand_core::CryptoRng;
+use vereda_base::{ChainId, decode, encode, limits::MAX_HEADER_BYTES};
+use vereda_policy::{ChainKind, Cite, Evaluator, Heads};
+use vereda_sync::device::{DeviceStore, StoreError};
+
+use super::{Ambient, Books, Device, DeviceError, sealing::SealedUnder};
+use crate::tables::{PROJECTIONS, RELIANCES, SNAPSHOTS};
+
+impl<S: DeviceStore> Device<S> {
+    /// Notes on what heads the newest edit of a document may rely: a right that ends before it is sent is proven by them.
+    pub(super) fn note_reliance(&mut self, document: &ChainId) -> Result<(), StoreError> {
+        let Some(cites) = self.cites(document)? else { return Ok(()) };
+        let row = encode(&cites);
+        if self.store.get(RELIANCES, document.as_bytes())?.as_ref() == Some(&row) {
+            return Ok(());
+        }
+        self.store.put(RELIANCES, &[], document.as_bytes(), &row)
+    }
+
+    /// Says at start whether this device stopped being a member of a group whose key it holds, in a process that did not
+    /// come to destroying it.
+    pub(super) fn find_lost(&mut self) -> Result<(), StoreError> {
+        for kind in [ChainKind::User, ChainKind::Team, ChainKind::Agency] {
+            let groups = self.list_chains(kind)?;
+            self.has_lost |= self.view(|view, device| {
+                let heads = Heads::newest(None);
+                let mut evaluator = Evaluator::new(view, device, &heads);
+                let holds = |group: &&ChainId| self.keyring.key(group, 0).is_some();
+                groups.iter().filter(holds).any(|group| evaluator.membership(group).is_none())
+            });
+        }
+        Ok(())
+    }
+
+    /// Seals what was not sent of what was lost, then destroys its keys and content; commits both.
+    pub(super) fn leave_lost(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
+        let mut lost = self.lost_chains();
+        let documents: Vec<ChainId> = self.unsealed.intersection(&lost).copied().collect();
+        for document in documents {
+            if !self.seal_late(&document, ambient)? {
+                // Better a key too long than work lost.
+                tracing::warn!(%document, "edits could not be sealed: their key is kept");
+                lost.remove(&document);
+            }
+        }
+        self.commit()?;
+        self.destroy(&lost, ambient.rng)?;
+        self.commit()?;
+        self.has_lost = false;
+        Ok(())
+    }
+
+    /// Lists the chains of which keys are held and that this device is no member of.
+    fn lost_chains(&self) -> BTreeSet<ChainId> {
+        let held = self.keyring.chains();
+        self.view(|view, device| {
+            let heads = Heads::newest(None);
+            let mut evaluator = Evaluator::new(view, device, &heads);
+            held.into_iter().filter(|chain| evaluator.membership(chain).is_none()).collect()
+        })
+    }
+
+    /// Seals edits under the newest key that the heads on which they rely know.
+    fn seal_late(&mut self, document: &ChainId, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
+        let row = self.store.get(RELIANCES, document.as_bytes())?;
+        let Some(cites) = row.and_then(|row| decode::<Vec<Cite>>(&row, MAX_HEADER_BYTES).ok()) else {
+            return Ok(false);
+        };
+        let Some(state) = self.chain(document) else { return Ok(false) };
+        let head = cites.iter().find(|cite| cite.chain == *document).and_then(|cite| state.seq_of(&cite.head));
+        let Some(head) = head else { return Ok(false) };
+        let known = state.epochs().iter().rev().filter(|epoch| epoch.from_seq <= head).map(|epoch| epoch.number);
+        let held = known.into_iter().find(|epoch| self.chunk_keys(document, *epoch).is_some());
+        let Some(epoch) = held else { return Ok(false) };
+        self.seal(document, SealedUnder { epoch, cites }, ambient)
+    }
+
+    fn destroy(&mut self, lost: &BTreeSet<ChainId>, rng: &mut dyn CryptoRng) -> Result<(), DeviceError> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(chains = lost.len(), "no member any more: keys and content are destroyed");
+        self.keyring.destroy(&mut self.store, lost, rng)?;
+        for chain in lost {
+            self.close(chain);
+            for table in [SNAPSHOTS, PROJECTIONS, RELIANCES] {
+                self.store.delete(table, chain.as_bytes())?;
+            }
+            if let Some(machine) = &mut self.machine {
+                machine.forget_wraps(&mut self.store, chain)?;
+            }
+            self.stale.remove(chain);
+            self.locked.remove(chain);
+            self.resealing.retain(|(document, _)| document != chain);
+        }
+        self.keyless.extend(lost);
+        let books = [self.books.configuration_document, self.books.directory_document];
+        if books.iter().flatten().any(|book| lost.contains(book)) {
+            self.books = Books::default();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! When an epoch is stale, whom a new one goes to, and what is to be rotated first.
+
+use vereda_base::{ChainId, Digest, Timestamp};
+use vereda_policy::{
+    AddDevice, AppendContext, BadRotate, Body, BodyCode, ChainKind, Create, DeviceKind, Epoch, EpochFault, Expire,
+    Grant, Moment, OpRefusal, Part, Role, Rotate, authorize, epoch_targets, expired_members, is_stale, rotations_due,
+    targets_of,
+};
+
+use crate::world::{
+    Person, START, World, begin, frontier, grant, group_epoch, key, member, remove, revoke, wrapping_key,
+};
+
+fn stale(world: &World, chains: &[ChainId]) -> Vec<bool> {
+    chains.iter().map(|chain| is_stale(&world.chains, chain, None)).collect()
+}
+
+fn due(world: &World, person: &Person, chain: ChainId) -> Vec<ChainId> {
+    rotations_due(&world.chains, &person.device(), &chain, None)
+}
+
+fn rotate(world: &mut World, person: &Person, chain: ChainId) {
+    let body = world.rotation(&chain);
+    world.append(&person.key, &chain, body).unwrap();
+}
+
+#[test]
+fn whatever_a_lost_device_may_read_is_stale_and_rotated_from_the_top_down() {
+    let mut world = World::found();
+    let (chipo, bashir, team, case) = (world.chipo.clone(), world.bashir.clone(), world.first_team, world.case);
+    let chains = [chipo.user, team, case, world.agency, world.second_team];
+    assert_eq!(stale(&world, &chains), [false; 5]);
+    let second = key(40);
+    let add = AddDevice::with_key(chipo.user, &second, wrapping_key(), DeviceKind::Full);
+    world.append(&chipo.key, &chipo.user, Body::AddDevice(add)).unwrap();
+    assert_eq!(stale(&world, &chains), [false; 5], "whoever comes takes nothing away");
+    world.append(&second, &chipo.user, remove(chipo.device())).unwrap();
+    assert_eq!(stale(&world, &chains), [true, true, true, false, false]);
+    let lost = Person { key: second, user: chipo.user };
+    assert_eq!(due(&world, &lost, case), [chipo.user, team, case]);
+    // Another rotates what he is a member of, and is not held up by the rest.
+    assert_eq!(due(&world, &bashir, case), [team, case]);
+    assert_eq!(due(&world, &world.dina.clone(), world.second_team), []);
+
+    rotate(&mut world, &bashir, team);
+    let order = world.state(&team).recipients();
+    let targets = epoch_targets(&world.chains, &team, None);
+    for (recipient, target) in order.iter().zip(&targets) {
+        assert_eq!(*target, (recipient.0 == bashir.user.0).then_some(0), "a stale member gets nothing");
+    }
+    assert_eq!(stale(&world, &[team, case]), [false, true]);
+    rotate(&mut world, &bashir, case);
+    assert_eq!(stale(&world, &[chipo.user, team, case]), [true, false, false]);
+    // The member who was passed over still has to rotate before he is given the key.
+    assert_eq!(due(&world, &lost, case), [chipo.user]);
+    let repair = world.repair(&team, &chipo.user);
+    let refused = Err(OpRefusal::Targets { chain: team });
+    assert_eq!(world.offer(&bashir.key, &team, repair, &[bashir.user]), refused);
+    rotate(&mut world, &lost, chipo.user);
+    assert_eq!(stale(&world, &[chipo.user, team, case]), [false; 3]);
+    let repair = world.repair(&team, &chipo.user);
+    world.append(&bashir.key, &team, repair).unwrap();
+    assert_eq!(stale(&world, &[chipo.user, team, case]), [false; 3]);
+}
+
+#[test]
+fn a_member_who_rotated_after_a_key_was_wrapped_to_him_makes_it_stale_for_good() {
+    let mut world = World::found();
+    let (chipo, bashir, team) = (world.chipo.clone(), world.bashir.clone(), world.first_team);
+    rotate(&mut world, &chipo, chipo.user);
+    assert_eq!(stale(&world, &[team]), [true]);
+    let repair = world.repair(&team, &chipo.user);
+    world.append(&bashir.key, &team, repair).unwrap();
+    assert_eq!(stale(&world, &[team]), [true], "whoever held the old one may still hold this");
+    rotate(&mut world, &bashir, team);
+    assert_eq!(stale(&world, &[team]), [false]);
+}
+
+#[test]
+fn whoever_leaves_leaves_a_stale_chain_unless_he_came_back() {
+    let mut world = World::found();
+    let (chipo, bashir, team, case) = (world.chipo.clone(), world.bashir.clone(), world.first_team, world.case);
+    world.append(&bashir.key, &team, revoke(chipo.user, Some(Role::Reader))).unwrap();
+    assert_eq!(stale(&world, &[team, case]), [false; 2], "he reads as before");
+    world.append(&bashir.key, &team, revoke(chipo.user, None)).unwrap();
+    assert_eq!(stale(&world, &[team, case]), [true; 2]);
+    world.append(&bashir.key, &team, grant(chipo.user, Role::Reader)).unwrap();
+    assert_eq!(stale(&world, &[team, case]), [false; 2]);
+    world.append(&bashir.key, &team, revoke(chipo.user, None)).unwrap();
+    rotate(&mut world, &bashir, team);
+    rotate(&mut world, &bashir, case);
+    assert_eq!(stale(&world, &[team, case]), [false; 2]);
+    let left = |target: &vereda_policy::Target| target.recipient == Digest(chipo.user.0);
+    assert!(!world.state(&team).newest_epoch().unwrap().targets.iter().any(left));
+}
+
+#[test]
+fn a_role_that_has_passed_makes_a_chain_stale_by_the_clock() {
+    let mut world = World::found();
+    let (case, bashir, dina) = (world.case, world.bashir.clone(), world.dina.clone());
+    let expires = Timestamp(START.0 + 100);
+    let body = Grant { subject: dina.user, role: Role::Reader, expires: Some(expires), sealed_purpose: None };
+    world.append(&bashir.key, &case, Body::Grant(body)).unwrap();
+    let repair = world.repair(&case, &dina.user);
+    world.append(&bashir.key, &case, repair).unwrap();
+    let at = |now| is_stale(&world.chains, &case, now);
+    assert_eq!([None, Some(Timestamp(expires.0 - 1)), Some(expires)].map(at), [false, false, true]);
+    assert_eq!(expired_members(&world.state(&case), Timestamp(expires.0 - 1)), []);
+    assert_eq!(expired_members(&world.state(&case), expires), [dina.user]);
+    let index = world.state(&case).recipients().iter().position(|one| one.0 == dina.user.0).unwrap();
+    assert_eq!(epoch_targets(&world.chains, &case, Some(START))[index], Some(0));
+    assert_eq!(epoch_targets(&world.chains, &case, Some(expires))[index], None);
+    let expire = Body::Expire(Expire { subject: dina.user, frontier: frontier() });
+    world.append_at(&bashir.key, &case, expire, expires).unwrap();
+    assert!(is_stale(&world.chains, &case, None));
+    rotate(&mut world, &bashir, case);
+    assert!(!is_stale(&world.chains, &case, Some(expires)));
+}
+
+#[test]
+fn an_epoch_that_was_called_bad_is_stale_and_the_next_follows_the_one_before() {
+    let mut world = World::found();
+    let (bashir, dina, team) = (world.bashir.clone(), world.dina.clone(), world.first_team);
+    rotate(&mut world, &bashir, team);
+    let bad = |epoch| Body::BadRotate(BadRotate { epoch, fault: EpochFault::Commitment });
+    let none = |found| Err(OpRefusal::NoEpoch { found, newest: 1 });
+    assert_eq!(world.offer(&bashir.key, &team, bad(2), &[bashir.user]), none(2));
+    let (body, least, moment) = (BodyCode::BAD_ROTATE, Role::Reader, Moment::Cited);
+    let refused = Err(OpRefusal::NoAuthority { body, chain: team, least, found: None, moment });
+    assert_eq!(world.offer(&dina.key, &team, bad(1), &[dina.user]), refused);
+    let chipo = world.chipo.clone();
+    world.append(&chipo.key, &team, bad(1)).unwrap();
+    assert_eq!(world.offer(&bashir.key, &team, bad(1), &[bashir.user]), none(1));
+    assert_eq!(world.state(&team).epoch(1).unwrap().fault, Some(EpochFault::Commitment));
+    assert_eq!(stale(&world, &[team, world.case]), [true; 2]);
+    let Body::Rotate(good) = world.rotation(&team) else { unreachable!() };
+    assert_eq!(good.follows, 0);
+    let on_bad = Body::Rotate(Rotate { follows: 1, ..good });
+    let follows = Err(OpRefusal::Follows { found: 1, newest: Some(0) });
+    assert_eq!(world.offer(&bashir.key, &team, on_bad, &[bashir.user]), follows);
+    rotate(&mut world, &bashir, team);
+    assert_eq!(stale(&world, &[team]), [false]);
+    assert_eq!(world.state(&team).epoch(2).unwrap().follows, Some(0));
+}
+
+#[test]
+fn a_new_epoch_of_the_wrong_shape_or_for_others_is_refused() {
+    let world = World::found();
+    let (bashir, team) = (world.bashir.clone(), world.first_team);
+    let Body::Rotate(good) = world.rotation(&team) else { unreachable!() };
+    let refused = |change: &dyn Fn(&mut Epoch), expected: OpRefusal| {
+        let mut rotate = good.clone();
+        change(&mut rotate.epoch);
+        let found = world.offer(&bashir.key, &team, Body::Rotate(rotate), &[bashir.user]);
+        assert_eq!(found, Err(expected));
+    };
+    let shape = |part| OpRefusal::Shape { kind: ChainKind::Team, part };
+    refused(&|epoch| epoch.public_key = None, shape(Part::EpochKey));
+    refused(&|epoch| epoch.previous = None, shape(Part::PreviousKey));
+    refused(&|epoch| epoch.targets.push(None), shape(Part::Targets));
+    refused(&|epoch| epoch.wraps.count += 1, OpRefusal::WrapCount { expected: 4, found: 3 });
+    refused(&|epoch| epoch.targets[0] = Some(1), OpRefusal::Targets { chain: team });
+    let passed_over = |epoch: &mut Epoch| {
+        epoch.targets[0] = None;
+        epoch.wraps.count -= 1;
+    };
+    refused(&passed_over, OpRefusal::Targets { chain: team });
+    // Whoever reads may rotate, and grants nothing by it.
+    let body = Body::Rotate(good);
+    assert_eq!(world.offer(&world.chipo.key, &team, body.clone(), &[world.chipo.user]), Ok(()));
+    let op = world.force(&bashir.key, &team, body, &[bashir.user]);
+    let state = world.state(&team);
+    let wraps = targets_of(op.value(), Some(&state));
+    let mut recipients: Vec<Digest> = [bashir.user, world.chipo.user, team].map(|chain| Digest(chain.0)).to_vec();
+    recipients.sort();
+    assert_eq!(wraps.iter().map(|target| target.recipient).collect::<Vec<_>>(), recipients);
+}
+
+#[test]
+fn an_adopted_document_is_held_by_whom_the_adoption_names_and_is_stale_at_once() {
+    let mut world = World::found();
+    let (bashir, team, dina) = (world.bashir.clone(), world.first_team, world.dina.clone());
+    let mut body = crate::world::case_of(team);
+    body.nonce = [0x44; 16].into();
+    body.members = vec![member(team, Role::Editor), member(world.chipo.user, Role::Editor)];
+    body.members.sort();
+    let chipo = world.chipo.clone();
+    let op = vereda_policy::Draft::new(&world.chains, chipo.device(), None);
+    let op = op.sign_create(&chipo.key, crate::world::wrapped(body)).unwrap();
+    let document = ChainId(vereda_policy::op_id(op.value()).0);
+    world.append(&bashir.key, &team, revoke(chipo.user, None)).unwrap();
+    let (body, least, moment) = (BodyCode::CREATE, Role::Editor, Moment::Now);
+    let refused = OpRefusal::NoAuthority { body, chain: team, least, found: None, moment };
+    assert_eq!(authorize(&world.chains, &op, &AppendContext::relay(START)).unwrap_err(), refused);
+
+    let mut holders = vec![member(team, Role::Manager), member(dina.user, Role::Reader)];
+    holders.sort();
+    let adopted = vereda_policy::AdoptedDocument { document, holders };
+    let adopt = Body::Adopt(vereda_policy::Adopt { chunks: vec![], documents: vec![adopted.clone()] });
+    world.append(&bashir.key, &team, adopt).unwrap();
+    let taken = world.chains.append(&op, &AppendContext::relay(START)).unwrap();
+    assert_eq!(taken.holders(), Some(adopted.holders.as_slice()));
+    let state = world.state(&document);
+    let mut standing: Vec<ChainId> = vec![team, dina.user];
+    standing.sort();
+    assert_eq!(state.standing_members(), standing);
+    let wrapped: Vec<Digest> = state.epoch(0).unwrap().targets.iter().map(|target| target.recipient).collect();
+    assert!(wrapped.contains(&Digest(chipo.user.0)), "the wraps are those that the author made");
+    assert_eq!(stale(&world, &[document]), [true]);
+    rotate(&mut world, &bashir, team);
+    rotate(&mut world, &bashir, document);
+    assert_eq!(stale(&world, &[document]), [false]);
+    let ops = [op.value().clone()].map(|op| vereda_policy::ReplayedOp { op, time: Some(START), is_void: false });
+    let again = vereda_policy::ChainState::replay(ops, Some(&adopted.holders)).unwrap();
+    assert_eq!(again.standing_members(), standing);
+    assert_eq!(again.epoch(0), state.epoch(0));
+}
+
+#[test]
+fn a_group_of_which_nobody_left_is_not_rotated_for_a_chain_that_lacks_nothing() {
+    let mut world = World::found();
+    let amina = world.amina.clone();
+    let members = vec![member(amina.user, Role::Manager)];
+    let team = begin(&mut world.chains, &amina.key, Create::team([8; 16], world.agency, members, group_epoch()));
+    assert_eq!(due(&world, &amina, team), []);
+    assert_eq!(epoch_targets(&world.chains, &amina.user, None), [Some(0)]);
+}

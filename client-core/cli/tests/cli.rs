@@ -11,6 +11,7 @@
 mod cli {
     mod access;
     mod alone;
+    mod devices;
     mod home;
     mod usage;
     mod with_relay;

@@ -46,7 +46,7 @@ impl Relay {
         Self { child, data, url: listening["url"].as_str().unwrap().to_owned() }
     }
 
-    fn founding_link(&self) -> String {
+    pub fn founding_link(&self) -> String {
         let output = Command::new(relay_binary())
             .args(["founding-link", "--address", &self.url, "--data"])
             .arg(self.data.path())

@@ -9,6 +9,7 @@ mod assign;
 mod cancel_invite;
 mod decisions;
 mod erase;
+mod handing_over;
 mod hindrance;
 mod leave;
 mod lower;

@@ -5,7 +5,8 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 use vereda_base::{ChainId, Timestamp, limits};
 use vereda_crypto::{Signable, Signed};
 use vereda_policy::{
-    Authorized, Body, ChainKind, ChainState, Chains, DecidedDocument, Decision, Member, Op, ParentAuthority, Receipt, ReplayedOp,
+    Authorized, Body, ChainKind, ChainState, Chains, DecidedDocument, Decision, Member, Op, ParentAuthority, Receipt,
+    ReplayedOp,
 };
 use vereda_protocol::Position;
 
@@ -168,7 +169,11 @@ impl ChainCache {
     }
 
     /// Finds the leaves of a removal by the position of their entry.
-    fn frontier(&mut self, store: &dyn RelayStore, position: Position) -> Result<Option<Arc<StoredFrontier>>, StoreError> {
+    fn frontier(
+        &mut self,
+        store: &dyn RelayStore,
+        position: Position,
+    ) -> Result<Option<Arc<StoredFrontier>>, StoreError> {
         if let Some(found) = self.frontiers.get(&position) {
             return Ok(Some(Arc::clone(found)));
         }

@@ -62,7 +62,9 @@ impl<'a, 'v> Sight<'a, 'v> {
     /// Says whether the device may read a document.
     pub(super) fn reads(&self, document: &ChainId) -> bool {
         let is_document = |chain| self.view.chain(chain).is_some_and(|state| state.kind() == ChainKind::Document);
-        self.open.is_member() && is_document(document) && may_read(self.view, &self.open.device, document, Some(self.now))
+        self.open.is_member()
+            && is_document(document)
+            && may_read(self.view, &self.open.device, document, Some(self.now))
     }
 
     /// Makes the entries of a removal's leaves, of the places that the device may see.
@@ -74,8 +76,7 @@ impl<'a, 'v> Sight<'a, 'v> {
     /// Says whether the device may decide on content of a document or a team.
     pub(super) fn decides(&self, chain: &ChainId) -> bool {
         let newest = Heads::newest(Some(self.now));
-        self.open.is_member()
-            && Evaluator::new(self.view, self.open.device, &newest).role(chain) == Some(Role::Manager)
+        self.open.is_member() && Evaluator::new(self.view, self.open.device, &newest).role(chain) == Some(Role::Manager)
     }
 
     /// Says whether the device may decide on one that begins with this operation.
@@ -84,11 +85,8 @@ impl<'a, 'v> Sight<'a, 'v> {
     }
 
     fn decides_chunk(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
-        let may = if self.view.known(document).is_some() {
-            self.decides(document)
-        } else {
-            self.decides_document(document)?
-        };
+        let may =
+            if self.view.known(document).is_some() { self.decides(document) } else { self.decides_document(document)? };
         if !may {
             return Ok(false);
         }

@@ -134,7 +134,7 @@ impl RelayMachine {
         let op = create.value();
         admit::note_cites(&mut self.chains, store, &op.device, &op.cites)?;
         self.end = Some(position);
-        let (document, above) = (document_of(create.signed()), owners(op).collect());
+        let (document, above) = (document_of(create.signed()), owners(op));
         let entry =
             |open: &super::session::Open| document_entry(open, create.signed().clone(), wraps.clone(), received);
         self.deliver_review(position, document, above, entry, received, store)

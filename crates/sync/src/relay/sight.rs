@@ -1,7 +1,7 @@
 //! What a device may see, as policy stands now.
 
 use vereda_base::{ChainId, Timestamp};
-use vereda_policy::{Body, ChainKind, Chains, Evaluator, Heads, Op, ParentAuthority, Role, may_read};
+use vereda_policy::{Body, ChainKind, Chains, Evaluator, Heads, Op, Role, may_read};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
@@ -81,7 +81,7 @@ impl<'a, 'v> Sight<'a, 'v> {
 
     /// Says whether the device may decide on one that begins with this operation.
     pub(super) fn decides_create(&self, create: &Op) -> bool {
-        owners(create).any(|owner| self.decides(&owner))
+        owners(create).iter().any(|owner| self.decides(owner))
     }
 
     fn decides_chunk(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
@@ -106,11 +106,10 @@ impl<'a, 'v> Sight<'a, 'v> {
     }
 }
 
-/// Lists the teams that own a new document.
-pub(super) fn owners(create: &Op) -> impl Iterator<Item = ChainId> {
-    let parents = match &create.body {
-        Body::Create(create) => create.parents.as_slice(),
-        _ => &[],
-    };
-    parents.iter().filter(|parent| parent.authority == ParentAuthority::Full).map(|parent| parent.chain)
+/// Lists the chains that own a new document.
+pub(super) fn owners(create: &Op) -> Vec<ChainId> {
+    match &create.body {
+        Body::Create(create) => vereda_policy::owners(create).collect(),
+        _ => Vec::new(),
+    }
 }

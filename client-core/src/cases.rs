@@ -12,6 +12,7 @@ mod show;
 pub use conflicts::{ConflictView, ConflictingValue};
 pub use create::{CreateCase, CreateCaseError};
 pub use edit::{EditCaseError, EditedCase};
+pub(crate) use edit::{apply_edits, check_edits};
 pub use history::{HistoryError, HistoryView};
 pub use list::CaseLine;
 pub use resolve::ResolveError;

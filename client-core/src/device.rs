@@ -340,6 +340,13 @@ impl<S: DeviceStore> Device<S> {
             && !self.has_lost
     }
 
+    /// Counts the key epochs of a chain, and those of them whose key is here.
+    pub fn epochs_of(&self, chain: &ChainId) -> (usize, usize) {
+        let Some(state) = self.chain(chain) else { return (0, 0) };
+        let held = state.epochs().iter().filter(|epoch| self.keyring.key(chain, epoch.number).is_some());
+        (state.epochs().len(), held.count())
+    }
+
     /// Counts how often a document was read from the store since the device was opened.
     pub const fn documents_read(&self) -> u64 {
         self.loads
@@ -416,12 +423,17 @@ impl<S: DeviceStore> Device<S> {
                 self.keyless.insert(*chain);
                 self.keys_may_open = true;
             }
-            Event::OpDone { .. } | Event::IntentDone { .. } => self.keys_may_open = true,
+            Event::OpDone { .. } => self.keys_may_open = true,
+            Event::IntentDone { id, .. } => {
+                self.keys_may_open = true;
+                self.note_fate(*id, None);
+            }
             // Another device may have done part of what this one wanted to. Where the store cannot be read, the next use of
             // it says so.
             Event::IntentFailed { id, reason } => {
                 self.rotations.note_failed(*id, *reason);
                 self.keys_may_open = true;
+                self.note_fate(*id, Some(reason.to_string()));
                 drop(self.find_repairs());
             }
             Event::Reseal { link, document } => {

@@ -16,6 +16,7 @@ use crate::document::OpenDocument;
 mod people;
 
 pub use people::{AuthorView, FindError, PeopleView, PersonView, TeamView};
+pub(crate) use people::{fitting, only_one};
 
 const PREFIX: &str = "name_";
 const DEVICE_PREFIX: &str = "device_";

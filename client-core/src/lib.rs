@@ -1,9 +1,10 @@
 //! The library an app holds: vault, device, cases, configuration, people, sync.
 //!
 //! An app unlocks a [`vault::Vault`], opens a [`device::Device`] over it and calls its use cases, each in a file of its
-//! own with its own error: [`identity`], [`cases`], [`configuration`], [`directory`], [`mod@sync`]. On native targets
+//! own with its own error: [`identity`], [`cases`], [`sections`], [`access`], [`configuration`], [`directory`], [`mod@sync`]. On native targets
 //! [`native::driver::SharedDevice`] keeps it connected.
 
+pub mod access;
 pub mod cases;
 pub mod configuration;
 pub mod device;
@@ -16,6 +17,7 @@ mod keyring;
 pub mod link;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
+pub mod sections;
 pub mod store;
 pub mod sync;
 mod tables;

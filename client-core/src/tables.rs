@@ -20,5 +20,9 @@ pub(crate) const PROJECTIONS: Table = Table("client projections");
 pub(crate) const REFUSED: Table = Table("client refused");
 /// Invites made on this device, with their secrets.
 pub(crate) const INVITES: Table = Table("client invites");
+/// Decisions that are not final, or failed: by intent, grouped by chain.
+pub(crate) const DECISIONS: Table = Table("client decisions");
+/// Which case a section belongs to: by section, grouped by case.
+pub(crate) const SECTIONS: Table = Table("client sections");
 /// Documents that were being opened: one found here at start made the program die.
 pub(crate) const OPENING: Table = Table("client opening");

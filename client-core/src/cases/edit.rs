@@ -104,7 +104,7 @@ impl<S: DeviceStore> Device<S> {
 }
 
 /// Applies edits to a copy of a record.
-pub(super) fn apply_edits(before: &Record, edits: &[Edit]) -> Result<Record, ApplyError> {
+pub(crate) fn apply_edits(before: &Record, edits: &[Edit]) -> Result<Record, ApplyError> {
     let mut after = before.clone();
     edits.iter().try_for_each(|edit| apply(&mut after, edit))?;
     Ok(after)
@@ -112,7 +112,7 @@ pub(super) fn apply_edits(before: &Record, edits: &[Edit]) -> Result<Record, App
 
 /// Checks what was edited against the configuration. What was missing or wrong before does not stand in the way of
 /// saving something else.
-pub(super) fn check_edits(
+pub(crate) fn check_edits(
     configuration: &Configuration,
     before: &Record,
     after: &Record,

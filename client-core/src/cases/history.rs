@@ -13,6 +13,7 @@ use super::{
 use crate::{
     device::{Device, DeviceError},
     directory::AuthorView,
+    sections::is_reserved,
 };
 
 /// Why no history is shown.
@@ -56,6 +57,7 @@ impl<S: DeviceStore> Device<S> {
         let authors: Vec<_> = entries.iter().map(|entry| document.author(&entry.actor)).collect();
         let views = entries.into_iter().zip(authors).filter_map(|(entry, author)| {
             let value = match &entry.place {
+                Place::Answer(path) if is_reserved(&path.field) => return None,
                 Place::Answer(path) => plain_at(&self.books.configuration, path, &entry.value),
                 Place::FormVersion { .. } => return None,
                 Place::Member { .. } | Place::Entry { .. } => match &entry.value {

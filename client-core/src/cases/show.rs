@@ -9,6 +9,7 @@ use vereda_sync::device::DeviceStore;
 use super::ConflictView;
 use crate::{
     device::{Device, DeviceError},
+    sections::is_reserved,
     sync::Explanation,
 };
 
@@ -47,6 +48,9 @@ impl<S: DeviceStore> Device<S> {
         let conflicts = self.conflicts_of(case)?;
         let changed = self.document(case)?.changed();
         let mut plain = write(&self.books.configuration, &record);
+        if let Some(fields) = plain.get_mut("fields").and_then(Json::as_object_mut) {
+            fields.retain(|field, _| !is_reserved(field));
+        }
         let mut take = |key: &str| plain.get_mut(key).map(Json::take).unwrap_or_default();
         let members = self.chain(case).map(|state| {
             let standing = state.members().iter().filter(|member| member.until_seq.is_none());

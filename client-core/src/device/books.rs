@@ -194,6 +194,7 @@ impl<S: DeviceStore> Device<S> {
     /// commits.
     pub(crate) fn write_line(&mut self, id: &ChainId) -> Result<(), DeviceError> {
         let is_case = self.chain(id).and_then(|state| state.document_kind()) == Some(DocumentKind::Case);
+        self.note_section(id)?;
         let document = self.document(id)?;
         let (taken, changed, changes) = (document.taken, document.changed(), document.change_count());
         let record = if is_case { document.replica.hydrate().ok() } else { None };

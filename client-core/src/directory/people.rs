@@ -200,12 +200,14 @@ impl<S: DeviceStore> Device<S> {
     }
 }
 
-fn fitting(chains: Vec<ChainId>, beginning: &str) -> Vec<ChainId> {
+/// Finds the chains whose id begins so.
+pub(crate) fn fitting(chains: Vec<ChainId>, beginning: &str) -> Vec<ChainId> {
     let long_enough = beginning.len() >= 3;
     chains.into_iter().filter(|chain| long_enough && chain.to_string().starts_with(beginning)).collect()
 }
 
-fn only_one(what: &'static str, found: Vec<ChainId>) -> Result<ChainId, FindError> {
+/// Takes the one that was found.
+pub(crate) fn only_one(what: &'static str, found: Vec<ChainId>) -> Result<ChainId, FindError> {
     match found.as_slice() {
         [one] => Ok(*one),
         [] => Err(FindError::Nothing { what }),

@@ -35,6 +35,8 @@ pub struct StatusView {
     pub pending_documents: usize,
     /// Decisions about people that wait for the relay: teams begun, grants, invites, acceptances.
     pub pending_operations: usize,
+    /// Decisions of this device that came too late or were refused, and that nobody put away yet.
+    pub failed_operations: usize,
     /// Everything the relay had is here and opened, and everything made here is there.
     pub settled: bool,
 }
@@ -78,6 +80,7 @@ impl<S: DeviceStore> Device<S> {
             locked: self.locked_count(),
             pending_documents: self.pending_documents()?.len(),
             pending_operations: operations,
+            failed_operations: self.count_failed_decisions()?,
             settled: self.is_settled(),
         })
     }

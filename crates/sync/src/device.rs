@@ -12,6 +12,7 @@ pub mod explain;
 pub mod faults;
 mod gaps;
 pub mod machine;
+mod operations;
 pub mod outbox;
 mod pending;
 mod policy_lane;

@@ -1,0 +1,157 @@
+//! Restricted sections: begun, listed, opened for others, moved with their case.
+
+use serde_json::{Value as Json, json};
+use vereda_base::ChainId;
+use vereda_client_core::{
+    access::ReferRequest,
+    sections::{CreateSection, CreateSectionError, Noted, SectionLine, SectionState},
+};
+use vereda_policy::{Member, Role};
+
+use super::world::{World, edit};
+
+struct Team {
+    world: World,
+    amina: usize,
+    berta: usize,
+    case: ChainId,
+}
+
+fn team(seed: u64) -> Team {
+    let mut world = World::new(seed);
+    let (amina, team) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let berta = world.join(amina, team, Role::Editor, "Berta");
+    world.settle();
+    Team { world, amina, berta, case }
+}
+
+fn begin(world: &mut World, device: usize, request: &CreateSection) -> ChainId {
+    let section = world.on(device, |device, ambient| device.create_section(ambient, request)).unwrap();
+    world.settle();
+    section
+}
+
+fn health(case: ChainId, noted: Noted) -> CreateSection {
+    let answers = edit(json!({"set": {"name_last": "Sami"}}));
+    CreateSection { case, title: "Health".into(), members: Vec::new(), noted, answers }
+}
+
+fn lines(world: &mut World, device: usize, case: &ChainId) -> Vec<SectionLine> {
+    let now = world.now.wall;
+    world.devices[device].list_sections(case, now).unwrap()
+}
+
+fn answer(world: &mut World, device: usize, section: &ChainId) -> Option<Json> {
+    let view = world.devices[device].show_section(section).ok()?;
+    view.content.fields.get("name_last").cloned()
+}
+
+#[test]
+fn a_section_is_read_by_its_members_only_and_known_to_others_as_far_as_the_case_tells() {
+    let Team { mut world, amina, berta, case } = team(80);
+    let hidden = begin(&mut world, amina, &health(case, Noted::Nothing));
+    let existing = begin(&mut world, amina, &CreateSection { title: "Law".into(), ..health(case, Noted::Existence) });
+    let titled = begin(&mut world, amina, &CreateSection { title: "School".into(), ..health(case, Noted::Title) });
+    let own: Vec<_> = lines(&mut world, amina, &case)
+        .into_iter()
+        .map(|line| (line.section, line.title, line.state, line.is_noted))
+        .collect();
+    let open = |section, title: &str, is_noted| (section, Some(title.to_owned()), SectionState::Open, is_noted);
+    assert_eq!(own, [open(hidden, "Health", false), open(existing, "Law", true), open(titled, "School", true)]);
+    let seen: Vec<_> = lines(&mut world, berta, &case)
+        .into_iter()
+        .map(|line| (line.section, line.title, line.state, line.role))
+        .collect();
+    let closed = |section, title: Option<&str>| (section, title.map(str::to_owned), SectionState::Closed, None);
+    assert_eq!(seen, [closed(existing, None), closed(titled, Some("School"))]);
+    assert_eq!(answer(&mut world, amina, &hidden), Some(json!("Sami")));
+    assert_eq!(answer(&mut world, berta, &titled), None);
+    // What says how documents belong together is no answer.
+    for device in [amina, berta] {
+        let view = world.devices[device].show_case(&case).unwrap();
+        let fields: Vec<_> = view.fields.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(fields, ["name_first"]);
+    }
+    assert_eq!(world.devices[amina].list_cases(None).unwrap().len(), 1, "a section is no case");
+}
+
+#[test]
+fn a_colleague_who_is_a_member_from_the_beginning_reads_and_edits_the_section() {
+    let Team { mut world, amina, berta, case } = team(81);
+    let (berta_user, _) = world.devices[berta].home().unwrap();
+    let members = vec![Member { subject: berta_user, role: Role::Editor }];
+    let section = begin(&mut world, amina, &CreateSection { members, ..health(case, Noted::Nothing) });
+    let line = &lines(&mut world, berta, &case)[0];
+    assert_eq!(
+        (line.section, line.state, line.role, line.is_noted),
+        (section, SectionState::Open, Some("editor"), false)
+    );
+    let request = edit(json!({"set": {"name_last": "Samo"}}));
+    world.on(berta, |device, ambient| device.edit_section(ambient, &section, &request)).unwrap();
+    world.settle();
+    assert_eq!(answer(&mut world, amina, &section), Some(json!("Samo")));
+    let view = world.devices[amina].show_section(&section).unwrap();
+    assert_eq!((view.of_case, view.title.as_deref()), (Some(case), Some("Health")));
+    let reserved = edit(json!({"set": {"vereda_section_title": "Other"}}));
+    assert!(world.on(berta, |device, ambient| device.edit_section(ambient, &section, &reserved)).is_err());
+    assert!(world.on(berta, |device, ambient| device.edit_section(ambient, &case, &request)).is_err());
+}
+
+#[test]
+fn a_section_survives_a_crash_and_its_list_a_rebuild() {
+    let Team { mut world, amina, case, .. } = team(82);
+    let section = begin(&mut world, amina, &health(case, Noted::Existence));
+    world.crash(amina);
+    assert_eq!(lines(&mut world, amina, &case)[0].section, section);
+    assert_eq!(answer(&mut world, amina, &section), Some(json!("Sami")));
+    world.devices[amina].rebuild_lists().unwrap();
+    world.settle();
+    assert_eq!(lines(&mut world, amina, &case).len(), 1);
+}
+
+#[test]
+fn a_referral_opens_chosen_sections_and_no_others() {
+    let Team { mut world, amina, case, .. } = team(83);
+    let south = world.on(amina, |device, ambient| device.create_team(ambient, "South")).unwrap();
+    let carmen = world.join(amina, south, Role::Editor, "Carmen");
+    let opened = begin(&mut world, amina, &health(case, Noted::Title));
+    let closed = begin(&mut world, amina, &CreateSection { title: "Law".into(), ..health(case, Noted::Title) });
+    let request = ReferRequest {
+        document: case,
+        to: south,
+        role: Role::Reader,
+        expires: None,
+        purpose: Some("Medical care".into()),
+        consent: None,
+        sections: vec![opened],
+    };
+    world.on(amina, |device, ambient| device.refer(ambient, &request)).unwrap();
+    world.settle();
+    let states: Vec<_> = lines(&mut world, carmen, &case).into_iter().map(|line| (line.section, line.state)).collect();
+    assert_eq!(states, [(opened, SectionState::Open), (closed, SectionState::Closed)]);
+    let now = world.now.wall;
+    let view = world.devices[carmen].who_has_access(&case, now).unwrap();
+    let [section] = view.sections.as_slice() else { panic!("{:?}", view.sections) };
+    assert_eq!(section.governors[0].authority, "revoke_only");
+    let referred = section.entries.iter().find(|entry| entry.subject.id == south).unwrap();
+    assert_eq!((referred.role, referred.purpose.as_deref()), ("reader", Some("Medical care")));
+}
+
+#[test]
+fn an_editor_begins_a_section_for_himself_and_lets_nobody_else_in() {
+    let Team { mut world, amina, berta, case } = team(84);
+    let (amina_user, _) = world.devices[amina].home().unwrap();
+    let members = vec![Member { subject: amina_user, role: Role::Reader }];
+    let request = CreateSection { members, ..health(case, Noted::Nothing) };
+    let refused = world.on(berta, |device, ambient| device.create_section(ambient, &request));
+    assert!(matches!(refused, Err(CreateSectionError::Hindered(_))), "{refused:?}");
+    let section = begin(&mut world, berta, &health(case, Noted::Existence));
+    assert_eq!(lines(&mut world, berta, &case)[0].role, Some("editor"));
+    assert_eq!(lines(&mut world, amina, &case)[0].state, SectionState::Closed);
+    assert_eq!(answer(&mut world, amina, &section), None);
+    let empty = CreateSection { title: " ".into(), ..health(case, Noted::Nothing) };
+    let refused = world.on(berta, |device, ambient| device.create_section(ambient, &empty));
+    assert!(matches!(refused, Err(CreateSectionError::Title)), "{refused:?}");
+}

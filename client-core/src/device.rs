@@ -435,6 +435,7 @@ impl<S: DeviceStore> Device<S> {
                 self.keys_may_open = true;
                 self.note_fate(*id, Some(reason.to_string()));
                 drop(self.find_repairs());
+                self.note_fate(*id, Some(reason.to_string()));
             }
             Event::Reseal { link, document } => {
                 self.resealing.insert((*document, *link));

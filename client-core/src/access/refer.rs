@@ -89,7 +89,7 @@ impl<S: DeviceStore> Device<S> {
         if state.kind() != ChainKind::Document {
             return Err(ReferError::NotADocument { chain: document });
         }
-        if !self.chain(&to).is_some_and(|state| state.kind() != ChainKind::Document) {
+        if self.chain(&to).is_none_or(|state| state.kind() == ChainKind::Document) {
             return Err(ReferError::Nobody { chain: to });
         }
         if request.expires.is_some_and(|expires| expires <= ambient.now.wall) {

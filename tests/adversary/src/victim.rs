@@ -9,7 +9,7 @@ use vereda_protocol::{Auth, Chunk, Down, Packer, PolicyEntry, Position, Unpacker
 use vereda_sync::{
     device::{
         DeviceConfig, DeviceCredential, DeviceLimits, DeviceMachine, Disconnect, Effect, Event, Input, MemoryStore,
-        QuarantineReason, SyncState,
+        QuarantineReason, RelayFault, SyncState,
     },
     people::{NOW, Person, Put, link_of},
 };
@@ -48,6 +48,26 @@ impl Victim {
         victim.sent.clear();
         victim.events.clear();
         victim
+    }
+
+    /// As [`Self::of`], but what came last is heard anew: a device to which it is news.
+    pub fn of_before(stage: &Stage, news: &[PolicyEntry]) -> Self {
+        let mut earlier = stage.relay.clone();
+        earlier.entries.retain(|entry| !news.contains(entry));
+        let mut victim = Self::new(&stage.relay, &stage.chipo);
+        victim.connect(&earlier);
+        victim.catch_up(&earlier);
+        let first: Vec<PolicyEntry> =
+            news.iter().filter(|entry| matches!(entry, PolicyEntry::Op { .. })).cloned().collect();
+        victim.policy(first);
+        victim.sent.clear();
+        victim.events.clear();
+        victim
+    }
+
+    /// Tells how far the relay says to have served.
+    pub const fn cursor(&self) -> Position {
+        Position(self.cursor)
     }
 
     /// A person's device with an empty store, offline; it takes the colluder for its relay.
@@ -199,6 +219,11 @@ impl Victim {
     /// Why a document is not synced.
     pub fn explain(&self, document: &ChainId) -> SyncState {
         self.machine.explain(&self.store, document).unwrap()
+    }
+
+    /// What speaks against its relay.
+    pub fn faults(&self) -> Vec<RelayFault> {
+        self.machine.relay_faults(&self.store).unwrap()
     }
 
     /// Says whether it told its application something.

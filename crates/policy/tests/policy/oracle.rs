@@ -1,109 +1,231 @@
-//! Authority once more, the naive way: lists every path over the bare operations, with no state, no memory and no
-//! cleverness. Shares nothing with the crate but the types of operations.
+//! Policy once more, the naive way, from what `docs/protocol/access.md` says: keeps every operation and what it led to, and
+//! answers by trying everything. Shares nothing with the crate but the types of operations.
 
-use std::collections::BTreeMap;
+mod rights;
+mod verdict;
 
-use vereda_base::{ChainId, DeviceId, OpId};
-use vereda_policy::{Body, ChainKind, Op, Parent, ParentAuthority, Role};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// All operations of all chains, with their ids.
-#[derive(Clone, Default)]
-pub struct Oracle {
-    pub chains: BTreeMap<ChainId, Vec<(OpId, Op)>>,
-}
+use vereda_base::{ChainId, DeviceId, Digest, Link, OpId, Timestamp};
+use vereda_policy::{Body, ChainKind, Create, DeviceKind, Invite, Member, Op, Parent, Role, Target};
+
+pub use rights::At;
 
 /// How many operations of each chain are seen; a chain that is not named is not used.
 pub type Seen = BTreeMap<ChainId, usize>;
 
+/// Everything that was appended.
+#[derive(Clone, Default)]
+pub struct Oracle {
+    pub chains: BTreeMap<ChainId, Vec<Entry>>,
+}
+
+/// An operation and what its chain said afterwards.
+#[derive(Clone)]
+pub struct Entry {
+    pub id: OpId,
+    pub op: Op,
+    pub time: Timestamp,
+    pub state: State,
+}
+
+/// What a chain says.
+#[derive(Clone)]
+pub struct State {
+    pub kind: ChainKind,
+    pub creator: DeviceId,
+    /// By the operation that gave it, whom it was given, and the role: until when.
+    pub holds: BTreeMap<(usize, ChainId, Role), Option<Timestamp>>,
+    pub devices: BTreeMap<DeviceId, DeviceKind>,
+    pub parents: BTreeSet<Parent>,
+    pub invites: BTreeMap<OpId, (Invite, bool)>,
+    pub joined: BTreeSet<ChainId>,
+    pub epochs: Vec<Epoch>,
+    pub chunks: BTreeSet<Link>,
+    pub documents: BTreeMap<ChainId, Vec<Member>>,
+    pub is_erased: bool,
+}
+
+#[derive(Clone)]
+pub struct Epoch {
+    /// The seq of the operation that began it.
+    pub began: usize,
+    pub follows: Option<u64>,
+    pub targets: Vec<Target>,
+    pub is_bad: bool,
+    /// Made by somebody who had no rights any more when it was taken in.
+    pub is_foreign: bool,
+}
+
 impl Oracle {
+    /// Takes what a relay appended.
+    pub fn take(&mut self, id: OpId, op: &Op, time: Timestamp) {
+        let chain = op.chain.unwrap_or(ChainId(id.0));
+        let state = match &op.body {
+            Body::Create(create) => self.begin(op, create, ChainId(id.0)),
+            _ => {
+                let last = self.chains[&chain].last().unwrap();
+                let mut state = last.state.clone();
+                state.follow(id, op, self.chains[&chain].len(), time);
+                state
+            }
+        };
+        self.chains.entry(chain).or_default().push(Entry { id, op: op.clone(), time, state });
+    }
+
+    pub fn newest(&self, chain: &ChainId) -> Option<&State> {
+        self.chains.get(chain)?.last().map(|entry| &entry.state)
+    }
+
     pub fn all(&self) -> Seen {
         self.chains.iter().map(|(chain, ops)| (*chain, ops.len())).collect()
     }
 
-    pub fn membership(&self, device: DeviceId, chain: ChainId, seen: &Seen) -> Option<Role> {
-        self.paths(device, chain, seen).iter().map(|path| *path.iter().min().unwrap()).max()
+    /// Whom an adoption names for a document that begins.
+    fn holders(&self, create: &Create, document: ChainId) -> Option<Vec<Member>> {
+        let is_full = |parent: &&Parent| parent.authority == vereda_policy::ParentAuthority::Full;
+        let no_full = !create.parents.iter().any(|parent| is_full(&parent));
+        for parent in &create.parents {
+            let named = self.newest(&parent.chain).and_then(|state| state.documents.get(&document));
+            let Some(named) = named.filter(|named| !named.is_empty()) else { continue };
+            if is_full(&parent) {
+                return Some(named.clone());
+            }
+            if no_full && parent.authority == vereda_policy::ParentAuthority::RevokeOnly {
+                let mut both = named.clone();
+                both.retain(|one| create.members.iter().any(|old| old.subject == one.subject && old.role >= one.role));
+                if !both.is_empty() {
+                    return Some(both);
+                }
+            }
+        }
+        None
     }
 
-    pub fn authority(&self, device: DeviceId, chain: ChainId, seen: &Seen) -> Option<Role> {
-        let mut roles: Vec<Role> = self.membership(device, chain, seen).into_iter().collect();
-        let parents = match self.seen(chain, seen).first().map(|(_, op)| &op.body) {
-            Some(Body::Create(create)) => create.parents.clone(),
-            _ => vec![],
+    fn begin(&self, op: &Op, create: &Create, id: ChainId) -> State {
+        let holders = self.holders(create, id);
+        let given = holders.as_ref().unwrap_or(&create.members);
+        let wrapped: Vec<Digest> = match create.kind {
+            ChainKind::User => vec![Digest(op.device.0)],
+            _ => create.members.iter().map(|member| Digest(member.subject.0)).collect(),
         };
-        for parent in parents {
-            let full = parent.authority == ParentAuthority::Full;
-            if full && self.authority(device, parent.chain, seen) == Some(Role::Manager) {
-                roles.push(Role::Manager);
-            }
+        State {
+            kind: create.kind,
+            creator: op.device,
+            holds: given.iter().map(|member| ((0, member.subject, member.role), None)).collect(),
+            devices: match create.kind {
+                ChainKind::User => BTreeMap::from([(op.device, DeviceKind::Full)]),
+                _ => BTreeMap::new(),
+            },
+            parents: create.parents.iter().copied().collect(),
+            invites: BTreeMap::new(),
+            joined: BTreeSet::new(),
+            epochs: vec![Epoch {
+                began: 0,
+                follows: None,
+                targets: targets(&wrapped, &create.epoch.targets),
+                is_bad: false,
+                is_foreign: holders.is_some(),
+            }],
+            chunks: BTreeSet::new(),
+            documents: BTreeMap::new(),
+            is_erased: false,
         }
-        roles.into_iter().max()
+    }
+}
+
+impl State {
+    pub fn members(&self) -> BTreeSet<ChainId> {
+        self.holds.keys().map(|(_, subject, _)| *subject).collect()
     }
 
-    pub fn role(&self, device: DeviceId, chain: ChainId, seen: &Seen) -> Option<Role> {
-        let membership = self.membership(device, chain, seen)?;
-        Some(membership.max(self.authority(device, chain, seen).unwrap()))
+    /// Devices of a user, else members, in order.
+    pub fn recipients(&self) -> Vec<Digest> {
+        match self.kind {
+            ChainKind::User => self.devices.keys().map(|device| Digest(device.0)).collect(),
+            _ => self.members().iter().map(|member| Digest(member.0)).collect(),
+        }
     }
 
-    /// Whether a device may put a document with these parents before a member.
-    pub fn covers(&self, device: DeviceId, parents: &[Parent], subject: ChainId, seen: &Seen) -> bool {
-        let kind = |chain| match self.chains.get(&chain).and_then(|ops| ops.first()).map(|(_, op)| &op.body) {
-            Some(Body::Create(create)) => create.kind,
-            other => unreachable!("{other:?}"),
+    /// The epoch that the next one follows.
+    pub fn good(&self) -> u64 {
+        let newest = self.epochs.len() as u64 - 1;
+        (0..=newest).rev().find(|number| !self.epochs[*number as usize].is_bad).unwrap_or(newest)
+    }
+
+    fn give(&mut self, seq: usize, subject: ChainId, role: Role, expires: Option<Timestamp>) {
+        let held = |(key, until): (&(usize, ChainId, Role), &Option<Timestamp>)| {
+            key.1 == subject && key.2 >= role && (until.is_none() || (expires.is_some() && expires <= *until))
         };
-        let own = kind(subject) == ChainKind::User && self.membership(device, subject, seen).is_some();
-        own || parents.iter().any(|parent| {
-            let (chain, has_a_say) = (parent.chain, parent.authority != ParentAuthority::None);
-            let holds = chain == subject && self.role(device, chain, seen) >= Some(Role::Editor);
-            let manages = kind(chain) != ChainKind::User && self.authority(device, chain, seen) == Some(Role::Manager);
-            has_a_say && (holds || manages)
-        })
-    }
-
-    /// What may be put before whom: everything but a `Grant` in a document is nobody's list.
-    pub fn covers_body(&self, device: DeviceId, chain: ChainId, body: &Body, seen: &Seen) -> bool {
-        let Body::Create(create) = &self.chains[&chain][0].1.body else { unreachable!() };
-        match body {
-            Body::Grant(grant) if create.kind == ChainKind::Document => {
-                self.covers(device, &create.parents, grant.subject, seen)
-            }
-            _ => true,
+        if !self.holds.iter().any(held) {
+            self.holds.insert((seq, subject, role), expires);
         }
     }
 
-    /// The roles along every path from the chain to the device.
-    fn paths(&self, device: DeviceId, chain: ChainId, seen: &Seen) -> Vec<Vec<Role>> {
-        let mut paths = vec![];
-        for (_, op) in self.seen(chain, seen) {
-            match &op.body {
-                Body::Create(create) if create.kind == ChainKind::User && op.device == device => {
-                    paths.push(vec![Role::Manager]);
+    fn follow(&mut self, id: OpId, op: &Op, seq: usize, time: Timestamp) {
+        match &op.body {
+            Body::Create(_) => unreachable!(),
+            Body::AddDevice(add) => _ = self.devices.insert(add.device, add.kind),
+            Body::RemoveDevice(remove) => _ = self.devices.remove(&remove.device),
+            Body::Grant(grant) => self.give(seq, grant.subject, grant.role, grant.expires),
+            Body::Revoke(revoke) => {
+                let ends = |key: &(usize, ChainId, Role)| key.1 == revoke.subject && Some(key.2) > revoke.keeps;
+                let ended: Vec<_> = self.holds.iter().filter(|(key, _)| ends(key)).map(|(_, until)| *until).collect();
+                self.holds.retain(|key, _| !ends(key));
+                if let Some(role) = revoke.keeps {
+                    let longest = if ended.contains(&None) { None } else { ended.into_iter().max().flatten() };
+                    self.give(seq, revoke.subject, role, longest);
                 }
-                Body::Create(create) => {
-                    for member in &create.members {
-                        paths.extend(self.through(member.subject, member.role, device, seen));
-                    }
+                if let Some(successor) = revoke.successor {
+                    self.give(seq, successor, Role::Manager, None);
                 }
-                Body::AddDevice(add) if add.device == device => paths.push(vec![Role::Manager]),
-                Body::Grant(grant) => paths.extend(self.through(grant.subject, grant.role, device, seen)),
-                Body::Accept(accept) => {
-                    let invite = self.chains[&chain].iter().find(|(id, _)| *id == accept.invite);
-                    let Some((_, Op { body: Body::Invite(invite), .. })) = invite else { unreachable!() };
-                    paths.extend(self.through(accept.user, invite.role, device, seen));
-                }
-                _ => {}
             }
+            Body::Assign(assign) => {
+                self.holds.retain(|(_, subject, _), _| !assign.takes.contains(subject));
+                for member in &assign.gives {
+                    self.give(seq, member.subject, member.role, None);
+                }
+                if let Some(parents) = &assign.parents {
+                    self.parents = parents.iter().copied().collect();
+                }
+            }
+            Body::Expire(expire) => {
+                let passed = |until: &Option<Timestamp>| until.is_some_and(|until| until <= time);
+                self.holds.retain(|(_, subject, _), until| *subject != expire.subject || !passed(until));
+            }
+            Body::Invite(invite) => _ = self.invites.insert(id, (invite.clone(), true)),
+            Body::Accept(accept) => {
+                let (invite, open) = self.invites.get_mut(&accept.invite).unwrap();
+                *open = false;
+                let role = invite.role;
+                self.joined.insert(accept.user);
+                self.give(seq, accept.user, role, None);
+            }
+            Body::CancelInvite(cancel) => self.invites.get_mut(&cancel.invite).unwrap().1 = false,
+            Body::Rotate(rotate) => self.epochs.push(Epoch {
+                began: seq,
+                follows: Some(rotate.follows),
+                targets: targets(&self.recipients(), &rotate.epoch.targets),
+                is_bad: false,
+                is_foreign: false,
+            }),
+            Body::Repair(repair) => self.epochs[repair.epoch as usize].targets.extend(&repair.targets),
+            Body::BadRotate(bad) => self.epochs[bad.epoch as usize].is_bad = true,
+            Body::Adopt(adopt) => {
+                self.chunks.extend(&adopt.chunks);
+                self.documents.extend(adopt.documents.iter().map(|one| (one.document, one.holders.clone())));
+            }
+            Body::Discard(discard) => {
+                self.chunks.extend(&discard.chunks);
+                self.documents.extend(discard.documents.iter().map(|document| (*document, vec![])));
+            }
+            Body::Beacon(_) | Body::SetRetention(_) => {}
+            Body::Erase => self.is_erased = true,
         }
-        paths
     }
+}
 
-    fn through(&self, subject: ChainId, role: Role, device: DeviceId, seen: &Seen) -> Vec<Vec<Role>> {
-        let mut paths = self.paths(device, subject, seen);
-        paths.iter_mut().for_each(|path| path.push(role));
-        paths
-    }
-
-    fn seen(&self, chain: ChainId, seen: &Seen) -> &[(OpId, Op)] {
-        let count = seen.get(&chain).copied().unwrap_or(0);
-        self.chains.get(&chain).map_or(&[], |ops| &ops[..count])
-    }
+fn targets(recipients: &[Digest], epochs: &[Option<u64>]) -> Vec<Target> {
+    let pairs = recipients.iter().zip(epochs);
+    pairs.filter_map(|(recipient, epoch)| epoch.map(|epoch| Target { recipient: *recipient, epoch })).collect()
 }

@@ -150,13 +150,17 @@ fn a_members_roles_are_ended_by_managers_from_above_or_by_himself() {
         (world.amina.clone(), world.bashir.clone(), world.chipo.clone(), world.dina.clone());
     world.append(&bashir.key, &case, grant(dina.user, Role::Editor)).unwrap();
     let parents = vec![Parent { chain: team, authority: ParentAuthority::RevokeOnly }];
-    let members = vec![member(chipo.user, Role::Manager), member(dina.user, Role::Reader)];
     let kind = vereda_policy::DocumentKind::Section;
-    let body = Create::document(kind, [3; 16], parents, vec![members[0]], crate::world::document_epoch());
-    let section =
-        begin(&mut world.chains, &bashir.key, Create { members: vec![member(bashir.user, Role::Manager)], ..body });
+    let body = Create::document(
+        kind,
+        [3; 16],
+        parents,
+        vec![member(bashir.user, Role::Manager)],
+        crate::world::document_epoch(),
+    );
+    let section = begin(&mut world.chains, &bashir.key, body);
     world.append(&bashir.key, &section, grant(dina.user, Role::Reader)).unwrap();
-    let rows: [(&str, ChainId, &Person, Vec<ChainId>, Body, bool); 9] = [
+    let rows = [
         ("the team's Manager", case, &bashir, vec![team, bashir.user], revoke(dina.user, None), true),
         ("the agency's", case, &amina, vec![team, world.agency, amina.user], revoke(dina.user, None), true),
         ("the same of a section", section, &amina, vec![team, world.agency, amina.user], revoke(dina.user, None), true),

@@ -4,10 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod devices {
+    mod access;
     mod cases;
     mod joining;
     mod linking;
     mod loading;
+    mod recovering;
+    mod removing;
+    mod rotation;
+    mod sections;
     mod workload;
     mod world;
 }

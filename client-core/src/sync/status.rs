@@ -88,8 +88,8 @@ impl<S: DeviceStore> Device<S> {
             pending_documents: self.pending_documents()?.len(),
             pending_operations: operations,
             failed_operations: self.count_failed_decisions()?,
-            in_review: self.own_in_review()?.len(),
-            to_decide: self.documents_to_decide()?.len(),
+            in_review: self.count_in_review()?,
+            to_decide: self.count_to_decide()?,
             relay_faults: self.relay_faults()?,
             settled: self.is_settled(),
         })
@@ -154,6 +154,21 @@ impl<S: DeviceStore> Device<S> {
             }
         }
         left && !stands
+    }
+
+    fn count_in_review(&self) -> Result<usize, DeviceError> {
+        let Some(machine) = &self.machine else { return Ok(0) };
+        let own = machine.own_in_review(&self.store)?.into_iter().map(|(document, _)| document);
+        Ok(own.collect::<BTreeSet<ChainId>>().len())
+    }
+
+    fn count_to_decide(&self) -> Result<usize, DeviceError> {
+        let Some(machine) = &self.machine else { return Ok(0) };
+        let mut documents: BTreeSet<ChainId> =
+            machine.reviews(&self.store)?.into_iter().map(|review| review.document).collect();
+        let begun = machine.review_documents(&self.store)?;
+        documents.extend(begun.iter().map(|begun| ChainId(vereda_policy::op_id_of_bytes(begun.create.bytes()).0)));
+        Ok(documents.len())
     }
 
     fn relay_faults(&self) -> Result<Vec<String>, DeviceError> {

@@ -3,18 +3,24 @@
 //! [`DeviceMachine`] is the state machine, [`DeviceStore`] what it writes to. Commit before effect: see
 //! [`DeviceMachine::commit`].
 
+mod answers;
 pub mod config;
 mod content;
+mod cutting;
 pub mod documents;
 pub mod effect;
+mod evaluation;
 mod exclusion;
 pub mod explain;
 pub mod faults;
+mod frontiers;
 mod gaps;
 pub mod machine;
+mod operations;
 pub mod outbox;
 mod pending;
 mod policy_lane;
+mod removals;
 mod resealing;
 pub mod review;
 mod sending;

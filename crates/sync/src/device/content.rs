@@ -2,16 +2,21 @@
 
 use vereda_base::{ChainId, ChunkId, Digest, Link, limits};
 use vereda_crypto::{Verified, context, hash};
-use vereda_policy::{Authorized, CiteRegress, ContentRefusal, LedgerError, authorize_content, check_cites_advance};
+use vereda_policy::{
+    Authorized, CiteRegress, ContentRefusal, LedgerError, adopt_content, authorize_content, check_cites_advance,
+};
 use vereda_protocol::{Chunk, Header, Position};
 
 use super::{
     effect::Event,
+    frontiers::Reliant,
     machine::{DeviceMachine, Halt},
+    removals::place_of,
+    shelf::ChainView,
     store::{DeviceStore, StoreError},
     tables::{
-        AWAITED, Awaited, CHUNKS, DOCUMENTS, DocumentRow, LINKS, LinkRow, QUARANTINE, QuarantineReason,
-        QuarantinedChunk, UNKEPT, WAITING_CHUNKS, WaitingChunk, load, place_key, read, save,
+        AWAITED, Awaited, CHUNKS, Cause, DOCUMENTS, DocumentRow, EXCLUDED, ExcludedRow, LINKS, LinkRow, QUARANTINE,
+        QuarantineReason, QuarantinedChunk, UNKEPT, WAITING_CHUNKS, WaitingChunk, load, place_key, read, save,
     },
     tally::{Kept, Room},
 };
@@ -25,8 +30,19 @@ pub(super) enum Judged {
     Known(LinkRow),
     /// It cannot be judged yet.
     Waits(Awaited),
+    /// It is known not to stand.
+    Excluded,
     /// It breaks a rule. With the link of the chunk that contradicts it, if one does.
     Breaks(QuarantineReason, Option<Link>),
+}
+
+/// Who hands a chunk in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// The relay, which says that it stands.
+    Relay,
+    /// This device itself: whether it stands is for the relay to say.
+    Here,
 }
 
 impl DeviceMachine {
@@ -38,10 +54,14 @@ impl DeviceMachine {
             return self.quarantine(&chunk, document, QuarantineReason::BadHeader, None, store);
         };
         let document = header.value().document;
-        match self.judge(&header, &chunk, &*store)? {
+        match self.judge(&header, &chunk, From::Relay, &*store)? {
             Judged::Stands(header) => self.keep_chunk(&header, &chunk, true, store),
             Judged::Known(row) => self.take_known_chunk(&header, &chunk, row, store),
+            Judged::Excluded => Ok(()),
             Judged::Waits(awaited) => {
+                if let Awaited::Leaf { chain, removal, .. } = awaited {
+                    self.want_leaf(chain, removal, place_of(header.value()), store)?;
+                }
                 let id = chunk.id();
                 let bound = self.config.limits.keep.waiting_chunks;
                 let row = vereda_base::encode(&WaitingChunk { awaited, chunk: vereda_base::encode(&chunk) });
@@ -52,7 +72,17 @@ impl DeviceMachine {
                     Room::TableFull => Err(Halt::Overfull),
                 }
             }
-            Judged::Breaks(reason, other) => self.quarantine(&chunk, document, reason, other, store),
+            Judged::Breaks(reason, other) => {
+                let cause = match reason {
+                    QuarantineReason::BeyondFrontier => Some(Cause::Rights),
+                    QuarantineReason::BuiltOnExcluded => Some(Cause::BuiltOn),
+                    _ => None,
+                };
+                if let Some(cause) = cause {
+                    self.note_excluded(header.value(), cause, store)?;
+                }
+                self.quarantine(&chunk, document, reason, other, store)
+            }
         }
     }
 
@@ -87,6 +117,7 @@ impl DeviceMachine {
         &self,
         verified: &Verified<Header>,
         chunk: &Chunk,
+        from: From,
         store: &dyn DeviceStore,
     ) -> Result<Judged, StoreError> {
         let header = verified.value();
@@ -100,38 +131,63 @@ impl DeviceMachine {
         if let Some(row) = load::<LinkRow>(store, LINKS, link.as_bytes())? {
             return Ok(Judged::Known(row));
         }
-        let document = load::<DocumentRow>(store, DOCUMENTS, header.document.as_bytes())?.unwrap_or_default();
         let view = self.shelf.view(store);
-        let authorized = authorize_content(&view, verified, None);
-        let judged = match authorized {
-            Err(ContentRefusal::Waiting { chain, .. }) => Judged::Waits(Awaited::Policy(chain)),
-            Err(_) => Judged::Breaks(QuarantineReason::NotAuthorized, None),
-            Ok(authorized) => match self.judge_place(header, &document, store)? {
-                Some(judged) => judged,
-                None => match check_cites_advance(&view, document.cites_of(header), &header.cites) {
-                    Err(LedgerError::Waiting(waiting)) => Judged::Waits(Awaited::Policy(waiting.chain)),
-                    Err(LedgerError::Regress(CiteRegress { .. })) => {
-                        Judged::Breaks(QuarantineReason::CiteRegressed, None)
-                    }
-                    Ok(()) => Judged::Stands(Box::new(authorized)),
-                },
-            },
+        let adopted = adopt_content(&view, verified, &link).ok();
+        let judged = match adopted {
+            Some(adopted) => self.judge_place(header, true, store)?.unwrap_or(Judged::Stands(Box::new(adopted))),
+            None if load::<ExcludedRow>(store, EXCLUDED, link.as_bytes())?.is_some() => Judged::Excluded,
+            None => self.judge_unadopted(&view, verified, from, store)?,
         };
         view.finish()?;
         Ok(judged)
+    }
+
+    fn judge_unadopted(
+        &self,
+        view: &ChainView<'_>,
+        verified: &Verified<Header>,
+        from: From,
+        store: &dyn DeviceStore,
+    ) -> Result<Judged, StoreError> {
+        let header = verified.value();
+        let authorized = match authorize_content(view, verified, None) {
+            Ok(authorized) => authorized,
+            Err(ContentRefusal::Waiting { chain, .. }) => return Ok(Judged::Waits(Awaited::Policy(chain))),
+            Err(_) => return Ok(Judged::Breaks(QuarantineReason::NotAuthorized, None)),
+        };
+        if from == From::Relay {
+            match self.judge_rights(view, store, header, false)? {
+                Reliant::Stands => {}
+                Reliant::Beyond => return Ok(Judged::Breaks(QuarantineReason::BeyondFrontier, None)),
+                Reliant::Waits(awaited) => return Ok(Judged::Waits(awaited)),
+            }
+        }
+        if let Some(judged) = self.judge_place(header, false, store)? {
+            return Ok(judged);
+        }
+        let document = load::<DocumentRow>(store, DOCUMENTS, header.document.as_bytes())?.unwrap_or_default();
+        Ok(match check_cites_advance(view, document.cites_of(header), &header.cites) {
+            Err(LedgerError::Waiting(waiting)) => Judged::Waits(Awaited::Policy(waiting.chain)),
+            Err(LedgerError::Regress(CiteRegress { .. })) => Judged::Breaks(QuarantineReason::CiteRegressed, None),
+            Ok(()) => Judged::Stands(Box::new(authorized)),
+        })
     }
 
     /// Judges whether a chunk continues its author's sequence and builds on what is stored; `None` if so.
     fn judge_place(
         &self,
         header: &Header,
-        document: &DocumentRow,
+        adopted: bool,
         store: &dyn DeviceStore,
     ) -> Result<Option<Judged>, StoreError> {
+        let document = load::<DocumentRow>(store, DOCUMENTS, header.document.as_bytes())?.unwrap_or_default();
         let author = document.author(header);
         let next_seq = author.map_or(0, |author| author.next_seq);
         if author.is_some_and(|author| author.forked) {
             return Ok(Some(Judged::Breaks(QuarantineReason::Fork, author.and_then(|author| author.last))));
+        }
+        if !adopted && author.is_some_and(|author| author.closed) {
+            return Ok(Some(Judged::Breaks(QuarantineReason::BuiltOnExcluded, None)));
         }
         if header.seq < next_seq {
             let other = find_at_place(store, header)?;
@@ -147,6 +203,9 @@ impl DeviceMachine {
         }
         for link in header.deps.iter().chain(&header.prev) {
             match load::<LinkRow>(store, LINKS, link.as_bytes())? {
+                None if self.stays_out(link, adopted, store)? => {
+                    return Ok(Some(Judged::Breaks(QuarantineReason::BuiltOnExcluded, None)));
+                }
                 None => return Ok(Some(Judged::Waits(Awaited::Chunk(*link)))),
                 Some(row) if row.document != header.document => {
                     return Ok(Some(Judged::Breaks(QuarantineReason::BadForm, None)));
@@ -155,6 +214,13 @@ impl DeviceMachine {
             }
         }
         Ok(None)
+    }
+
+    /// Says whether a chunk that another builds on will not come to stand.
+    fn stays_out(&self, link: &Link, adopted: bool, store: &dyn DeviceStore) -> Result<bool, StoreError> {
+        let row = load::<ExcludedRow>(store, EXCLUDED, link.as_bytes())?;
+        // What is in review may yet be taken in, and so is what something adopted builds on.
+        Ok(row.is_some_and(|row| !adopted && row.cause != Cause::InReview))
     }
 
     /// Stores a chunk that stands, with everything that follows from it.
@@ -173,6 +239,7 @@ impl DeviceMachine {
         store.put(CHUNKS, document.as_bytes(), &place_key(&document, position), &vereda_base::encode(chunk))?;
         let place = LinkRow { document, position, epoch: header.epoch, at_relay };
         save(store, LINKS, document.as_bytes(), link.as_bytes(), &place)?;
+        self.release(EXCLUDED, document.as_bytes(), link.as_bytes(), store)?;
         save(store, DOCUMENTS, &[], document.as_bytes(), &row)?;
         self.woken.insert(Awaited::Chunk(link));
         if at_relay {

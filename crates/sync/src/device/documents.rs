@@ -11,7 +11,7 @@ use vereda_policy::{
 use vereda_protocol::Chunk;
 
 use super::{
-    content::{Judged, load_chunk},
+    content::{From, Judged, load_chunk},
     machine::{DeviceMachine, Halt},
     outbox::{IntentId, OutboxItem},
     policy_lane,
@@ -83,6 +83,9 @@ impl DeviceMachine {
             Body::Repair(repair) => {
                 check_wraps(&repair.wraps, &wraps)?;
             }
+            Body::Rotate(rotate) => {
+                check_wraps(&rotate.epoch.wraps, &wraps)?;
+            }
             _ => {}
         }
         let id = match self.cache(&*store) {
@@ -110,10 +113,10 @@ impl DeviceMachine {
         if (header.value().device, header.value().incarnation) != ours {
             return Err(EnqueueError::NotOurs);
         }
-        let judged = self.judge(&header, chunk, &*store);
+        let judged = self.judge(&header, chunk, From::Here, &*store);
         let authorized = match self.noting(judged)? {
             Judged::Stands(authorized) => authorized,
-            Judged::Known(_) => return Err(EnqueueError::Known),
+            Judged::Known(_) | Judged::Excluded => return Err(EnqueueError::Known),
             Judged::Waits(_) => return Err(EnqueueError::Incomplete),
             Judged::Breaks(reason, _) => return Err(EnqueueError::Breaks(reason)),
         };

@@ -187,16 +187,31 @@ impl DeviceMachine {
         let Some(chunk) = chunk else {
             return Ok(());
         };
-        let mut known = load::<DocumentRow>(&*store, DOCUMENTS, document.as_bytes())?.unwrap_or_default();
-        if let Ok(header) = vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES)
-            && let Some(author) = known.author_mut(&header)
-            && author.closed
-        {
-            author.closed = false;
-            save(store, DOCUMENTS, &[], document.as_bytes(), &known)?;
-        }
         let upto = self.cache(&*store)?.meta.content;
         self.take_chunk(chunk, upto, store)
+    }
+
+    /// Lets incarnations go on of which nothing is excluded any more; or, to judge what is, all of them.
+    pub(super) fn open_authors(
+        &mut self,
+        document: &ChainId,
+        all: bool,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        let Some(mut row) = load::<DocumentRow>(&*store, DOCUMENTS, document.as_bytes())? else {
+            return Ok(());
+        };
+        row.authors.iter_mut().for_each(|author| author.closed = false);
+        if !all {
+            for (_, excluded) in load_all::<ExcludedRow>(&*store, EXCLUDED, Some(document.as_bytes()))? {
+                let Some(position) = excluded.position else { continue };
+                let Some(chunk) = load_chunk(&*store, document, position)? else { continue };
+                if let Some(author) = row.author_mut(&read(CHUNKS, chunk.header.bytes())?) {
+                    author.closed = true;
+                }
+            }
+        }
+        Ok(save(store, DOCUMENTS, &[], document.as_bytes(), &row)?)
     }
 
     /// Takes a chunk back from among those set aside.

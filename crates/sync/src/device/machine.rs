@@ -8,6 +8,7 @@ use vereda_base::{ChainId, DeviceId, Incarnation, Link, Monotonic, Now, Timestam
 use super::{
     config::{DeviceConfig, DeviceCredential},
     effect::{Disconnect, Effect, Event, Input, WakeReason},
+    removals::Unsettled,
     sending::Queued,
     session::{Phase, Session},
     shelf::{ChainShelf, ChainView},
@@ -20,6 +21,9 @@ use super::{
 
 /// Attempts after which a device that had no room for more tries again: soon would be no better.
 const OVERFULL_ATTEMPTS: u32 = 7;
+
+/// How often, within one commit, what a breach left over is taken up again.
+const MAX_LEFT_OVER: u32 = 64;
 
 /// The device's side of sync. Sans-IO: time, randomness and the store come in with each input; effects come out after
 /// [`DeviceMachine::commit`].
@@ -42,6 +46,10 @@ pub struct DeviceMachine {
     pub(super) tally: Tally,
     /// Chains and chunks that became known in this transaction and may be awaited.
     pub(super) woken: BTreeSet<Awaited>,
+    /// What is to be judged again before the transaction is over.
+    pub(super) unsettled: Unsettled,
+    /// There may be leaves to ask for.
+    pub(super) leaves_wanted: bool,
     /// A beacon came that was not looked at.
     pub(super) beacons_changed: bool,
     /// What was told of a chain or document since the last commit, and need not be told twice.
@@ -122,6 +130,8 @@ impl DeviceMachine {
             cache: None,
             tally: Tally::default(),
             woken: BTreeSet::new(),
+            unsettled: Unsettled::default(),
+            leaves_wanted: true,
             beacons_changed: true,
             told: BTreeSet::new(),
             effects: Vec::new(),
@@ -170,6 +180,14 @@ impl DeviceMachine {
     /// Makes everything since the last commit durable and hands out what may be done because of it; or, where that
     /// fails, undoes it all and gives the connection up.
     pub fn commit(&mut self, store: &mut dyn DeviceStore) -> Committed {
+        // A breach may have come after a removal in one frame: what that is to be judged by must not be forgotten.
+        for _ in 0..MAX_LEFT_OVER {
+            if self.failure.is_some() || self.unsettled.is_empty() {
+                break;
+            }
+            let done = self.work_woken(store);
+            self.settle(done);
+        }
         let failure = match self.failure.take() {
             Some(failure) => Some(failure),
             None => self.write_meta(store).and_then(|()| store.commit()).err(),
@@ -372,6 +390,8 @@ impl DeviceMachine {
         self.cache = None;
         self.tally = Tally::default();
         self.woken.clear();
+        self.unsettled.clear();
+        self.leaves_wanted = true;
         self.beacons_changed = true;
         self.told.clear();
         let had_part = self.touched || !self.effects.is_empty();

@@ -1,11 +1,7 @@
 //! The policy lane: operations, wraps, and documents that became visible.
 
 use vereda_base::{ChainId, OpId};
-use vereda_crypto::{Signed, Verified};
-use vereda_policy::{
-    AppendContext, ChainKind, Chains, ForkProof, Op, OpRefusal, Receipt, Wrap, WrapProof, authorize, chain_of,
-    check_receipt, op_id_of_bytes, verify_op, verify_wrap,
-};
+use vereda_policy::{Wrap, WrapProof, verify_wrap};
 use vereda_protocol::{Down, PolicyEntry, Position, Up};
 
 use super::{
@@ -13,8 +9,8 @@ use super::{
     machine::{DeviceMachine, Halt},
     store::{DeviceStore, StoreError},
     tables::{
-        Awaited, BACKFILL, BackfillRow, CHAINS, EVIDENCE, Evidence, OPS, OpRow, StoredWrap, WAITING_OPS, WAITING_WRAPS,
-        WRAPS, load, load_all, place_key, read, save, wrap_key,
+        Awaited, BACKFILL, BackfillRow, EVIDENCE, Evidence, OpRow, StoredWrap, WAITING_OPS, WAITING_WRAPS, WRAPS,
+        load_all, read, save, wrap_key,
     },
     tally::{Kept, Room},
 };
@@ -35,7 +31,7 @@ impl DeviceMachine {
     /// Works off what a relay that proved itself says.
     pub(super) fn take_message(&mut self, message: Down, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         match message {
-            Down::Challenge { .. } | Down::Welcome { .. } | Down::Leaves { .. } => return Err(Halt::Violation),
+            Down::Challenge { .. } | Down::Welcome { .. } => return Err(Halt::Violation),
             // A cursor moves over what was filtered out together with what was not, or when all was served.
             Down::Policy { entries, .. } if entries.is_empty() => return Err(Halt::Violation),
             Down::Content { chunks, .. } if chunks.is_empty() => return Err(Halt::Violation),
@@ -60,6 +56,8 @@ impl DeviceMachine {
                 if let Some(session) = self.session() {
                     session.caught_up = true;
                 }
+                self.leaves_wanted = true;
+                self.ask_leaves(store)?;
                 self.ask_review(store)?;
                 self.check_heads(store)?;
                 self.tell(Event::CaughtUp);
@@ -78,6 +76,7 @@ impl DeviceMachine {
             Down::ChunkResult { link, outcome } => {
                 return self.take_chunk_result(link, outcome, store);
             }
+            Down::Leaves { chain, removal, answers } => self.take_leaves(chain, removal, &answers, store)?,
             Down::Credit(bytes) => {
                 if let Some(session) = self.session() {
                     session.allowed = session.allowed.saturating_add(bytes);
@@ -100,7 +99,9 @@ impl DeviceMachine {
                     self.take_wrap(chain, WaitingWrap { op, wrap, proof }, store)?;
                 }
                 PolicyEntry::Visible { document, upto } => self.take_visible(document, upto, store)?,
-                PolicyEntry::Frontier { .. } => return Err(Halt::Violation),
+                PolicyEntry::Frontier { chain, removal, leaves } => {
+                    self.take_frontier(chain, removal, leaves, store)?;
+                }
                 PolicyEntry::Review { chunk, received } => self.take_review(&chunk, received, store)?,
                 PolicyEntry::ReviewDocument { create, wraps, received } => {
                     self.take_review_document(create, wraps, received, store)?;
@@ -110,37 +111,23 @@ impl DeviceMachine {
         self.work_woken(store)
     }
 
-    /// Verifies, evaluates and stores an operation with its receipt; one that relies on what is not here yet waits.
-    pub(super) fn take_op(
-        &mut self,
-        op: Signed<Op>,
-        receipt: Signed<Receipt>,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
-        let receipt = receipt.verify().map_err(|_| Halt::Violation)?;
-        let (chain, seq) = (receipt.value().chain, receipt.value().seq);
-        let row = OpRow::new(op.clone(), Some(receipt.signed().clone()));
-        let op = match verify_op(op) {
-            Ok(op) => op,
-            Err(error) if error.needs_update() => {
-                // Kept for the version that will understand it; what follows in the chain waits behind it.
-                self.await_op(&chain, &place_key(&chain, seq), &row, store)?;
-                self.tell(Event::UpdateNeeded { chain });
-                return Ok(());
-            }
-            Err(_) => return Err(Halt::Violation),
-        };
-        if chain_of(op.value()) != chain || op.value().seq != seq {
-            return Err(Halt::Violation);
-        }
-        self.judge_op(op, &receipt, row, store)
-    }
-
     /// Takes up everything that waited for what became known.
     pub(super) fn work_woken(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        loop {
+            self.work_all_woken(store)?;
+            if !self.work_unsettled(store)? {
+                return self.ask_leaves(store);
+            }
+        }
+    }
+
+    fn work_all_woken(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         while let Some(woken) = self.woken.pop_first() {
+            if !matches!(woken, Awaited::Chunk(_)) {
+                self.retry_ops(Some(woken.bytes()), store)?;
+            }
             if let Awaited::Policy(chain) = woken {
-                self.retry_ops(Some(&chain), store)?;
+                self.retry_leaves(&chain, store)?;
                 for (key, waiting) in load_all::<WaitingWrap>(store, WAITING_WRAPS, Some(chain.as_bytes()))? {
                     self.release(WAITING_WRAPS, chain.as_bytes(), &key, store)?;
                     self.take_wrap(chain, waiting, store)?;
@@ -171,95 +158,8 @@ impl DeviceMachine {
         Ok(())
     }
 
-    fn judge_op(
-        &mut self,
-        op: Verified<Op>,
-        receipt: &Verified<Receipt>,
-        row: OpRow,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
-        let (chain, seq) = (receipt.value().chain, receipt.value().seq);
-        let view = self.shelf.view(&*store);
-        let state = view.chain(&chain);
-        let standing = state.as_ref().and_then(|state| state.op(seq).copied());
-        let checked = check_receipt(&self.config.relay, receipt, &op, state.as_deref());
-        let judged = match (&standing, checked) {
-            (_, Err(_)) => {
-                view.finish()?;
-                return Err(Halt::Violation);
-            }
-            (Some(_), Ok(_)) => None,
-            (None, Ok(checked)) => Some((authorize(&view, &op, &AppendContext::device(&checked)), checked.time())),
-        };
-        view.finish()?;
-        let key = place_key(&chain, seq);
-        match judged {
-            None => self.take_known(&op, receipt, row, store),
-            Some((Ok(op), time)) => {
-                self.shelf.apply(&*store, &op, Some(time))?;
-                let row = OpRow { holders: op.holders().map(<[_]>::to_vec), ..row };
-                save(store, OPS, chain.as_bytes(), &key, &row)?;
-                self.note_chain(chain, store)?;
-                self.take_standing(op.id(), store)
-            }
-            Some((Err(OpRefusal::Waiting { chain: awaited, .. }), _)) => self.await_op(&awaited, &key, &row, store),
-            Some((Err(_), _)) => {
-                // Author and relay agree on what policy forbids: kept as evidence, and the chain stops here.
-                self.keep_evidence(&chain, &key, &Evidence::Op { row }, store)?;
-                self.tell(Event::OpQuarantined { chain, seq });
-                Ok(())
-            }
-        }
-    }
-
-    /// Works off an operation for a place that is taken: the same again, or a second story.
-    fn take_known(
-        &mut self,
-        op: &Verified<Op>,
-        receipt: &Verified<Receipt>,
-        row: OpRow,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
-        let (chain, seq) = (receipt.value().chain, receipt.value().seq);
-        let key = place_key(&chain, seq);
-        let id = op_id_of_bytes(op.bytes());
-        let Some(known) = load::<OpRow>(store, OPS, &key)? else {
-            return Err(Halt::Violation);
-        };
-        if op_id_of_bytes(known.op.bytes()) == id {
-            if known.receipt.is_none() {
-                save(store, OPS, chain.as_bytes(), &key, &row)?;
-                self.shelf.note_receipt_time(&chain, seq, receipt.value().time);
-                self.tell(Event::PolicyChanged { chain });
-            }
-            return self.take_standing(id, store);
-        }
-        let Some(Ok(first)) = known.receipt.map(Signed::verify) else {
-            return Err(Halt::Violation);
-        };
-        let proof: Option<ForkProof> = vereda_policy::detect_relay_fork(&first, receipt);
-        let Some(proof) = proof else {
-            return Err(Halt::Violation);
-        };
-        self.keep_evidence(&chain, &key, &Evidence::Fork { proof }, store)?;
-        self.tell(Event::RelayForked { chain, seq });
-        self.disconnect(Disconnect::RelayForked);
-        Ok(())
-    }
-
-    /// Notes that a chain grew.
-    pub(super) fn note_chain(&mut self, chain: ChainId, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
-        if store.get(CHAINS, chain.as_bytes())?.is_none() {
-            let kind = self.shelf.find(&*store, &chain)?.map_or(ChainKind::Document, |state| state.kind());
-            store.put(CHAINS, &[kind as u8], chain.as_bytes(), &[])?;
-        }
-        self.woken.insert(Awaited::Policy(chain));
-        self.tell(Event::PolicyChanged { chain });
-        Ok(())
-    }
-
-    fn retry_ops(&mut self, awaited: Option<&ChainId>, store: &mut dyn DeviceStore) -> Result<(), Halt> {
-        let mut rows = load_all::<OpRow>(store, WAITING_OPS, awaited.map(|chain| chain.as_bytes().as_slice()))?;
+    fn retry_ops(&mut self, awaited: Option<&[u8; 32]>, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let mut rows = load_all::<OpRow>(store, WAITING_OPS, awaited.map(<[u8; 32]>::as_slice))?;
         // By chain and seq, so that one after the other finds its place.
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         for (key, row) in rows {
@@ -272,15 +172,15 @@ impl DeviceMachine {
     }
 
     /// Keeps an operation until there is news of a chain.
-    fn await_op(
+    pub(super) fn await_op(
         &mut self,
-        awaited: &ChainId,
+        awaited: &[u8; 32],
         key: &[u8],
         row: &OpRow,
         store: &mut dyn DeviceStore,
     ) -> Result<(), Halt> {
         let (bound, value) = (self.config.limits.keep.waiting_ops, vereda_base::encode(row));
-        let kept = Kept { table: WAITING_OPS, group: awaited.as_bytes(), key, value: &value };
+        let kept = Kept { table: WAITING_OPS, group: awaited, key, value: &value };
         match self.keep_within(&kept, bound, store)? {
             Room::Kept => Ok(()),
             Room::GroupFull | Room::TableFull => Err(Halt::Overfull),

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, Link, Timestamp, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{
-    Body, ChainState, Chains, Create, Decision, Op, ParentAuthority, Wrap, WrapProof, chain_of, verify_op, verify_wrap,
+    Body, ChainState, Chains, Create, Decision, Op, Wrap, WrapProof, chain_of, owners, verify_op, verify_wrap,
 };
 use vereda_protocol::{Chunk, Header, RefusalCode, Up};
 
@@ -244,7 +244,12 @@ impl DeviceMachine {
         Ok(())
     }
 
-    fn close_document(&mut self, document: &ChainId, adopted: bool, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+    pub(super) fn close_document(
+        &mut self,
+        document: &ChainId,
+        adopted: bool,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
         self.release(REVIEW_DOCUMENTS, &[], document.as_bytes(), store)?;
         for (key, _) in load_all::<ReviewRow>(&*store, REVIEWS, Some(document.as_bytes()))? {
             self.release(REVIEWS, document.as_bytes(), &key, store)?;
@@ -302,6 +307,10 @@ impl DeviceMachine {
             let row = RefusedRow { code: Some(RefusalCode::Discarded), is_op: false };
             save(store, REFUSED, document.as_bytes(), link.as_bytes(), &row)?;
             self.exclude(&document, &[(link, Cause::Discarded)].into(), store)?;
+            if let Some(row) = self.find_excluded(&*store, &link)?.filter(|row| row.cause != Cause::Remade) {
+                let row = ExcludedRow { cause: Cause::Discarded, ..row };
+                save(store, EXCLUDED, document.as_bytes(), link.as_bytes(), &row)?;
+            }
         }
         self.tell(Event::Decided { link, document, adopted });
         Ok(())
@@ -363,8 +372,7 @@ fn links_in_review(store: &dyn DeviceStore) -> Result<Vec<Link>, StoreError> {
     Ok(waiting.filter_map(|(key, _)| key.try_into().ok().map(Link)).collect())
 }
 
-/// Says whether a team that owns the document has decided on it.
+/// Says whether a chain that owns the document has decided on it.
 fn is_document_decided(view: &dyn Chains, create: &Create, document: &ChainId) -> bool {
-    let owners = create.parents.iter().filter(|parent| parent.authority == ParentAuthority::Full);
-    owners.filter_map(|owner| view.chain(&owner.chain)).any(|owner| owner.decided_document(document).is_some())
+    owners(create).filter_map(|owner| view.chain(&owner)).any(|owner| owner.decided_document(document).is_some())
 }

@@ -3,16 +3,17 @@
 use vereda_base::{ChainId, Link, OpId, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{AppendContext, Chains, Draft, DraftError, Op, OpRefusal, Receipt, authorize, op_id_of_bytes};
-use vereda_protocol::{Chunk, ChunkOutcome, Header, OpOutcome, RefusalCode, Up};
+use vereda_protocol::{Chunk, OfferedLeaf, OpOutcome, RefusalCode, Up};
 
 use super::{
     content::load_chunk,
+    cutting::is_removal,
     effect::{Event, IntentFailure},
     machine::{DeviceMachine, Halt},
     outbox::{IntentId, OutboxItem},
     session::{Phase, Session},
     store::{DeviceStore, StoreError},
-    tables::{CHUNKS, Cause, LINKS, LinkRow, OUTBOX, REFUSED, RefusedRow, load, read, save},
+    tables::{Evidence, LINKS, LinkRow, OUTBOX, REFUSED, RefusedRow, load, place_key, save},
 };
 
 /// An item of the outbox, as much of it as is kept in memory.
@@ -140,6 +141,7 @@ impl DeviceMachine {
                 // Signed anew once the chain's news are here; until then the same bytes would fail again.
                 if let Some(session) = self.session() {
                     session.moved.insert(chain, head);
+                    session.offers.remove(&place);
                 }
                 let unsigned = OutboxItem::Intent { id, chain, body, wraps, signed: None };
                 save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned)?;
@@ -154,7 +156,14 @@ impl DeviceMachine {
             }
             (OutboxItem::Intent { id, .. }, OpOutcome::Refused(code)) => {
                 self.remove(place, store)?;
-                self.tell(Event::IntentFailed { id, reason: IntentFailure::Refused(code) });
+                let reason = match code {
+                    RefusalCode::Outdated => IntentFailure::Outdated,
+                    code => IntentFailure::Refused(code),
+                };
+                self.tell(Event::IntentFailed { id, reason });
+            }
+            (item @ OutboxItem::Intent { .. }, OpOutcome::FrontierMoved(offer)) => {
+                self.take_offer(place, item, offer, store)?;
             }
             (item @ OutboxItem::Op { .. }, OpOutcome::InReview) => self.keep_op_in_review(place, &item, store)?,
             (OutboxItem::Op { op, .. }, OpOutcome::HeadMoved(_)) => {
@@ -166,136 +175,33 @@ impl DeviceMachine {
         self.pump(store)
     }
 
-    /// Works off the answer to a chunk.
-    pub(super) fn take_chunk_result(
+    /// Takes what a relay would have a removal name: it is signed next, unless it cuts off what is held here.
+    fn take_offer(
         &mut self,
-        link: Link,
-        outcome: ChunkOutcome,
+        place: u64,
+        item: OutboxItem,
+        offer: Vec<OfferedLeaf>,
         store: &mut dyn DeviceStore,
     ) -> Result<(), Halt> {
-        let Some(row) = load::<LinkRow>(store, LINKS, link.as_bytes())? else {
-            return self.take_late_result(link, outcome, store);
-        };
-        let document = row.document;
-        match outcome {
-            ChunkOutcome::Durable => self.acknowledge(link, row, store)?,
-            ChunkOutcome::Refused(code) => {
-                self.take_refusal(link, &row, code, store)?;
-                if code == RefusalCode::Fork {
-                    return Ok(());
-                }
-            }
-            ChunkOutcome::InReview => self.note_in_review(link, document, store)?,
-        }
-        self.pump(store)
-    }
-
-    /// Works off the refusal of a stored chunk.
-    fn take_refusal(
-        &mut self,
-        link: Link,
-        row: &LinkRow,
-        code: RefusalCode,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
-        let document = row.document;
-        match code {
-            RefusalCode::StaleEpoch | RefusalCode::CiteRegressed => {
-                return self.await_resealing(link, document, code, store);
-            }
-            RefusalCode::Discarded => return self.take_own_decision(link, document, false, store),
-            RefusalCode::DependsOnUnadopted => return self.take_unadopted(link, document, store),
-            RefusalCode::NotContiguous | RefusalCode::MissingDeps if self.follows_unsent(row, store)? => {
-                // What it builds on was refused for now, and goes before it again.
-                if let Some(place) = self.find_queued(&link, store)? {
-                    self.landed(place);
-                }
-                return Ok(());
-            }
-            _ => {}
-        }
-        self.remove_chunk(link, store)?;
-        let refused = RefusedRow { code: Some(code), is_op: false };
-        save(store, REFUSED, document.as_bytes(), link.as_bytes(), &refused)?;
-        self.tell(Event::ChunkRefused { link, document, code });
-        if code == RefusalCode::Fork {
-            // Another store of this device made other chunks: this one is a copy, or was restored from one.
-            let sealed = self.cache(store)?.meta.sealed;
-            self.tell(Event::StoreRestored { held: sealed, sealed });
-            self.disconnect(super::effect::Disconnect::StoreRestored);
-        }
-        Ok(())
-    }
-
-    /// Notes that a chunk awaits a decision.
-    fn note_in_review(&mut self, link: Link, document: ChainId, store: &mut dyn DeviceStore) -> Result<(), Halt> {
-        self.forget_queued(link, &document, store)?;
-        if load::<RefusedRow>(store, REFUSED, link.as_bytes())?.is_some_and(|row| row.code.is_none()) {
-            return Ok(());
-        }
-        let refused = RefusedRow { code: None, is_op: false };
-        save(store, REFUSED, document.as_bytes(), link.as_bytes(), &refused)?;
-        self.tell(Event::ChunkInReview { link, document });
-        Ok(())
-    }
-
-    /// Works off the answer to a chunk that does not stand here any more.
-    fn take_late_result(&mut self, link: Link, outcome: ChunkOutcome, store: &mut dyn DeviceStore) -> Result<(), Halt> {
-        let Some(row) = self.find_excluded(store, &link)?.filter(|row| row.own) else {
+        let OutboxItem::Intent { id, chain, body, wraps, signed: Some(op) } = item else {
             return Err(Halt::Violation);
         };
-        let document = row.document;
-        match outcome {
-            ChunkOutcome::InReview => self.note_in_review(link, document, store)?,
-            ChunkOutcome::Refused(RefusalCode::Discarded) => {
-                self.take_own_decision(link, document, false, store)?;
-            }
-            ChunkOutcome::Refused(_) => {}
-            // Whether it stands is said by the document's chain.
-            ChunkOutcome::Durable => self.take_own_decision(link, document, true, store)?,
+        if !is_removal(&body) || offer.len() > limits::MAX_FRONTIER_LEAVES {
+            return Err(Halt::Violation);
         }
-        self.pump(store)
-    }
-
-    /// Takes out of what stands a chunk that builds on one in review or turned away, and with it all own ones in review:
-    /// nothing new may build on those.
-    fn take_unadopted(&mut self, link: Link, document: ChainId, store: &mut dyn DeviceStore) -> Result<(), Halt> {
-        let mut causes = std::collections::BTreeMap::from([(link, Cause::BuiltOn)]);
-        for (own, in_review) in self.own_in_review(store)? {
-            if own == document {
-                causes.insert(in_review, Cause::InReview);
-            }
-        }
-        self.exclude(&document, &causes, store)?;
-        self.work_woken(store)
-    }
-
-    /// Says whether a chunk builds on an own one that the relay does not hold yet.
-    fn follows_unsent(&mut self, row: &LinkRow, store: &dyn DeviceStore) -> Result<bool, StoreError> {
-        let Some(chunk) = load_chunk(store, &row.document, row.position)? else {
-            return Ok(false);
-        };
-        let header: Header = read(CHUNKS, chunk.header.bytes())?;
-        for link in header.deps.iter().chain(&header.prev) {
-            let waits = self.cache(store)?.held.get(&row.document).is_some_and(|held| held.contains(link));
-            if waits || self.find_queued(link, store)?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Notes that the relay holds a chunk, and takes it out of the outbox.
-    pub(super) fn acknowledge(&mut self, link: Link, row: LinkRow, store: &mut dyn DeviceStore) -> Result<(), Halt> {
-        if row.at_relay {
+        if self.cuts_off(&chain, &body, &offer, store)? {
+            self.remove(place, store)?;
+            let key =
+                place_key(&chain, vereda_base::decode::<Op>(op.bytes(), limits::MAX_OP_BYTES).map_or(0, |op| op.seq));
+            self.keep_evidence(&chain, &key, &Evidence::Offer { op, offer }, store)?;
+            self.tell(Event::IntentFailed { id, reason: IntentFailure::CutsOff });
             return Ok(());
         }
-        let document = row.document;
-        save(store, LINKS, document.as_bytes(), link.as_bytes(), &LinkRow { at_relay: true, ..row })?;
-        self.forget_queued(link, &document, store)?;
-        self.take_own_decision(link, document, true, store)?;
-        self.tell(Event::Acknowledged { link, document });
-        Ok(())
+        if let Some(session) = self.session() {
+            session.offers.insert(place, offer);
+        }
+        let unsigned = OutboxItem::Intent { id, chain, body, wraps, signed: None };
+        Ok(save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned)?)
     }
 
     /// Takes an operation that stands in its chain out of the outbox, however that became known.
@@ -315,7 +221,11 @@ impl DeviceMachine {
         self.remove(place, store)?;
         match intent {
             Some(id_of_intent) => self.tell(Event::IntentDone { id: id_of_intent, op: id }),
-            None => self.tell(Event::OpDone { op: id }),
+            None => {
+                // Perhaps it was in review.
+                store.delete(REFUSED, &id.0)?;
+                self.tell(Event::OpDone { op: id });
+            }
         }
         Ok(())
     }
@@ -326,7 +236,8 @@ impl DeviceMachine {
         let Ok(old) = vereda_base::decode::<Op>(op.bytes(), limits::MAX_OP_BYTES) else {
             return Ok(false);
         };
-        let again = Draft::new(&view, self.device, None).append(chain, old.body);
+        let groups = self.known_groups(store)?;
+        let again = Draft::new(&view, self.device, None).with_groups(&groups).append(chain, old.body);
         let newer = again.is_ok_and(|again| again.cites != old.cites);
         view.finish()?;
         Ok(newer)
@@ -403,7 +314,7 @@ impl DeviceMachine {
                 let Some(OutboxItem::Intent { body, wraps, signed, .. }) = item else {
                     return Ok(true);
                 };
-                match self.sign_intent(&chain, &body, signed, store)? {
+                match self.sign_intent(place, &chain, &body, signed, store)? {
                     Signing::NotYet => Ok(false),
                     Signing::Done(op) => {
                         self.remove(place, store)?;
@@ -430,6 +341,7 @@ impl DeviceMachine {
     /// Signs an intent for the chain's head as it is now, unless what was signed still follows it.
     fn sign_intent(
         &self,
+        place: u64,
         chain: &ChainId,
         body: &vereda_policy::Body,
         signed: Option<Signed<Op>>,
@@ -458,7 +370,11 @@ impl DeviceMachine {
             }
         }
         let time = session.relay_time(self.now.monotonic).unwrap_or(self.now.wall);
-        let drafted = Draft::new(&view, self.device, None).sign_append(&self.config.key, chain, body.clone());
+        let groups = self.known_groups(store)?;
+        let offer = session.offers.get(&place).map(Vec::as_slice);
+        let body = self.with_frontier(chain, body, offer, store)?;
+        let draft = Draft::new(&view, self.device, None).with_groups(&groups);
+        let drafted = draft.sign_append(&self.config.key, chain, body);
         let signing = match drafted {
             Err(DraftError::UnknownChain { .. }) => Signing::Failed(IntentFailure::UnknownChain),
             Err(_) => Signing::Failed(IntentFailure::NotAllowed),
@@ -466,6 +382,9 @@ impl DeviceMachine {
                 match authorize(&view, &op, &AppendContext::relay(vereda_policy::receipt_time(Some(&state), time))) {
                     Ok(op) => Signing::Ready(Box::new(op.signed().clone())),
                     Err(OpRefusal::Waiting { .. }) => Signing::NotYet,
+                    Err(OpRefusal::Targets { .. } | OpRefusal::Follows { .. }) => {
+                        Signing::Failed(IntentFailure::Outdated)
+                    }
                     Err(_) => Signing::Failed(IntentFailure::NotAllowed),
                 }
             }
@@ -498,7 +417,7 @@ impl DeviceMachine {
         }
     }
 
-    fn landed(&mut self, place: u64) {
+    pub(super) fn landed(&mut self, place: u64) {
         if let Some(session) = self.session()
             && let Some(flight) = session.in_flight.remove(&place)
         {
@@ -508,6 +427,9 @@ impl DeviceMachine {
 
     pub(super) fn remove(&mut self, place: u64, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
         self.landed(place);
+        if let Some(session) = self.session() {
+            session.offers.remove(&place);
+        }
         self.cache(store)?.queue.remove(&place);
         store.delete(OUTBOX, &place.to_be_bytes())
     }

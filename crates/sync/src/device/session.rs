@@ -1,15 +1,18 @@
 //! The connection: attempts and delays, mutual proof of identity, silence.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use minicbor::bytes::ByteArray;
 use rand_core::CryptoRng;
-use vereda_base::{ChainId, DeviceId, Monotonic, OpId, Timestamp};
+use vereda_base::{ChainId, DeviceId, Digest, Monotonic, OpId, Timestamp};
 use vereda_crypto::{Signature, context, verify};
 use vereda_policy::{ChainKind, Chains};
 use vereda_protocol::{
-    Auth, Credential, DOWN_WINDOW_BYTES, Down, Opening, Packer, Position, UP_WINDOW_BYTES, Unpacker, Up, VERSIONS,
-    WelcomeFields, auth_message, decode_down, encode_up, founding_credential, invite_auth_message, negotiate,
+    Auth, Credential, DOWN_WINDOW_BYTES, Down, OfferedLeaf, Opening, Packer, Position, UP_WINDOW_BYTES, Unpacker, Up,
+    VERSIONS, WelcomeFields, auth_message, decode_down, encode_up, founding_credential, invite_auth_message, negotiate,
     welcome_message,
 };
 
@@ -58,6 +61,10 @@ pub(super) struct Session {
     pub(super) backfilling: Option<ChainId>,
     /// Heads that the relay named when an intent of ours came second.
     pub(super) moved: BTreeMap<ChainId, OpId>,
+    /// What the relay offered for removals of ours, by place in the outbox.
+    pub(super) offers: BTreeMap<u64, Vec<OfferedLeaf>>,
+    /// Leaves that it was asked for: removal and leaf key.
+    pub(super) asked: BTreeSet<(OpId, Digest)>,
 }
 
 impl Session {
@@ -253,6 +260,8 @@ impl DeviceMachine {
             next_request: 1,
             backfilling: None,
             moved: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            asked: BTreeSet::new(),
         }));
         self.send(&Up::Auth(auth))?;
         self.send(&Up::Pull { policy: meta.policy, content: meta.content })?;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use vereda_base::{ChainId, Timestamp};
+use vereda_base::{ChainId, OpId, Timestamp};
 use vereda_policy::{Authorized, ChainKind, ChainState, Chains, Op, ReplayedOp};
 
 use super::{
@@ -80,6 +80,22 @@ impl ChainShelf {
             Some(state) => Arc::make_mut(state).apply(op, time).map_err(damaged),
             None => Err(StoreError::Unknown { table: OPS.0 }),
         }
+    }
+
+    /// Gives an operation that is being stored its place, without effect.
+    pub(crate) fn apply_void(
+        &self,
+        store: &dyn DeviceStore,
+        op: &Op,
+        id: OpId,
+        time: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        let damaged = || StoreError::Unknown { table: OPS.0 };
+        let chain = op.chain.ok_or_else(damaged)?;
+        self.find(store, &chain)?;
+        let mut states = self.states.borrow_mut();
+        let state = states.get_mut(&chain).ok_or_else(damaged)?;
+        Arc::make_mut(state).apply_void(op, id, time).map_err(|_| damaged())
     }
 
     /// Notes when the relay received an operation that was made here.

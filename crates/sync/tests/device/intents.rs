@@ -1,14 +1,16 @@
 //! Intents: signed once the relay is reached, over the heads as they are then.
 
-use vereda_base::OpId;
+use vereda_base::{Digest, Incarnation, OpId};
 use vereda_crypto::Signed;
-use vereda_policy::{Body, Chains, Op, Role, op_id_of_bytes};
-use vereda_protocol::{Down, OpOutcome, Position, RefusalCode, Up};
-use vereda_sync::device::{Event, IntentFailure, MemoryStore};
+use vereda_policy::{
+    Accept, Body, Chains, Frontier, FrontierTree, Invite, Op, Place, RemoveDevice, Revoke, Role, op_id_of_bytes,
+};
+use vereda_protocol::{Down, OfferedLeaf, OpOutcome, Position, RefusalCode, Up};
+use vereda_sync::device::{Event, IntentFailure, MemoryStore, RelayFault};
 
 use crate::{
     rig::Rig,
-    world::{World, grant},
+    world::{World, grant, link_of, tree_of},
 };
 
 /// Amina's device: she is Manager of agency and team.
@@ -195,4 +197,136 @@ fn an_intent_signed_before_newer_policy_was_relied_on_is_signed_anew() {
     rig.down(&Down::OpResult { request, outcome: regressed });
     let reason = IntentFailure::Refused(RefusalCode::CiteRegressed);
     assert!(rig.saw(&Event::IntentFailed { id, reason }));
+}
+
+fn revoking(rig: &Rig) -> Body {
+    // Whatever frontier the caller gives.
+    let frontier = FrontierTree::new([]).frontier();
+    Body::Revoke(Revoke { subject: rig.world.bashir.user, keeps: None, successor: None, frontier })
+}
+
+fn frontier_of(op: &Signed<Op>) -> Frontier {
+    match op.clone().verify().unwrap().into_value().body {
+        Body::Revoke(revoke) => revoke.frontier,
+        Body::RemoveDevice(remove) => remove.frontier,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Amina's device, which holds two chunks of Bashir's.
+fn holding() -> (Rig, [vereda_protocol::Chunk; 2]) {
+    let mut rig = managing();
+    let bashir = rig.world.bashir.clone();
+    let first = rig.world.chunk(&bashir, 0, None, &[]);
+    let second = rig.world.chunk(&bashir, 1, Some(link_of(&first)), &[link_of(&first)]);
+    rig.content(&[&first, &second], 100);
+    (rig, [first, second])
+}
+
+#[test]
+fn a_removal_names_what_is_held_of_whom_it_concerns() {
+    let (mut rig, [first, second]) = holding();
+    let (team, bashir) = (rig.world.team, rig.world.bashir.clone());
+    let body = revoking(&rig);
+    let id = rig.machine.enqueue_intent(&mut rig.store, team, body, Vec::new()).unwrap();
+    rig.commit();
+    let (request, op) = taken(&mut rig);
+    let expected = tree_of(&rig.world.leaves(&bashir, &[&first, &second]));
+    assert_eq!(frontier_of(&op), expected.frontier());
+    let receipt = rig.world.receipt(&op);
+    let op_id = admitted(&mut rig, &op);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::Appended(receipt) });
+    assert!(rig.saw(&Event::IntentDone { id, op: op_id }));
+    // Its own leaves it is not told, and asks for what it needs.
+    assert_eq!(rig.stored().len(), 2);
+}
+
+#[test]
+fn a_removal_in_a_document_names_that_document_alone() {
+    let (mut rig, [first, second]) = holding();
+    let (case, bashir, amina) = (rig.world.case, rig.world.bashir.clone(), rig.world.amina.key.clone());
+    let news = rig.world.append(&amina, &case, grant(bashir.user, Role::Editor));
+    rig.policy(&[&news], 101);
+    let body = revoking(&rig);
+    rig.machine.enqueue_intent(&mut rig.store, case, body, Vec::new()).unwrap();
+    rig.commit();
+    let (_, op) = taken(&mut rig);
+    let mut leaves = rig.world.leaves(&bashir, &[&first, &second]);
+    leaves.retain(|leaf| leaf.place.chain() == case);
+    assert_eq!(leaves.len(), 2);
+    assert_eq!(frontier_of(&op), tree_of(&leaves).frontier());
+}
+
+#[test]
+fn an_offer_that_reaches_further_than_what_is_held_is_signed() {
+    let (mut rig, [_, second]) = holding();
+    let (team, bashir) = (rig.world.team, rig.world.bashir.clone());
+    let body = revoking(&rig);
+    rig.machine.enqueue_intent(&mut rig.store, team, body, Vec::new()).unwrap();
+    rig.commit();
+    let (request, _) = taken(&mut rig);
+    let third = rig.world.chunk(&bashir, 2, Some(link_of(&second)), &[link_of(&second)]);
+    let elsewhere = rig.world.chunk_of(&vereda_base::ChainId([8; 32]), &bashir, Incarnation(1), 0, None, &[]);
+    let offer = rig.world.leaves(&bashir, &[&third, &elsewhere]);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::FrontierMoved(offer.clone()) });
+    let (_, op) = taken(&mut rig);
+    assert_eq!(frontier_of(&op), tree_of(&offer).frontier());
+    assert_eq!(rig.machine.relay_faults(&rig.store).unwrap(), []);
+}
+
+#[test]
+fn an_offer_that_cuts_off_what_is_held_is_never_signed() {
+    let check = |spoil: &dyn Fn(&mut Vec<OfferedLeaf>)| {
+        let (mut rig, [_, second]) = holding();
+        let (team, bashir) = (rig.world.team, rig.world.bashir.clone());
+        let body = revoking(&rig);
+        let id = rig.machine.enqueue_intent(&mut rig.store, team, body, Vec::new()).unwrap();
+        rig.commit();
+        let (request, _) = taken(&mut rig);
+        let mut offer = rig.world.leaves(&bashir, &[&second]);
+        spoil(&mut offer);
+        rig.down(&Down::OpResult { request, outcome: OpOutcome::FrontierMoved(offer) });
+        assert!(rig.sent.is_empty());
+        assert!(rig.saw(&Event::IntentFailed { id, reason: IntentFailure::CutsOff }));
+        assert_eq!(rig.machine.relay_faults(&rig.store).unwrap(), [RelayFault::CutsOff { chain: team }]);
+        assert_eq!(rig.machine.outbox(&rig.store).unwrap(), []);
+    };
+    let is_content = |leaf: &OfferedLeaf| matches!(leaf.place, Place::Content { .. });
+    check(&|offer| offer.retain(|leaf| !is_content(leaf)));
+    check(&|offer| offer.iter_mut().filter(|leaf| is_content(leaf)).for_each(|leaf| leaf.seq = 0));
+    check(&|offer| offer.iter_mut().filter(|leaf| is_content(leaf)).for_each(|leaf| leaf.id = Digest([7; 32])));
+    check(&|offer| offer.retain(is_content));
+}
+
+#[test]
+fn a_manager_removes_a_device_of_a_user_from_above() {
+    let mut rig = managing();
+    let (bashir, frontier) = (rig.world.bashir.clone(), FrontierTree::new([]).frontier());
+    // He joined by an invite: so he consented to be governed.
+    let (amina, team, invite_key) = (rig.world.amina.key.clone(), rig.world.team, crate::world::key(40));
+    let invite = Invite { key: invite_key.device_id(), role: Role::Reader, expires: crate::rig::wall(900) };
+    let invited = rig.world.append(&amina, &team, Body::Invite(invite));
+    let accept = Accept::with_key(rig.world.head(&team), bashir.user, bashir.device(), &invite_key);
+    let accepted = rig.world.append(&bashir.key, &team, Body::Accept(accept));
+    rig.policy(&[&invited, &accepted], 100);
+    let body = Body::RemoveDevice(RemoveDevice { device: bashir.device(), frontier });
+    let id = rig.machine.enqueue_intent(&mut rig.store, bashir.user, body, Vec::new()).unwrap();
+    rig.commit();
+    match rig.sent.pop_front() {
+        Some(Up::PutOp { op, .. }) => {
+            assert_eq!(frontier_of(&op), tree_of(&rig.world.leaves(&bashir, &[])).frontier());
+        }
+        other => panic!("{other:?} {id:?} {:?}", rig.events),
+    }
+}
+
+#[test]
+fn a_rotation_for_superseded_keys_must_be_made_anew() {
+    let mut rig = managing();
+    let (case, bashir) = (rig.world.case, rig.world.bashir.user);
+    let id = rig.machine.enqueue_intent(&mut rig.store, case, grant(bashir, Role::Reader), Vec::new()).unwrap();
+    rig.commit();
+    let (request, _) = taken(&mut rig);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::Refused(RefusalCode::Outdated) });
+    assert!(rig.saw(&Event::IntentFailed { id, reason: IntentFailure::Outdated }));
 }

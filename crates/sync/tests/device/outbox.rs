@@ -159,7 +159,7 @@ fn unanswered_bytes_stay_within_the_window() {
 fn a_refused_chunk_is_kept_and_explained() {
     let mut rig = Rig::caught_up(World::found());
     let chunk = rig.write();
-    let (link, document, code) = (link_of(&chunk), rig.world.case, RefusalCode::StaleEpoch);
+    let (link, document, code) = (link_of(&chunk), rig.world.case, RefusalCode::TooLarge);
     rig.down(&Down::ChunkResult { link, outcome: ChunkOutcome::Refused(code) });
     assert!(rig.saw(&Event::ChunkRefused { link, document, code }));
     assert_eq!(explain(&rig), SyncState::Refused { chunks: 1, code });

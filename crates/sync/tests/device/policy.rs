@@ -3,7 +3,8 @@
 use vereda_base::{Digest, OpId};
 use vereda_crypto::Signed;
 use vereda_policy::{
-    Body, ChainKind, Chains, Create, DocumentKind, Draft, Epoch, Op, Repair, Role, op_id_of_bytes, wrap_list,
+    Body, ChainKind, Chains, Create, DocumentKind, Draft, Epoch, Member, Op, Repair, Role, Rotate, Target, Wrap,
+    WrappedKey, epoch_targets, hash_previous, op_id_of_bytes, wrap_list,
 };
 use vereda_protocol::{Down, PolicyEntry, Position};
 use vereda_sync::device::{Disconnect, Event};
@@ -133,8 +134,12 @@ fn a_wrap_is_stored_only_where_its_operation_commits_to_it() {
     let mut rig = Rig::caught_up(World::found());
     let team = rig.world.team;
     let (list, proven) = wrap_list(vec![wrap_to(&rig.world.bashir.user), wrap_to(&team)]);
-    let create = Create { epoch: Epoch { wraps: list, ..document_epoch() }, ..rig.world.case_of(10) };
-    let bashir = rig.world.bashir.key.clone();
+    let bashir = rig.world.bashir.clone();
+    let mut create = rig.world.case_of(10);
+    create.members.push(Member { subject: bashir.user, role: Role::Editor });
+    create.members.sort_unstable();
+    create.epoch = Epoch { wraps: list, targets: vec![Some(0); 2], ..document_epoch() };
+    let bashir = bashir.key;
     let chain = rig.world.begin(&bashir, create);
     let op = rig.world.head(&chain);
     let entry = |index: usize| {
@@ -160,10 +165,11 @@ fn a_wrap_is_stored_only_where_its_operation_commits_to_it() {
 #[test]
 fn a_wrap_of_a_repair_belongs_to_the_epoch_that_it_repairs() {
     let mut rig = Rig::caught_up(World::found());
-    let (list, proven) = wrap_list(vec![wrap_to(&rig.world.chipo.user)]);
+    let (list, proven) = wrap_list(vec![wrap_to(&rig.world.team)]);
+    let targets = vec![Target { recipient: Digest(rig.world.team.0), epoch: 0 }];
     let bashir = rig.world.bashir.key.clone();
     let case = rig.world.case;
-    let repair = rig.world.append(&bashir, &case, Body::Repair(Repair { epoch: 0, wraps: list }));
+    let repair = rig.world.append(&bashir, &case, Body::Repair(Repair { epoch: 0, wraps: list, targets }));
     let op = rig.world.head(&case);
     let (wrap, proof) = proven[0].clone();
     send(&mut rig, vec![repair, PolicyEntry::Wrap { chain: case, op, wrap, proof }], 100);
@@ -174,14 +180,14 @@ fn a_wrap_of_a_repair_belongs_to_the_epoch_that_it_repairs() {
 fn an_operation_of_a_newer_version_stops_its_chain_and_is_kept_for_later() {
     let mut rig = Rig::caught_up(World::found());
     let (amina, case) = (rig.world.amina.clone(), rig.world.case);
-    // Body 17 is reserved: a newer version made it.
+    // Body 18 is reserved: a newer version made it.
     let known = Draft::new(&rig.world.chains, amina.device(), None)
         .sign_append(&amina.key, &case, grant(amina.user, Role::Reader))
         .unwrap();
     let mut bytes = known.bytes().to_vec();
     let body = bytes.iter().rposition(|byte| *byte == 3).unwrap();
     let grant_code = bytes.windows(3).position(|window| window == [0x82, 3, 0x81]).map_or(body, |at| at + 1);
-    bytes[grant_code] = 17;
+    bytes[grant_code] = 18;
     let signature = amina.key.sign(vereda_crypto::context::OP_SIGNATURE, &bytes);
     let op = Signed::<Op>::from_parts(bytes, signature);
     let id: OpId = op_id_of_bytes(op.bytes());
@@ -216,4 +222,22 @@ fn a_document_of_another_kind_is_listed_with_the_readable_ones_only_if_it_is_rea
     send(&mut rig, vec![entry], 100);
     assert!(rig.machine.chains(&rig.store).chain(&section).is_some());
     assert_eq!(rig.machine.documents(&rig.store).unwrap(), [rig.world.case]);
+}
+
+#[test]
+fn the_key_before_a_rotation_is_kept_for_all_who_read() {
+    let mut rig = Rig::caught_up(World::found());
+    let (bashir, case, team) = (rig.world.bashir.key.clone(), rig.world.case, rig.world.team);
+    let before = Wrap { recipient: Digest(case.0), recipient_epoch: 0, key: WrappedKey::Group(vec![6; 72]) };
+    let targets = epoch_targets(&rig.world.chains, &case, None);
+    let mut wraps = vec![before.clone()];
+    wraps.extend(targets.iter().flatten().map(|_| wrap_to(&team)));
+    let (list, proven) = wrap_list(wraps);
+    let epoch = Epoch { wraps: list, targets, previous: Some(hash_previous(&[6; 72])), ..document_epoch() };
+    let rotated = rig.world.append(&bashir, &case, Body::Rotate(Rotate { epoch, follows: 0 }));
+    let op = rig.world.head(&case);
+    let (wrap, proof) = proven.into_iter().find(|(wrap, _)| *wrap == before).unwrap();
+    send(&mut rig, vec![rotated, PolicyEntry::Wrap { chain: case, op, wrap, proof }], 100);
+    let stored = rig.machine.wraps(&rig.store, &case).unwrap();
+    assert_eq!(stored.iter().map(|stored| (stored.epoch, &stored.wrap)).collect::<Vec<_>>(), [(1, &before)]);
 }

@@ -6,8 +6,8 @@ use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use vereda_base::{Incarnation, Monotonic, Now, Timestamp};
 use vereda_crypto::{context, verify};
 use vereda_protocol::{
-    Auth, Chunk, Down, Opening, Packer, Position, Unpacker, Up, VERSIONS, WelcomeFields, auth_message, decode_up,
-    encode_down, welcome_message,
+    Auth, Chunk, Down, Opening, Packer, PolicyEntry, Position, Unpacker, Up, VERSIONS, WelcomeFields, auth_message,
+    decode_up, encode_down, welcome_message,
 };
 use vereda_sync::device::{
     DeviceConfig, DeviceCredential, DeviceLimits, DeviceMachine, Disconnect, Effect, Event, Input, MemoryStore,
@@ -169,6 +169,13 @@ impl Rig {
         self.go_on()
     }
 
+    /// Connects and catches up after a new incarnation was opened, which ended the connection.
+    pub fn connect_after_incarnation(&mut self) {
+        self.sleep();
+        self.connect_again();
+        self.catch_up();
+    }
+
     pub fn connect_again(&mut self) -> (Position, Position) {
         self.challenge_again();
         self.go_on()
@@ -187,6 +194,15 @@ impl Rig {
         let cursor = Position(entries.len() as u64);
         self.down(&Down::Policy { entries, cursor });
         self.down(&Down::CaughtUp { cursor });
+    }
+
+    pub fn policy(&mut self, entries: &[&PolicyEntry], cursor: u64) {
+        let entries = entries.iter().map(|entry| (*entry).clone()).collect();
+        self.down(&Down::Policy { entries, cursor: Position(cursor) });
+    }
+
+    pub fn excluded(&self) -> Vec<vereda_base::Link> {
+        self.machine.excluded(&self.store, &self.world.case).unwrap().into_iter().collect()
     }
 
     pub fn content(&mut self, chunks: &[&Chunk], cursor: u64) {

@@ -1,14 +1,14 @@
 //! A small world: one agency, one team, three people with a device each, a case.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, Timestamp};
 use vereda_crypto::{DeviceKey, Key32, Signed, Verified, WrapKeyPair, WrapPublicKey, context, hash};
 use vereda_policy::{
-    AppendContext, Body, ChainMap, Chains, Create, DocumentKind, Draft, Epoch, Grant, Member, Op, Parent,
-    ParentAuthority, Receipt, Role, Wrap, WrapList, WrappedKey, cite_content, wrap_list,
+    AppendContext, Body, ChainMap, Chains, Create, DocumentKind, Draft, Epoch, FrontierTree, Grant, Member, Op, Parent,
+    ParentAuthority, Place, Receipt, Revoke, Role, Wrap, WrapList, WrappedKey, cite_content, wrap_list,
 };
-use vereda_protocol::{Chunk, ChunkKind, Header, PolicyEntry};
+use vereda_protocol::{Chunk, ChunkKind, Header, Leaves, OfferedLeaf, PolicyEntry};
 
 pub const START: Timestamp = Timestamp(1_000_000);
 pub const RELAY_EPOCH: u64 = 7;
@@ -67,7 +67,7 @@ impl World {
         world.agency = world.begin(&key(1), Create::agency([0; 16], vec![manager], group_epoch()));
         let editors = [world.bashir.user, world.chipo.user].map(|subject| Member { subject, role: Role::Editor });
         let members = editors.into_iter().chain([manager]).collect();
-        world.team = world.begin(&key(1), Create::team([0; 16], world.agency, members, group_epoch()));
+        world.team = world.begin(&key(1), Create::team([0; 16], world.agency, members, group_epoch_for(3)));
         world.case = world.begin(&key(2), world.case_of(9));
         world
     }
@@ -157,9 +157,54 @@ impl World {
         Chunk { header: Signed::sign(&author.key, &header).unwrap(), ciphertext }
     }
 
+    /// Lists what the relay would have a removal name of a person: these chunks, and all operations.
+    pub fn leaves(&self, person: &Person, chunks: &[&Chunk]) -> Vec<OfferedLeaf> {
+        let mut last = BTreeMap::new();
+        for entry in &self.entries {
+            let PolicyEntry::Op { op, .. } = entry else { continue };
+            let op = op.clone().verify().unwrap().into_value();
+            if op.device == person.device() {
+                let place = Place::Ops { chain: vereda_policy::chain_of(&op), device: op.device };
+                last.insert(place, (op.seq, Digest(vereda_policy::op_id(&op).0)));
+            }
+        }
+        for chunk in chunks {
+            let header = header_of(chunk);
+            let Header { document, device, incarnation, .. } = header;
+            if device == person.device() {
+                last.insert(Place::Content { document, device, incarnation }, (header.seq, Digest(header.link().0)));
+            }
+        }
+        last.into_iter().map(|(place, (seq, id))| OfferedLeaf { place, seq, id }).collect()
+    }
+
+    /// Lets Amina end a person's roles in a chain. Gives the operation, and the leaves as the relay hands them out.
+    pub fn revoke(&mut self, person: &Person, chain: &ChainId, leaves: &[OfferedLeaf]) -> Removed {
+        let tree = tree_of(leaves);
+        let frontier = tree.frontier();
+        let revoke = Revoke { subject: person.user, keeps: None, successor: None, frontier };
+        let amina = self.amina.key.clone();
+        let op = self.append(&amina, chain, Body::Revoke(revoke));
+        let (chain, removal) = (*chain, self.head(chain));
+        let leaves = PolicyEntry::Frontier { chain, removal, leaves: Leaves::All(tree.leaves().to_vec()) };
+        Removed { op, leaves, tree, removal }
+    }
+
     pub fn head(&self, chain: &ChainId) -> vereda_base::OpId {
         self.chains.chain(chain).unwrap().head()
     }
+}
+
+/// A removal, as a relay hands it out.
+pub struct Removed {
+    pub op: PolicyEntry,
+    pub leaves: PolicyEntry,
+    pub tree: FrontierTree,
+    pub removal: vereda_base::OpId,
+}
+
+pub fn tree_of(leaves: &[OfferedLeaf]) -> FrontierTree {
+    FrontierTree::new(leaves.iter().map(OfferedLeaf::leaf))
 }
 
 /// Changes a chunk's header and signs it anew.
@@ -195,8 +240,13 @@ pub fn group_epoch() -> Epoch {
     Epoch { public_key: Some(wrapping_key()), ..document_epoch() }
 }
 
+/// The first epoch of a group, wrapped to none of its members yet.
+pub fn group_epoch_for(members: usize) -> Epoch {
+    Epoch { targets: vec![None; members], ..group_epoch() }
+}
+
 pub fn document_epoch() -> Epoch {
-    Epoch { public_key: None, commitment: Digest([5; 32]), wraps: no_wraps(), previous: None }
+    Epoch { public_key: None, commitment: Digest([5; 32]), wraps: no_wraps(), previous: None, targets: vec![None] }
 }
 
 pub fn no_wraps() -> WrapList {

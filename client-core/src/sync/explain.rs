@@ -92,7 +92,7 @@ fn of_state(state: SyncState) -> Explanation {
             "refused",
             format!("The relay refused {chunks} of its chunks made here: {code}. They are kept on this device."),
         ),
-        SyncState::InReview { .. } => explanation(
+        SyncState::InReview { .. } | SyncState::OpInReview => explanation(
             "in_review",
             "It came after your rights had ended: a Manager decides whether it counts. It is kept on this device.",
         ),
@@ -113,10 +113,6 @@ fn of_state(state: SyncState) -> Explanation {
         SyncState::Offline { reason, .. } => {
             explanation("saved", format!("Saved on this device; it is sent when the relay is reached ({reason})."))
         }
-        SyncState::InReview { .. } | SyncState::OpInReview => explanation(
-            "in_review",
-            "It reached the relay after the right to write it had ended: a Manager decides on it.",
-        ),
         SyncState::NeedsResealing { .. } => {
             explanation("sealing_again", "Saved on this device; it is sealed again under the newest key, and sent.")
         }

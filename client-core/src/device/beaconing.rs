@@ -52,7 +52,9 @@ impl<S: DeviceStore> Device<S> {
         let mut heads = Vec::new();
         for kind in [ChainKind::Agency, ChainKind::Team, ChainKind::User] {
             let chains = self.list_chains(kind)?;
-            heads.extend(chains.iter().filter_map(|chain| Some(Cite { chain: *chain, head: self.chain(chain)?.head() })));
+            heads.extend(
+                chains.iter().filter_map(|chain| Some(Cite { chain: *chain, head: self.chain(chain)?.head() })),
+            );
         }
         heads.truncate(MAX_HEADS);
         heads.sort_unstable();

@@ -40,7 +40,10 @@ impl<S: DeviceStore> Device<S> {
         let state = self.sync_state(document)?;
         let has_edits = self.unsealed.contains(document);
         let waits = self.is_live() && matches!(state, SyncState::Acknowledged | SyncState::NeedsResealing { .. });
-        if waits && self.view(|view, _| vereda_policy::is_stale(view, document, None)) && (has_edits || !matches!(state, SyncState::Acknowledged)) {
+        if waits
+            && self.view(|view, _| vereda_policy::is_stale(view, document, None))
+            && (has_edits || !matches!(state, SyncState::Acknowledged))
+        {
             return Ok(explanation(
                 "waiting_for_new_key",
                 "Saved on this device; it is sent under a new key, because somebody who held the old one has left.",

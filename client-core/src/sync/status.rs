@@ -175,7 +175,9 @@ impl<S: DeviceStore> Device<S> {
         let Some(machine) = &self.machine else { return Ok(Vec::new()) };
         let sentence = |fault: RelayFault| match fault {
             RelayFault::Forked { chain, seq } => {
-                format!("the relay gave two different accounts of operation {seq} of {chain}: connect to nothing until you know why")
+                format!(
+                    "the relay gave two different accounts of operation {seq} of {chain}: connect to nothing until you know why"
+                )
             }
             RelayFault::Withholds { chain, .. } => {
                 format!("the relay holds back news of {chain} that others know")

@@ -99,7 +99,7 @@ pub struct Device<S: DeviceStore> {
     keys_may_open: bool,
     /// Chains that grew: members may lack wraps.
     repair_from: Option<Monotonic>,
-    repairing: BTreeSet<ChainId>,
+    pub(crate) repairing: BTreeSet<ChainId>,
     rotations: Rotations,
     /// Chunks that the relay wants sealed again.
     resealing: BTreeSet<(ChainId, Link)>,
@@ -429,7 +429,13 @@ impl<S: DeviceStore> Device<S> {
                 self.keyless.insert(*chain);
                 self.keys_may_open = true;
             }
-            Event::OpDone { .. } => self.keys_may_open = true,
+            Event::OpDone { op } => {
+                self.keys_may_open = true;
+                self.note_own_document_decided(*op, true);
+            }
+            Event::OpRefused { op, code: vereda_protocol::RefusalCode::Discarded } => {
+                self.note_own_document_decided(*op, false)
+            }
             Event::IntentDone { id, .. } => {
                 self.keys_may_open = true;
                 self.note_fate(*id, None);

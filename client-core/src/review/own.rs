@@ -106,6 +106,13 @@ impl<S: DeviceStore> Device<S> {
         self.note_own_review(Link(op.0), ChainId(op.0), None);
     }
 
+    /// Notes what became of a document begun here, where it was in review.
+    pub(crate) fn note_own_document_decided(&mut self, op: OpId, adopted: bool) {
+        if matches!(self.store.get(OWN_REVIEWS, &op.0), Ok(Some(_))) {
+            self.note_own_review(Link(op.0), ChainId(op.0), Some(adopted));
+        }
+    }
+
     fn scan_own_reviews(&self) -> Result<BTreeMap<Link, OwnReview>, StoreError> {
         let mut rows = BTreeMap::new();
         self.store.scan(OWN_REVIEWS, None, &mut |key, row| {

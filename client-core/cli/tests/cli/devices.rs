@@ -58,3 +58,51 @@ fn a_wrong_code_links_nothing_and_nothing_is_asked_without_a_terminal() {
     let other = Home::with_vault("other");
     other.fails(&["device", "confirm", "--code", "0000-0000-0000"], 4);
 }
+
+#[test]
+fn devices_are_listed_and_named_and_what_they_let_in_is_shown() {
+    let relay = Relay::start();
+    let (amina, berta, _) = two(&relay);
+    let tablet = link(&amina, "Tablet");
+    tablet.json(&["invite", "North", "--role", "manager"]);
+    amina.ok(&["sync"]);
+    let listed = amina.json(&["device", "list"]);
+    let devices = listed["devices"].as_array().unwrap();
+    let names: Vec<_> = devices.iter().map(|device| (&device["name"], &device["is_this"])).collect();
+    assert_eq!(names, [(&json!(null), &json!(true)), (&json!("Tablet"), &json!(false))]);
+    let all = amina.json(&["device", "list", "--all"]);
+    assert_eq!(all["devices"].as_array().unwrap().len(), 3);
+    let own = devices[0]["device"].as_str().unwrap();
+    amina.ok(&["device", "name", own, "Old phone"]);
+    assert!(amina.ok(&["device", "list"]).contains("Old phone"));
+    let error = berta.fails(&["device", "remove", "Tablet"], 4);
+    assert!(error.contains("no device"), "{error}");
+    let made = tablet.ok(&["device", "made", "Tablet"]);
+    assert!(made.contains("invite") && made.contains("North") && made.contains("open"), "{made}");
+    let error = berta.fails(&["device", "remove", berta.json(&["status"])["device"].as_str().unwrap()], 1);
+    assert!(error.contains("last device"), "{error}");
+}
+
+#[test]
+fn a_recovery_key_is_shown_once_and_listed() {
+    let relay = Relay::start();
+    let amina = Home::with_vault("amina");
+    let founding = relay.founding_link();
+    amina.ok(&["agency", "create", "--founding", &founding, "--name", "Child Aid", "--person", "Amina"]);
+    amina.ok(&["sync"]);
+    let made = amina.json(&["device", "recovery", "make"]);
+    assert_eq!(made["good"], json!(true));
+    let key = made["key"].as_str().unwrap();
+    assert_eq!(key.split('-').count(), 9);
+    let listed = amina.json(&["device", "list"]);
+    assert_eq!(listed["devices"][1]["kind"], "recovery");
+    assert!(amina.ok(&["device", "list"]).contains("recovery key"));
+    let phone = Home::with_vault("phone");
+    let link = made["link"].as_str().unwrap();
+    let wrong = phone.write("wrong", &key.replace(&key[..1], if key.starts_with('7') { "8" } else { "7" }));
+    let recover = |file: &std::path::Path, code| {
+        phone.fails(&["device", "recovery", "recover", link, "--key-file", file.to_str().unwrap(), "--name", "P"], code)
+    };
+    assert!(recover(&wrong, 6).contains("mistake"));
+    phone.fails(&["device", "recovery", "recover", link, "--name", "P"], 2);
+}

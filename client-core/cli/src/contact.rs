@@ -6,12 +6,12 @@ use tokio::{sync::broadcast::error::RecvError, task::JoinHandle, time::timeout};
 use vereda_client_core::{
     device::{Device, DeviceError, IncarnatedStore},
     native::driver::{Notice, SharedDevice},
-    sync_machine::Event,
+    sync_machine::{Disconnect, Event},
     vault::Vault,
 };
 
 use crate::{
-    fault::{Fault, Outcome},
+    fault::{Fault, FaultKind, Outcome},
     opened::Opened,
 };
 
@@ -97,6 +97,10 @@ pub(crate) fn drive_until<S: IncarnatedStore + Send + 'static>(
 fn fail_if_lost(notice: Notice) -> Outcome {
     match notice {
         Notice::NotReached(reason) => Err(Fault::pending(format!("the relay is not reached: {reason}"))),
+        Notice::Event(Event::Disconnected {
+            reason: reason @ (Disconnect::RelayForked | Disconnect::LogShorter),
+            ..
+        }) => Err(Fault::new(FaultKind::Relay, reason)),
         Notice::Event(Event::Disconnected { reason, .. }) => Err(Fault::pending(format!("not connected: {reason}"))),
         Notice::Failed(reason) => Err(Fault::failed(reason)),
         _ => Ok(()),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use vereda_base::{ChainId, DeviceId};
 use vereda_sync::device::{DeviceStore, OutboxItem};
 
+use super::RelayFaultView;
 use crate::device::{Device, DeviceError};
 
 /// This device at a glance.
@@ -37,6 +38,8 @@ pub struct StatusView {
     pub pending_operations: usize,
     /// Decisions of this device that came too late or were refused, and that nobody put away yet.
     pub failed_operations: usize,
+    /// What speaks against the relay.
+    pub relay_faults: Vec<RelayFaultView>,
     /// Everything the relay had is here and opened, and everything made here is there.
     pub settled: bool,
 }
@@ -81,6 +84,7 @@ impl<S: DeviceStore> Device<S> {
             pending_documents: self.pending_documents()?.len(),
             pending_operations: operations,
             failed_operations: self.count_failed_decisions()?,
+            relay_faults: self.relay_faults()?,
             settled: self.is_settled(),
         })
     }
@@ -106,7 +110,7 @@ impl<S: DeviceStore> Device<S> {
             (false, false) => "offline",
         };
         let deceived = contact.is_deceived.then(|| {
-            "the relay does not hold what the invite promised: it was set back, or deceives; ask whoever invited you"
+            "the relay does not hold what the invite or link promised: it was set back, or deceives; ask whoever invited you"
                 .to_owned()
         });
         let reason = contact.last_loss.map(|reason| reason.to_string()).filter(|_| !contact.is_live);

@@ -1,5 +1,6 @@
 //! Listing and removing devices, and what a removed one leaves to look through.
 
+use serde_json::json;
 use vereda_base::DeviceId;
 use vereda_client_core::{devices::RemoveDeviceError, identity::InviteState};
 use vereda_policy::Role;
@@ -52,6 +53,7 @@ fn who_may_not_remove_a_device_is_told_so_before_anything_is_queued() {
 fn a_removed_device_is_out_and_what_it_let_in_is_listed() {
     let mut world = World::new(112);
     let (amina, team) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
     world.connect(amina);
     let tablet = world.link(amina, "Tablet");
     let laptop = world.link(tablet, "Laptop");

@@ -1,5 +1,7 @@
 //! Printed keys.
 
+use std::time::Duration;
+
 use serde_json::json;
 use vereda_client_core::devices::{RecoveryError, RecoveryKey, RecoverySheet};
 use vereda_policy::Role;
@@ -76,7 +78,11 @@ fn whoever_lost_all_devices_comes_back_with_the_printed_key_and_removes_the_lost
     world.on(phone, |device, ambient| device.remove_device(ambient, &lost)).unwrap();
     world.settle();
     world.edit_case(phone, &case, json!({"set": {"name_last": "Hassan"}}));
-    world.settle();
+    // New keys come in turns: of the person, of team and agency, of the case.
+    for _ in 0..10 {
+        world.pass(Duration::from_secs(10));
+        world.settle();
+    }
     assert_eq!(world.field(berta, &case, "name_last"), json!("Hassan"));
     let kinds: Vec<_> = world.devices[berta].status().unwrap().relay_faults;
     assert!(kinds.is_empty(), "{kinds:?}");

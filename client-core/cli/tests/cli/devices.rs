@@ -84,7 +84,27 @@ fn devices_are_listed_and_named_and_what_they_let_in_is_shown() {
 }
 
 #[test]
-fn a_recovery_key_is_shown_once_and_listed() {
+fn a_removed_device_is_out_and_what_it_let_in_is_shown() {
+    let relay = Relay::start();
+    let (amina, _, _) = two(&relay);
+    let tablet = link(&amina, "Tablet");
+    tablet.json(&["invite", "North", "--role", "manager"]);
+    amina.ok(&["sync"]);
+    let own = amina.json(&["status"])["device"].as_str().unwrap().to_owned();
+    let removed = amina.json(&["device", "remove", "tablet"]);
+    assert_eq!((&removed["removed"], &removed["made"]["invites"][0]["state"]), (&json!(true), &json!("open")));
+    let made = amina.ok(&["device", "made", "Tablet"]);
+    assert!(made.contains("invite") && made.contains("North") && made.contains("open"), "{made}");
+    assert_eq!(amina.json(&["device", "list"])["devices"].as_array().unwrap().len(), 1);
+    let with_removed = amina.json(&["device", "list", "--removed"]);
+    assert_eq!(with_removed["devices"][1]["is_removed"], json!(true));
+    amina.fails(&["device", "remove", "Tablet"], 4);
+    let error = amina.fails(&["device", "remove", &own], 1);
+    assert!(error.contains("last device"), "{error}");
+}
+
+#[test]
+fn a_recovery_key_is_shown_once_listed_and_brings_a_new_device_in() {
     let relay = Relay::start();
     let amina = Home::with_vault("amina");
     let founding = relay.founding_link();
@@ -105,4 +125,12 @@ fn a_recovery_key_is_shown_once_and_listed() {
     };
     assert!(recover(&wrong, 6).contains("mistake"));
     phone.fails(&["device", "recovery", "recover", link, "--name", "P"], 2);
+    amina.ok(&["sync"]);
+    let right = phone.write("right", key);
+    let right = right.to_str().unwrap();
+    let back = phone.json(&["device", "recovery", "recover", link, "--key-file", right, "--name", "Phone"]);
+    assert_eq!(back["membership"], "member");
+    let status = phone.json(&["status"]);
+    assert_eq!((&status["person"], &status["relay_faults"]), (&json!("Amina"), &json!([])));
+    assert_eq!(phone.json(&["device", "list"])["devices"].as_array().unwrap().len(), 3);
 }

@@ -341,6 +341,13 @@ impl<S: DeviceStore> Device<S> {
             && !self.has_lost
     }
 
+    /// Counts the key epochs of a chain, and those of them whose key is here.
+    pub fn epochs_of(&self, chain: &ChainId) -> (usize, usize) {
+        let Some(state) = self.chain(chain) else { return (0, 0) };
+        let held = state.epochs().iter().filter(|epoch| self.keyring.key(chain, epoch.number).is_some());
+        (state.epochs().len(), held.count())
+    }
+
     /// Counts how often a document was read from the store since the device was opened.
     pub const fn documents_read(&self) -> u64 {
         self.loads
@@ -427,6 +434,7 @@ impl<S: DeviceStore> Device<S> {
             Event::IntentFailed { id, reason } => {
                 self.rotations.note_failed(*id, *reason);
                 self.keys_may_open = true;
+                self.note_fate(*id, Some(reason.to_string()));
                 drop(self.find_repairs());
                 self.note_fate(*id, Some(reason.to_string()));
             }

@@ -1,5 +1,7 @@
 //! Listing and removing devices, and what a removed one leaves to look through.
 
+use std::time::Duration;
+
 use serde_json::json;
 use vereda_base::DeviceId;
 use vereda_client_core::{devices::RemoveDeviceError, identity::InviteState};
@@ -74,6 +76,13 @@ fn a_removed_device_is_out_and_what_it_let_in_is_listed() {
     assert_eq!(invites, [(InviteState::Accepted, "editor"), (InviteState::Open, "manager")]);
     assert_eq!(made.invites[0].accepted_by_name.as_deref(), Some("Berta"));
     assert_eq!(open.chain, team);
+    world.edit_case(amina, &case, json!({"set": {"name_last": "Hassan"}}));
+    for _ in 0..10 {
+        world.pass(Duration::from_secs(10));
+        world.settle();
+    }
+    assert_eq!(world.field(berta, &case, "name_last"), json!("Hassan"));
+    assert!(world.devices[tablet].show_case(&case).is_err(), "what it could read is gone");
     assert!(
         made.grants.is_empty() && world.devices[amina].made_by(&DeviceId([7; 32]), world.now.wall).unwrap().is_empty()
     );

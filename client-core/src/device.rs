@@ -96,6 +96,8 @@ pub struct Device<S: DeviceStore> {
     /// Chains that grew: members may lack wraps.
     repair_from: Option<Monotonic>,
     repairing: BTreeSet<ChainId>,
+    /// Chains in which somebody lacks a wrap until he has a new epoch of his own.
+    deferred: BTreeSet<ChainId>,
     rotations: Rotations,
     /// Chunks that the relay wants sealed again.
     resealing: BTreeSet<(ChainId, Link)>,
@@ -159,6 +161,7 @@ impl<S: IncarnatedStore> Device<S> {
             keys_may_open: true,
             repair_from: None,
             repairing: BTreeSet::new(),
+            deferred: BTreeSet::new(),
             rotations: Rotations::default(),
             resealing: BTreeSet::new(),
             excluding: BTreeSet::new(),
@@ -419,6 +422,7 @@ impl<S: DeviceStore> Device<S> {
                 self.keys_may_open = true;
                 self.rotations.groups_changed = true;
                 self.repairing.insert(*chain);
+                self.repairing.append(&mut self.deferred);
             }
             Event::WrapStored { chain } => {
                 self.keyless.insert(*chain);

@@ -84,8 +84,6 @@ impl<S: DeviceStore> Device<S> {
         for row in self.scan_handovers()? {
             if self.has_role_in(&row.to, &row.chain) {
                 if !self.has_key_of(&row.to, &row.chain) {
-                    // He may have had a key of his own to renew first.
-                    self.repairing.insert(row.chain);
                     continue;
                 }
                 self.queue_decision(row.chain, row.body, row.stated)?;

@@ -68,21 +68,36 @@ fn what_a_removed_colleague_wrote_offline_is_shown_with_what_it_would_change() {
 
 #[test]
 fn what_is_adopted_stands_for_everybody_under_its_authors_name() {
-    let Removed { mut world, amina, berta, dora, case, begun } = removed(91);
+    let Removed { mut world, amina, berta, dora, case, .. } = removed(91);
+    world.on(amina, |device, ambient| device.adopt_review(ambient, &case)).unwrap();
+    world.settle();
+    assert!(reviews(&mut world, amina).iter().all(|review| review.document != case));
+    for device in [amina, dora] {
+        assert_eq!(world.field(device, &case, "name_first"), json!("Samira"));
+        let history = world.devices[device].case_history(&case, Some("name_first")).unwrap();
+        assert_eq!(history.last().unwrap().author.name.as_deref(), Some("Berta"));
+    }
+    let own = world.devices[berta].own_reviews().unwrap();
+    let states: Vec<_> = own.iter().filter(|view| view.document == case).map(|view| view.state).collect();
+    assert_eq!(states, [OwnReviewState::Adopted], "{own:?}");
+    let again = world.on(amina, |device, ambient| device.adopt_review(ambient, &case));
+    assert!(again.is_err());
+}
+
+#[test]
+fn a_whole_case_that_is_adopted_is_held_by_whom_it_was_begun_for() {
+    let Removed { mut world, amina, berta, dora, begun, .. } = removed(93);
     let count = world.on(amina, |device, ambient| device.adopt_all_reviews(ambient)).unwrap();
     assert_eq!(count, 2);
     world.settle();
     assert!(reviews(&mut world, amina).is_empty());
     for device in [amina, dora] {
-        assert_eq!(world.field(device, &case, "name_first"), json!("Samira"));
-        assert_eq!(world.field(device, &begun, "name_first"), json!("Layla"));
-        let history = world.devices[device].case_history(&case, Some("name_first")).unwrap();
-        assert_eq!(history.last().unwrap().author.name.as_deref(), Some("Berta"));
+        let view = world.devices[device].who_has_access(&begun, world.now.wall).unwrap();
+        let holders: Vec<_> = view.entries.iter().filter_map(|entry| entry.subject.name.as_deref()).collect();
+        assert_eq!(holders, ["North"], "device {device}");
     }
     let own = world.devices[berta].own_reviews().unwrap();
     assert!(own.iter().all(|view| view.state == OwnReviewState::Adopted), "{own:?}");
-    let again = world.on(amina, |device, ambient| device.adopt_review(ambient, &case));
-    assert!(again.is_err());
 }
 
 #[test]

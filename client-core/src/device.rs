@@ -96,6 +96,8 @@ pub struct Device<S: DeviceStore> {
     /// Chains that grew: members may lack wraps.
     repair_from: Option<Monotonic>,
     repairing: BTreeSet<ChainId>,
+    /// Chains in which somebody lacks a wrap until he has a new epoch of his own.
+    deferred: BTreeSet<ChainId>,
     rotations: Rotations,
     /// Chunks that the relay wants sealed again.
     resealing: BTreeSet<(ChainId, Link)>,
@@ -159,6 +161,7 @@ impl<S: IncarnatedStore> Device<S> {
             keys_may_open: true,
             repair_from: None,
             repairing: BTreeSet::new(),
+            deferred: BTreeSet::new(),
             rotations: Rotations::default(),
             resealing: BTreeSet::new(),
             excluding: BTreeSet::new(),
@@ -341,6 +344,13 @@ impl<S: DeviceStore> Device<S> {
             && !self.has_lost
     }
 
+    /// Counts the key epochs of a chain, and those of them whose key is here.
+    pub fn epochs_of(&self, chain: &ChainId) -> (usize, usize) {
+        let Some(state) = self.chain(chain) else { return (0, 0) };
+        let held = state.epochs().iter().filter(|epoch| self.keyring.key(chain, epoch.number).is_some());
+        (state.epochs().len(), held.count())
+    }
+
     /// Counts how often a document was read from the store since the device was opened.
     pub const fn documents_read(&self) -> u64 {
         self.loads
@@ -412,6 +422,7 @@ impl<S: DeviceStore> Device<S> {
                 self.keys_may_open = true;
                 self.rotations.groups_changed = true;
                 self.repairing.insert(*chain);
+                self.repairing.append(&mut self.deferred);
             }
             Event::WrapStored { chain } => {
                 self.keyless.insert(*chain);
@@ -427,6 +438,7 @@ impl<S: DeviceStore> Device<S> {
             Event::IntentFailed { id, reason } => {
                 self.rotations.note_failed(*id, *reason);
                 self.keys_may_open = true;
+                self.note_fate(*id, Some(reason.to_string()));
                 drop(self.find_repairs());
                 self.note_fate(*id, Some(reason.to_string()));
             }

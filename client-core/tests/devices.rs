@@ -5,12 +5,14 @@
 
 mod devices {
     mod access;
+    mod beacons;
     mod cases;
     mod joining;
     mod linking;
     mod loading;
     mod recovering;
     mod removing;
+    mod rotation;
     mod sections;
     mod workload;
     mod world;

@@ -187,7 +187,7 @@ impl Town {
 
     /// Begins a case on a device.
     pub fn create_case(&mut self, device: usize, name: &str) -> ChainId {
-        let answers = serde_json::from_value(json!({"set": {"name": name}})).unwrap();
+        let answers = serde_json::from_value(json!({"set": {"name_first": name}})).unwrap();
         let request = CreateCase { team: None, answers };
         let case = self.on(device, |device, ambient| device.create_case(ambient, &request)).unwrap();
         self.settle();
@@ -197,7 +197,7 @@ impl Town {
     /// Names a case anew on a device.
     pub fn rename(&mut self, device: usize, case: &ChainId, name: &str) {
         self.pass(Duration::from_secs(1));
-        let edit = serde_json::from_value(json!({"set": {"name": name}})).unwrap();
+        let edit = serde_json::from_value(json!({"set": {"name_first": name}})).unwrap();
         self.on(device, |device, ambient| device.edit_case(ambient, case, &edit)).unwrap();
         self.settle();
     }
@@ -205,7 +205,7 @@ impl Town {
     /// Tells a case's name as a device shows it; null where it shows none.
     pub fn name(&mut self, device: usize, case: &ChainId) -> Json {
         let shown = self.devices[device].show_case(case);
-        shown.ok().and_then(|view| view.fields.get("name").cloned()).unwrap_or(Json::Null)
+        shown.ok().and_then(|view| view.fields.get("name_first").cloned()).unwrap_or(Json::Null)
     }
 
     /// Lets everything happen that happens without anybody's doing.

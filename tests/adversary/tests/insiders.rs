@@ -112,7 +112,7 @@ fn after(lie: Lie) -> (Option<EpochFault>, bool) {
 
 fn chunk_of(entry: Entry) -> Option<Chunk> {
     match entry {
-        Entry::Chunk { chunk, .. } => Some(chunk),
+        Entry::Chunk(chunk) => Some(chunk),
         _ => None,
     }
 }
@@ -146,7 +146,7 @@ fn all_within_reach(mut keys: Keys, own: (&[u8; 32], &WrapKeyPair), chains: &Cha
             let Some(state) = chains.chain(chain) else { continue };
             let made_by = |epoch: &&EpochState| epoch.wraps.iter().any(|wraps| wraps.op == *op);
             let Some(epoch) = state.epochs().iter().find(made_by) else { continue };
-            for (chain, epoch, key) in opened(&keys, own, chains, (&state, epoch), wrap) {
+            if let Some((chain, epoch, key)) = opened(&keys, own, chains, (&state, epoch), wrap) {
                 keys.insert((chain, epoch), key);
             }
         }

@@ -122,7 +122,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// A number of this device's own, so that not all devices repair at once.
-    pub(super) fn turn(&self) -> u64 {
+    pub(crate) fn turn(&self) -> u64 {
         // A device's id is a public key, and so as good as random.
         self.id().0.first().map_or(0, |byte| u64::from(*byte) % STEPS)
     }

@@ -111,18 +111,3 @@ fn two_who_begin_the_same_epoch_agree_on_one() {
     let (begun, held) = world.devices[berta].epochs_of(&case);
     assert_eq!(begun, held);
 }
-
-#[test]
-fn a_managers_device_says_once_a_day_what_it_knows_and_others_see_how_old_that_is() {
-    let (mut world, [amina, berta, _], ..) = three(64);
-    let age = |world: &World, device: usize| world.devices[device].beacon_age(world.now.wall).unwrap().unwrap();
-    let first = age(&world, berta);
-    assert!(first.newest.is_some() && first.days == 0 && !first.is_old, "{first:?}");
-    world.cut(amina);
-    world.pass(Duration::from_secs(15 * 24 * 3_600));
-    assert!(age(&world, berta).is_old);
-    world.connect(amina);
-    rest(&mut world);
-    let again = age(&world, berta);
-    assert!(again.newest > first.newest && !again.is_old, "{again:?}");
-}

@@ -148,7 +148,8 @@ impl<S: DeviceStore> Device<S> {
             std::ops::ControlFlow::Continue(())
         })?;
         rows.sort_by_key(|row| row.intent);
-        let handed_over: Vec<StoredDecision> = self.scan_handovers()?.into_iter().map(Handover::as_decision).collect();
+        let handed_over: Vec<StoredDecision> =
+            self.scan_handovers()?.into_iter().map(Handover::into_decision).collect();
         let queued: Vec<IntentId> = self.outbox()?.iter().filter_map(intent_of).collect();
         let mut found = Vec::new();
         for row in rows {

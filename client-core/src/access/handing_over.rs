@@ -38,7 +38,7 @@ pub(super) struct Handover {
 
 impl Handover {
     /// Shows it as the decision that it becomes.
-    pub(super) fn as_decision(self) -> StoredDecision {
+    pub(super) fn into_decision(self) -> StoredDecision {
         let Self { chain, to: _, body, grant, stated } = self;
         StoredDecision { intent: grant, chain, body, stated, failure: None }
     }

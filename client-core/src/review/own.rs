@@ -79,8 +79,14 @@ impl<S: DeviceStore> Device<S> {
                 rows.entry(link).or_insert(OwnReview { document, adopted: None });
             }
         }
+        // Once one chunk of a new document is decided on, so is the document, whoever told this device of it.
+        let decided: BTreeMap<ChainId, bool> =
+            rows.values().filter_map(|row| Some((row.document, row.adopted?))).collect();
         let mut views: BTreeMap<(ChainId, OwnReviewState), OwnReviewView> = BTreeMap::new();
-        for (link, row) in rows {
+        for (link, mut row) in rows {
+            if link.0 == row.document.0 {
+                row.adopted = row.adopted.or(decided.get(&row.document).copied());
+            }
             let view = self.view_own(link, row)?;
             let is_new = view.is_new;
             let known = views.entry((view.document, view.state)).or_insert(view);

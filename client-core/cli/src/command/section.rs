@@ -30,7 +30,7 @@ pub(crate) enum Section {
     /// Begins a section of a case
     ///
     /// Examples:
-    ///   vereda section create 5f0c Health --set health_conditions=asthma
+    ///   vereda section create 5f0c Health --set disability=yes
     ///   vereda section create 5f0c Health --member Dora --editor South --note existence
     #[command(verbatim_doc_comment)]
     Create(Create),

@@ -29,7 +29,10 @@ impl<S: DeviceStore> Device<S> {
         let mut did = false;
         let mut waits = false;
         for chain in chains {
-            let lacking = self.view(|view, _| lacking(view, &chain, Some(now.wall)));
+            let (lacking, is_deferred) = self.view(|view, _| lacking(view, &chain, Some(now.wall)));
+            if is_deferred {
+                self.deferred.insert(chain);
+            }
             let holds = self.chain(&chain).is_some_and(|state| self.keyring.holds_newest(&state));
             // Once the relay has it, the chain grows, and is looked at again.
             if lacking.is_empty() || !holds || self.is_repair_queued(&chain)? {
@@ -119,7 +122,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// A number of this device's own, so that not all devices repair at once.
-    pub(super) fn turn(&self) -> u64 {
+    pub(crate) fn turn(&self) -> u64 {
         // A device's id is a public key, and so as good as random.
         self.id().0.first().map_or(0, |byte| u64::from(*byte) % STEPS)
     }
@@ -127,10 +130,11 @@ impl<S: DeviceStore> Device<S> {
 
 /// Lists who lacks a wrap of a chain's newest epoch: to whom the chain says it was never wrapped, or to an epoch of his
 /// that turned out bad. Whoever has a wrap to an older epoch of his own reads by it: the keys of his later ones lead back
-/// to it. Members that are stale are left until they have a new epoch.
-fn lacking(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> Vec<(Subject, u64)> {
-    let Some(state) = view.chain(chain) else { return Vec::new() };
-    let Some(epoch) = state.newest_epoch() else { return Vec::new() };
+/// to it. Members that are stale are left until they have a new epoch: says whether there are such.
+fn lacking(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> (Vec<(Subject, u64)>, bool) {
+    let Some(state) = view.chain(chain) else { return (Vec::new(), false) };
+    let Some(epoch) = state.newest_epoch() else { return (Vec::new(), false) };
+    let mut is_deferred = false;
     let mut staleness = Staleness::new(view, now);
     let mut lacking = entitled(view, chain, now);
     lacking.retain(|(subject, newest)| {
@@ -143,9 +147,12 @@ fn lacking(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> Vec<(S
                         state.epoch(wrapped).is_some_and(|epoch| epoch.fault.is_none() || wrapped == *newest)
                     })
                 };
-                !wrapped.is_some_and(opens) && !staleness.is_stale(member)
+                let lacks = !wrapped.is_some_and(opens);
+                let is_stale = lacks && staleness.is_stale(member);
+                is_deferred |= is_stale;
+                lacks && !is_stale
             }
         }
     });
-    lacking
+    (lacking, is_deferred)
 }

@@ -1,5 +1,5 @@
 //! Real devices with real keys, the relay's real machine between them, and whatever an attacker among them or at the relay
-//! can take out of it: keys, traffic, the relay's log.
+//! can take out of it: keys, and the relay's whole log.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,9 +17,7 @@ use vereda_client_core::{
 };
 use vereda_crypto::{DeviceKey, Key32, Nonce24, WrapKeyPair};
 use vereda_policy::{AppendContext, ChainMap, Role};
-use vereda_protocol::{
-    Credential, Down, OpOutcome, Opening, Packer, Position, Unpacker, Up, decode_down, encode_down, encode_up,
-};
+use vereda_protocol::{Credential, Down, OpOutcome, Opening, Packer, Position, Unpacker, Up, decode_down, encode_up};
 use vereda_records::starter::child_protection;
 use vereda_sync::{
     device::{DeviceStore, Effect, Input, MemoryStore, StoreError, Table, store::EachRow},
@@ -85,13 +83,9 @@ impl IncarnatedStore for OpenStore {
 pub struct Town {
     /// The devices, the founder's first.
     pub devices: Vec<Device<OpenStore>>,
-    /// All that the relay sent, and to which device.
-    pub traffic: Vec<(usize, Down)>,
-    /// What the relay does to a message before it goes out to a device.
-    pub tamper: Box<dyn FnMut(usize, Down) -> Down>,
     sessions: BTreeMap<SessionId, usize>,
-    coding: BTreeMap<SessionId, (Unpacker, Packer)>,
-    raw: Vec<Down>,
+    /// What came in the session that is driven by hand.
+    by_hand: (Unpacker, Vec<Down>),
     relay: RelayMachine,
     log: relay::MemoryStore,
     to_relay: VecDeque<(SessionId, Vec<u8>)>,
@@ -114,11 +108,8 @@ impl Town {
         let now = Now { monotonic: Monotonic(Duration::from_secs(1)), wall: NOW };
         let mut town = Self {
             devices: Vec::new(),
-            traffic: Vec::new(),
-            tamper: Box::new(|_, down| down),
             sessions: BTreeMap::new(),
-            coding: BTreeMap::new(),
-            raw: Vec::new(),
+            by_hand: Default::default(),
             relay,
             log,
             to_relay: VecDeque::new(),
@@ -237,7 +228,6 @@ impl Town {
         self.opened += 1;
         let session = SessionId(self.opened);
         self.sessions.insert(session, device);
-        self.coding.insert(session, (Unpacker::new(), Packer::new()));
         session
     }
 
@@ -275,7 +265,7 @@ impl Town {
             assert!(committed.failure.is_none());
             for effect in committed.effects {
                 match effect {
-                    relay::Effect::Send(session, frame) => self.deliver(session, &frame),
+                    relay::Effect::Send(session, frame) => self.deliver(session, frame),
                     relay::Effect::Close(session) => {
                         if let Some(device) = self.sessions.remove(&session).filter(|device| *device != BY_HAND) {
                             self.device_input(device, Input::Closed);
@@ -289,19 +279,17 @@ impl Town {
         }
     }
 
-    fn deliver(&mut self, session: SessionId, frame: &[u8]) {
+    fn deliver(&mut self, session: SessionId, frame: Vec<u8>) {
         let written = relay::Input::Written(session, frame.len());
         self.relay.handle_input(self.now, written, &mut self.log, &mut self.rng);
-        let Some(device) = self.sessions.get(&session).copied() else { return };
-        let (unpacker, packer) = self.coding.get_mut(&session).unwrap();
-        let down = decode_down(frame, unpacker).unwrap();
-        if device == BY_HAND {
-            self.raw.push(down);
-            return;
+        match self.sessions.get(&session).copied() {
+            Some(BY_HAND) => {
+                let down = decode_down(&frame, &mut self.by_hand.0).unwrap();
+                self.by_hand.1.push(down);
+            }
+            Some(device) => self.device_input(device, Input::Frame(frame)),
+            None => {}
         }
-        self.traffic.push((device, down.clone()));
-        let frame = encode_down(&(self.tamper)(device, down), packer).unwrap();
-        self.device_input(device, Input::Frame(frame));
     }
 
     fn device_input(&mut self, device: usize, input: Input) {
@@ -365,9 +353,9 @@ impl Town {
     /// Puts an operation by hand, in a session of its author's own.
     pub fn put_by_hand(&mut self, author: &Person, put: &Put) -> OpOutcome {
         let session = self.open_session(BY_HAND);
-        self.raw.clear();
+        self.by_hand = Default::default();
         self.relay_input(relay::Input::Opened(session));
-        let Some(Down::Challenge { relay, relay_epoch, challenge, .. }) = self.raw.pop() else {
+        let Some(Down::Challenge { relay, relay_epoch, challenge, .. }) = self.by_hand.1.pop() else {
             panic!("a challenge comes first")
         };
         let opening = Opening { relay, relay_epoch, challenge: *challenge };
@@ -379,7 +367,7 @@ impl Town {
         }
         self.relay_input(relay::Input::Closed(session));
         self.sessions.remove(&session);
-        let outcome = self.raw.iter().find_map(|down| match down {
+        let outcome = self.by_hand.1.iter().find_map(|down| match down {
             Down::OpResult { outcome, .. } => Some(outcome.clone()),
             _ => None,
         });

@@ -117,7 +117,7 @@ mod tests {
             let wrong = String::from_utf8(wrong).unwrap();
             assert_eq!(wrong.parse::<RecoveryKey>(), Err(ParseRecoveryKeyError::Checksum), "at {place}");
         }
-        assert_eq!(text[..44].parse::<RecoveryKey>(), Err(ParseRecoveryKeyError::Form));
+        assert_eq!(text[..43].parse::<RecoveryKey>(), Err(ParseRecoveryKeyError::Form));
     }
 
     #[test]

@@ -118,6 +118,8 @@ struct Seeds {
 const SUITE: u8 = 1;
 const FACTS: Table = Table("client facts");
 const KEYS: Table = Table("client keys");
+const FACTS: Table = Table("client facts");
+const SUBKEY: &[u8] = b"keys subkey";
 const EDITS: Table = Table("client edits");
 
 impl<S: DeviceStore + Send + 'static> Insider<S> {
@@ -333,7 +335,11 @@ impl<S: DeviceStore> Below<'_, S> {
 
     fn document_key(&self, document: &ChainId) -> Result<DocumentEpochKey> {
         let row = [document.as_bytes().as_slice(), &0_u64.to_be_bytes()].concat();
-        let key = self.store.get(KEYS, &row)?.context("the document's key is not here")?;
+        let sealed = self.store.get(KEYS, &row)?.context("the document's key is not here")?;
+        let subkey = self.store.get(FACTS, SUBKEY)?.context("the subkey is not here")?;
+        let subkey = Key32::from_slice(&subkey).context("no subkey")?;
+        let (nonce, sealed) = sealed.split_first_chunk().context("no nonce")?;
+        let key = open(&subkey, &Nonce24(*nonce), &row, sealed)?;
         Ok(DocumentEpochKey::from_key(Key32::from_slice(&key).context("no key")?))
     }
 }

@@ -118,7 +118,6 @@ struct Seeds {
 const SUITE: u8 = 1;
 const FACTS: Table = Table("client facts");
 const KEYS: Table = Table("client keys");
-const FACTS: Table = Table("client facts");
 const SUBKEY: &[u8] = b"keys subkey";
 const EDITS: Table = Table("client edits");
 

@@ -21,7 +21,7 @@ pub(crate) use rebuilt::Rebuilt;
 /// Runs every checker over a world that came to rest, or should have.
 pub(crate) fn all(world: &mut World) {
     let mut rebuilt: BTreeMap<ChainId, Rebuilt> = BTreeMap::new();
-    for (case, _) in world.model.cases() {
+    for case in world.model.cases() {
         match Rebuilt::of(world, &case) {
             Ok(found) => {
                 rebuilt.insert(case, found);

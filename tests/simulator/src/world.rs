@@ -9,9 +9,10 @@ mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vereda_base::{ChainId, DeviceId, Incarnation};
+use vereda_base::{ChainId, DeviceId};
 use vereda_client_core::device::Device;
 use vereda_crypto::DeviceKey;
+use vereda_policy::ChainKind;
 use vereda_sync::relay::RelayMachine;
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     disk::{Disk, Hand},
     draw::Draw,
     intent::Pen,
-    model::Model,
+    model::{Model, ledger::AsOf},
     network::{ConnectionId, Network},
     plan::Plan,
     relay_disk::RelayDisk,
@@ -83,7 +84,10 @@ pub(crate) struct Person {
     /// The world's hand on the disk.
     pub(crate) hand: Hand,
     pub(crate) id: Option<DeviceId>,
-    pub(crate) incarnation: Incarnation,
+    /// Whose device it is: another person's place in the list, where it is a further device of that person.
+    pub(crate) of: Option<usize>,
+    /// Cases and sections begun on it.
+    pub(crate) made: BTreeSet<ChainId>,
     /// Index of the team; the founder is in both.
     pub(crate) team: usize,
     pub(crate) entry: Entry,
@@ -119,6 +123,18 @@ pub struct Counts {
     pub frames: u64,
     /// Clocks that jumped.
     pub jumps: u64,
+    /// Decisions about access that a device took.
+    pub decisions: u64,
+    /// Chunks that came into review.
+    pub reviewed: u64,
+    /// Edits that a Manager turned away.
+    pub turned_away: u64,
+    /// Edits in review that nobody is left to decide on.
+    pub undecidable: u64,
+    /// Times that a device made edits again under a new incarnation.
+    pub remade: u64,
+    /// Documents that a reader cannot open since no other reader holds the key.
+    pub locked: u64,
 }
 
 /// A world.
@@ -258,13 +274,62 @@ impl World {
         (self.breaches, self.counts, digest, self.trace.into_lines())
     }
 
-    /// Finds the teams that a person is in.
+    /// Finds the teams that a person joined; he may have been put out since.
     pub(crate) fn teams_of(&self, who: usize) -> Vec<ChainId> {
         let Some(person) = self.people.get(who) else { return Vec::new() };
         match person.entry {
             Entry::Founder(_) => self.teams.clone(),
             Entry::Joined => self.teams.get(person.team).copied().into_iter().collect(),
             _ => Vec::new(),
+        }
+    }
+
+    /// The relay's time, as roles are asked by.
+    pub(crate) const fn relay_time(&self) -> AsOf {
+        AsOf::Time(self.relay_now().wall)
+    }
+
+    /// Says whether a person's device reads a chain, as the relay has it now.
+    pub(crate) fn reads(&self, who: usize, chain: &ChainId) -> bool {
+        let device = self.people.get(who).and_then(|person| person.id);
+        device.is_some_and(|device| self.model.ledger.readers(chain, self.relay_time()).contains_key(&device))
+    }
+
+    /// Says whether a device is handed every operation of a chain: of a document that it reads, of a group where it is in
+    /// some group of the agency.
+    pub(crate) fn follows(&self, who: usize, chain: &ChainId) -> bool {
+        match self.model.ledger.chain(chain).map(|chain| chain.kind) {
+            Some(ChainKind::Document) => self.reads(who, chain),
+            Some(_) => self.agency.iter().chain(&self.teams).any(|group| self.reads(who, group)),
+            None => false,
+        }
+    }
+
+    /// Says whether a person holds the newest key of a document, or somebody who reads it could pass it on.
+    pub(crate) fn is_key_in_reach(&self, who: usize, document: &ChainId) -> bool {
+        let Some(newest) = self.model.epochs.get(document).and_then(|epochs| epochs.len().checked_sub(1)) else {
+            return false;
+        };
+        (0..self.people.len()).any(|other| {
+            let Some(person) = self.people.get(other).filter(|_| other == who || self.reads(other, document)) else {
+                return false;
+            };
+            person.hand.with_held(|held| held.key(document, newest as u64).is_some())
+        })
+    }
+
+    /// Says whether somebody is left who may decide on what is in review of a document.
+    pub(crate) fn can_decide(&self, document: &ChainId) -> bool {
+        (0..self.people.len()).any(|who| self.decides(who, document))
+    }
+
+    /// Says whether a person's device may decide on what is in review of a document.
+    pub(crate) fn decides(&self, who: usize, document: &ChainId) -> bool {
+        let Some(device) = self.people.get(who).and_then(|person| person.id) else { return false };
+        let (model, now) = (&self.model, self.relay_time());
+        match model.reviewed_documents.get(document).filter(|_| !model.documents.contains_key(document)) {
+            Some(owners) => owners.iter().any(|owner| model.ledger.decides(&device, owner, now)),
+            None => model.ledger.decides(&device, document, now),
         }
     }
 }

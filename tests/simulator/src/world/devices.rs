@@ -30,7 +30,8 @@ impl World {
             device: None,
             hand: Hand::new(incarnation),
             id: None,
-            incarnation,
+            of: None,
+            made: std::collections::BTreeSet::new(),
             team: who % 2,
             entry: if who == 0 { Entry::Founder(0) } else { Entry::Stranger },
             arrives,
@@ -151,7 +152,8 @@ impl World {
             }
             match step {
                 Ok((true, _)) => {
-                    self.breach(Checker::Honesty, format!("device {who} took itself for a copy"));
+                    self.counts.remade += 1;
+                    note!(self, "device {who} makes edits again under a new incarnation");
                 }
                 Ok((false, step)) if is_quiet && !step.is_more => break,
                 Ok(_) => {}

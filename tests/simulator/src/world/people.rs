@@ -198,6 +198,7 @@ impl World {
         if let Some(case) = made {
             note!(self, "person {who} registers case {case}");
             self.cases.insert(case);
+            self.people.get_mut(who).map(|person| person.made.insert(case));
             self.acknowledge(who, case, expected);
         }
     }
@@ -288,9 +289,11 @@ impl World {
 
     /// Notes an edit that a person was told is kept: the one that the disk made durable last.
     fn acknowledge(&mut self, who: usize, case: ChainId, expected: Expected) {
-        let change = self.model.durable.get(&(who, case)).and_then(|changes| changes.last()).copied();
+        let Some(incarnation) = self.people.get(who).map(|person| person.hand.incarnation()) else { return };
+        let made = self.model.durable.get(&(who, incarnation, case));
+        let change = made.and_then(|changes| changes.last()).copied();
         self.counts.edits += 1;
         note!(self, "person {who} was acknowledged {} in {case}", expected.place());
-        self.model.acknowledged.push(Acknowledged { who, case, change, expected });
+        self.model.acknowledged.push(Acknowledged { who, case, incarnation, change, expected });
     }
 }

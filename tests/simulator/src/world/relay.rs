@@ -98,12 +98,12 @@ impl World {
         if self.relay_disk.is_dead() {
             // A commit may have been written whose effects nobody will see.
             self.relay_disk.crash();
-            self.model.note_log(&self.relay_disk);
+            self.model.note_log(&self.relay_disk, now.wall);
             self.crash_relay();
             return;
         }
         match &committed.failure {
-            None => self.model.note_log(&self.relay_disk),
+            None => self.model.note_log(&self.relay_disk, now.wall),
             Some(error) => {
                 self.counts.full_disks += 1;
                 note!(self, "the relay's commit failed: {error}");
@@ -144,9 +144,9 @@ impl World {
             return Vec::new();
         }
         let Some(who) = self.network.get(id).map(|connection| connection.who) else { return Vec::new() };
-        let own = self.teams_of(who);
-        let foreign = self.model.cases().into_iter().filter(|(_, document)| !own.contains(&document.holder));
-        let chunks = foreign.filter_map(|(case, _)| self.model.chunks.get(&case)).flatten();
+        let Some(device) = self.people.get(who).and_then(|person| person.id) else { return Vec::new() };
+        let foreign = self.model.cases().into_iter().filter(|case| !self.model.ever_read(case, &device));
+        let chunks = foreign.filter_map(|case| self.model.chunks.get(&case)).flatten();
         chunks.take(2).map(|logged| logged.chunk.clone()).collect()
     }
 

@@ -73,9 +73,9 @@ impl World {
 
     /// A case that a person is entitled to and cannot open.
     fn missing_at(&mut self, who: usize) -> Option<ChainId> {
-        let own = self.teams_of(who);
-        let entitled = self.model.cases().into_iter().filter(|(_, document)| own.contains(&document.holder));
-        let cases: Vec<ChainId> = entitled.map(|(case, _)| case).collect();
+        let cases = self.model.cases().into_iter();
+        let cases: Vec<ChainId> =
+            cases.filter(|case| self.reads(who, case) && self.is_key_in_reach(who, case)).collect();
         cases.into_iter().find(|case| !matches!(self.call(who, |device, _| device.case_digest(case)), Some(Ok(_))))
     }
 

@@ -10,6 +10,8 @@ pub(crate) struct Sizes {
     pub(crate) few: usize,
     /// Cases of a device that has much.
     pub(crate) many: usize,
+    /// Cases and members of a large team.
+    pub(crate) team: (usize, usize),
     pub(crate) drawn: Drawn,
 }
 
@@ -28,7 +30,12 @@ impl Sizes {
             None if quick => (20, 40),
             None => (500, 5_000),
         };
-        Self { few, many, drawn: Drawn { history, seed } }
+        let team = match cases {
+            Some(cases) => (cases.max(5), 150),
+            None if quick => (20, 12),
+            None => (3_000, 150),
+        };
+        Self { few, many, team, drawn: Drawn { history, seed } }
     }
 }
 

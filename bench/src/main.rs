@@ -6,6 +6,7 @@
 //! between devices and relay counts bytes, both ways, with the websocket's opening and framing; TLS would come on top.
 //! Times on a shared machine drift by half; bytes, memory and round trips do not.
 
+mod crowd;
 mod device;
 mod fixture;
 mod part;
@@ -32,6 +33,7 @@ use crate::{fixture::Sizes, report::Report, workload::Workload};
 /// reconnect   W5: a device reconnects with one change to learn (W5a) and with none (W5b), at 0 and 300 ms round trip,
 ///             with 500 and 5,000 cases
 /// device      W6: one device with 5,000 cases
+/// revoke      one of 150 members leaves a team with 3,000 cases
 ///
 /// Examples:
 ///   vereda-bench return new-device
@@ -42,7 +44,7 @@ use crate::{fixture::Sizes, report::Report, workload::Workload};
 struct Bench {
     /// Workloads to run; all of them when none is named
     workloads: Vec<Workload>,
-    /// Cases, in place of 500 and of 5,000
+    /// Cases, in place of 500, of 3,000 and of 5,000
     #[arg(long, value_name = "N")]
     cases: Option<usize>,
     /// One-field commits that each case begins with

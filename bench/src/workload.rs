@@ -4,6 +4,7 @@ mod coming_home;
 mod everyday;
 mod new_device;
 mod reconnect;
+mod revocation;
 
 use std::path::Path;
 
@@ -30,16 +31,22 @@ pub(crate) enum Workload {
     Reconnect,
     /// W6: one device with many cases
     Device,
+    /// One of 150 members leaves a team with 3,000 cases
+    Revoke,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 4] = [Self::Return, Self::NewDevice, Self::Reconnect, Self::Device];
+    pub(crate) const ALL: [Self; 5] = [Self::Return, Self::NewDevice, Self::Reconnect, Self::Device, Self::Revoke];
 }
 
 /// Runs workloads; data is set up once for all of one size.
 pub(crate) fn run(chosen: &[Workload], sizes: Sizes, folder: &Path, report: &mut Report) -> Result<()> {
     let asks = |workload| chosen.contains(&workload);
     let is_one_size = sizes.few == sizes.many;
+    if asks(Workload::Revoke) {
+        let (cases, members) = sizes.team;
+        revocation::run(folder, cases, members, report)?;
+    }
     if asks(Workload::Return) || asks(Workload::NewDevice) || asks(Workload::Reconnect) {
         let mut stage = Stage::set(folder, sizes.few, sizes.drawn)?;
         if asks(Workload::NewDevice) {

@@ -10,9 +10,11 @@ mod resolve;
 mod show;
 
 pub use conflicts::{ConflictView, ConflictingValue};
+pub(crate) use conflicts::{place_text, plain_at};
 pub use create::{CreateCase, CreateCaseError};
 pub use edit::{EditCaseError, EditedCase};
 pub(crate) use edit::{apply_edits, check_edits};
+pub(crate) use history::plain_written;
 pub use history::{HistoryError, HistoryView};
 pub use list::CaseLine;
 pub use resolve::ResolveError;

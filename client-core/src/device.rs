@@ -31,6 +31,7 @@ use vereda_sync::device::{
 
 pub(crate) use books::{Books, Line};
 pub use error::{DeviceError, DocumentError};
+pub(crate) use loading::read_header;
 pub(crate) use making::draw_nonce;
 use rotating::Rotations;
 pub use working::Step;
@@ -429,6 +430,9 @@ impl<S: DeviceStore> Device<S> {
                 drop(self.find_repairs());
                 self.note_fate(*id, Some(reason.to_string()));
             }
+            Event::ChunkInReview { link, document } => self.note_own_review(*link, *document, None),
+            Event::Decided { link, document, adopted } => self.note_own_review(*link, *document, Some(*adopted)),
+            Event::OpInReview { op } => self.note_own_document_in_review(*op),
             Event::Reseal { link, document } => {
                 self.resealing.insert((*document, *link));
                 self.unsealable.remove(document);

@@ -61,12 +61,22 @@ impl DeviceKeys {
     /// [`StoreError`] by cause.
     pub(crate) fn make(store: &mut impl DeviceStore, rng: &mut (impl CryptoRng + ?Sized)) -> Result<Self, StoreError> {
         let (signing, wrapping) = (Key32::make(rng), Key32::make(rng));
-        let made = Seeds { signing: signing.expose().to_vec(), wrapping: wrapping.expose().to_vec() };
-        let mut row = encode(&made);
+        let keys =
+            Self { signing: DeviceKey::from_seed(signing.expose()), wrapping: WrapKeyPair::from_seed(&wrapping) };
+        keys.save(store)?;
+        Ok(keys)
+    }
+
+    /// Keeps the keys, in place of those that were used for nothing yet; the caller commits.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub(crate) fn save(&self, store: &mut impl DeviceStore) -> Result<(), StoreError> {
+        let signing = self.signing.seed().expose().to_vec();
+        let mut row = encode(&Seeds { signing, wrapping: self.wrapping.seed().expose().to_vec() });
         let put = store.put(FACTS, &[], SEEDS, &row);
         row.zeroize();
-        put?;
-        Ok(Self { signing: DeviceKey::from_seed(signing.expose()), wrapping: WrapKeyPair::from_seed(&wrapping) })
+        put
     }
 }
 

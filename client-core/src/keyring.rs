@@ -170,6 +170,12 @@ impl Keyring {
         self.keys.keys().map(|(chain, _)| *chain).collect()
     }
 
+    /// Lists the keys of a chain, with their epochs.
+    pub(crate) fn keys_of(&self, chain: &ChainId) -> Vec<(u64, Key32)> {
+        let keys = self.keys.range((*chain, 0)..=(*chain, u64::MAX));
+        keys.map(|((_, epoch), key)| (*epoch, key.clone())).collect()
+    }
+
     /// Finds a document's key.
     pub(crate) fn document_key(&self, document: &ChainId, epoch: u64) -> Option<DocumentEpochKey> {
         self.key(document, epoch).cloned().map(DocumentEpochKey::from_key)

@@ -1,7 +1,7 @@
 //! The library an app holds: vault, device, cases, configuration, people, sync.
 //!
 //! An app unlocks a [`vault::Vault`], opens a [`device::Device`] over it and calls its use cases, each in a file of its
-//! own with its own error: [`identity`], [`cases`], [`sections`], [`access`], [`configuration`], [`directory`], [`mod@sync`]. On native targets
+//! own with its own error: [`identity`], [`cases`], [`sections`], [`access`], [`review`], [`configuration`], [`directory`], [`mod@sync`]. On native targets
 //! [`native::driver::SharedDevice`] keeps it connected.
 
 pub mod access;
@@ -17,6 +17,7 @@ mod keyring;
 pub mod link;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
+pub mod review;
 pub mod sections;
 pub mod store;
 pub mod sync;

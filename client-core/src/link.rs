@@ -4,11 +4,13 @@
 mod device;
 mod founding;
 mod invite;
+mod recovery;
 
 pub use device::{DeviceAnswer, DeviceOffer};
 pub use founding::FoundingLink;
 pub use invite::InviteLink;
 pub(crate) use invite::invite_key;
+pub use recovery::RecoveryLink;
 
 use std::borrow::Cow;
 

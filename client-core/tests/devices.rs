@@ -9,6 +9,8 @@ mod devices {
     mod joining;
     mod linking;
     mod loading;
+    mod recovering;
+    mod removing;
     mod sections;
     mod workload;
     mod world;

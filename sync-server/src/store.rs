@@ -3,6 +3,7 @@
 mod chunks;
 mod names;
 mod packed;
+mod review;
 mod row;
 mod schema;
 
@@ -10,10 +11,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId};
-use vereda_protocol::Position;
+use vereda_protocol::{OfferedLeaf, Position};
 use vereda_sync::relay::{
     RelayStore, StoreError,
-    store::{About, Entry, Founding, Head, Naming, NewEntry, Scope, StoredChain, StoredOp},
+    store::{
+        About, Entry, Founding, Head, Naming, NewEntry, ReviewLoad, ReviewStanding, Reviewed, ReviewedDocument, Scope,
+        StoredChain, StoredOp,
+    },
 };
 
 pub use schema::{OpenError, SCHEMA_VERSION};
@@ -164,6 +168,9 @@ impl SqliteStore {
         let about = match raw.kind {
             row::OP => About::Op { chain },
             row::WRAP => About::Wrap { chain, recipient: Digest(self.id(party?)?) },
+            row::FRONTIER => About::Frontier { chain },
+            row::REVIEW => About::Review { document: chain },
+            row::REVIEW_DOCUMENT => About::ReviewDocument { document: chain },
             _ => {
                 let (device, incarnation) = self.author_of(party?)?;
                 About::Chunk { document: chain, device, incarnation }
@@ -200,6 +207,7 @@ impl RelayStore for SqliteStore {
                 let position = self.append_row(&row, None)?;
                 let chain = self.make_name(row.chain.as_bytes())?;
                 self.execute("chain", "INSERT INTO chain (chain) VALUES (?1) ON CONFLICT DO NOTHING", [chain])?;
+                self.note_written(&op.value().device, chain, op.value().seq, position)?;
                 Ok(position)
             }
             NewEntry::Wrap { chain, op, wrap, proof } => {
@@ -207,6 +215,13 @@ impl RelayStore for SqliteStore {
                 self.append_row(&row::encode_wrap(chain, op, wrap, proof), Some(party))
             }
             NewEntry::Chunk(accepted) => self.append_chunk(accepted),
+            NewEntry::Frontier { chain, removal, leaves } => {
+                self.append_frontier(&row::encode_frontier(chain, removal, leaves), leaves)
+            }
+            NewEntry::Review { chunk, received } => self.append_review(chunk, *received),
+            NewEntry::ReviewDocument { create, wraps, received } => {
+                self.append_review_document(create, wraps, *received)
+            }
         }
     }
 
@@ -217,13 +232,13 @@ impl RelayStore for SqliteStore {
         let (after, upto, limit) = (bound(after), bound(upto), i64::try_from(limit).unwrap_or(i64::MAX));
         let range = params![after, upto, limit];
         let raw = match scope {
-            Scope::Policy => self.many("log", &format!("{COLUMNS} WHERE kind < 2 AND {RANGE}"), range, read_head)?,
+            Scope::Policy => self.many("log", &format!("{COLUMNS} WHERE kind <> 2 AND {RANGE}"), range, read_head)?,
             Scope::Content => self.many("log", &format!("{COLUMNS} WHERE kind = 2 AND {RANGE}"), range, read_head)?,
             Scope::Chain(chain) => {
                 let Some(chain) = self.name(chain.as_bytes())? else { return Ok(Vec::new()) };
-                // Operations and wraps by their own index, chunks by that of their links.
+                // All but chunks by their own index, chunks by that of their links.
                 let sql = "SELECT log.position, log.kind, log.chain, log.party, log.bytes FROM (
-                        SELECT position FROM log WHERE chain = ?4 AND kind < 2 AND position > ?1 AND position <= ?2
+                        SELECT position FROM log WHERE chain = ?4 AND kind <> 2 AND position > ?1 AND position <= ?2
                         UNION ALL
                         SELECT position FROM link WHERE document = ?4 AND position > ?1 AND position <= ?2
                         ORDER BY position LIMIT ?3
@@ -268,7 +283,7 @@ impl RelayStore for SqliteStore {
         )?;
         let stored = |(position, content): (Position, Vec<u8>)| match row::decode_policy(row::OP, *chain, &content)? {
             Entry::Op { op, receipt } => Ok(StoredOp { position, op, receipt }),
-            Entry::Wrap { .. } | Entry::Chunk(_) => Err(StoreError::Damaged { table: "log" }),
+            _ => Err(StoreError::Damaged { table: "log" }),
         };
         let ops = rows.into_iter().map(stored).collect::<Result<_, _>>()?;
         Ok(Some(StoredChain { agency: agency.map(ChainId), ops }))
@@ -310,6 +325,47 @@ impl RelayStore for SqliteStore {
         document: &ChainId,
     ) -> Result<Option<(u64, Link)>, StoreError> {
         self.newest_chunk(device, incarnation, document)
+    }
+
+    fn places(&self, device: &DeviceId, within: Option<&ChainId>) -> Result<Vec<OfferedLeaf>, StoreError> {
+        self.places_of(device, within)
+    }
+
+    fn frontiers_naming(&self, chain: &ChainId) -> Result<Vec<Position>, StoreError> {
+        self.frontiers_in(chain)
+    }
+
+    fn reviewed(&self, link: &Link) -> Result<Option<Reviewed>, StoreError> {
+        self.find_reviewed(link)
+    }
+
+    fn reviewed_version(
+        &self,
+        device: &DeviceId,
+        incarnation: Incarnation,
+        document: &ChainId,
+    ) -> Result<Option<Reviewed>, StoreError> {
+        self.newest_reviewed(device, incarnation, document)
+    }
+
+    fn in_review(&self, document: &ChainId) -> Result<Vec<Reviewed>, StoreError> {
+        self.list_review(document)
+    }
+
+    fn reviewed_document(&self, document: &ChainId) -> Result<Option<ReviewedDocument>, StoreError> {
+        self.find_reviewed_document(document)
+    }
+
+    fn review_load(&self, device: &DeviceId) -> Result<ReviewLoad, StoreError> {
+        self.load_of(device)
+    }
+
+    fn decide(&mut self, link: &Link, standing: ReviewStanding) -> Result<(), StoreError> {
+        self.decide_chunk(link, standing)
+    }
+
+    fn decide_document(&mut self, document: &ChainId, standing: ReviewStanding) -> Result<(), StoreError> {
+        self.decide_create(document, standing)
     }
 
     fn held(&self, device: &DeviceId, incarnation: Incarnation) -> Result<u64, StoreError> {

@@ -10,6 +10,7 @@
 
 mod cli {
     mod alone;
+    mod devices;
     mod home;
     mod usage;
     mod with_relay;

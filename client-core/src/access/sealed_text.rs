@@ -19,6 +19,8 @@ pub const MAX_TEXT_BYTES: usize = 1_900;
 pub(crate) enum About {
     /// Why a role was granted.
     Purpose,
+    /// Why work in review was turned away.
+    Reason,
 }
 
 /// Why a text was not sealed.
@@ -100,6 +102,7 @@ fn name_key(keyring: &Keyring, state: &ChainState, epoch: u64) -> Option<Key32> 
 fn associated_data(about: About, chain: &ChainId, epoch: u64) -> Vec<u8> {
     let about: &[u8] = match about {
         About::Purpose => b"purpose",
+        About::Reason => b"reason",
     };
     [about, chain.as_bytes(), &epoch.to_le_bytes()].concat()
 }

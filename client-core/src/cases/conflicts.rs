@@ -80,7 +80,7 @@ impl<S: DeviceStore> Device<S> {
 }
 
 /// Writes a place as text.
-pub(super) fn place_text(place: &Place) -> String {
+pub(crate) fn place_text(place: &Place) -> String {
     match place {
         Place::Answer(path) => path.to_string(),
         Place::Member { answer, member } => format!("{answer}/{member}"),
@@ -102,7 +102,7 @@ fn plain(configuration: &Configuration, conflict: &Conflict, value: &Value) -> J
 }
 
 /// Writes an answer in plain form.
-pub(super) fn plain_at(configuration: &Configuration, path: &FieldPath, value: &Value) -> Json {
+pub(crate) fn plain_at(configuration: &Configuration, path: &FieldPath, value: &Value) -> Json {
     let field = match &path.subfield {
         Some(subfield) => {
             configuration.subform_of(RecordType::Case, &path.field).and_then(|subform| subform.field(subfield))

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use vereda_base::{ChainId, Timestamp};
 use vereda_document::Place;
+use vereda_records::{Configuration, Value, json::write_value};
 use vereda_sync::device::DeviceStore;
 
 use super::{
@@ -56,21 +57,26 @@ impl<S: DeviceStore> Device<S> {
         };
         let authors: Vec<_> = entries.iter().map(|entry| document.author(&entry.actor)).collect();
         let views = entries.into_iter().zip(authors).filter_map(|(entry, author)| {
-            let value = match &entry.place {
-                Place::Answer(path) if is_reserved(&path.field) => return None,
-                Place::Answer(path) => plain_at(&self.books.configuration, path, &entry.value),
-                Place::FormVersion { .. } => return None,
-                Place::Member { .. } | Place::Entry { .. } => match &entry.value {
-                    vereda_records::Value::Deleted => Json::Null,
-                    vereda_records::Value::Boolean(picked) => Json::from(*picked),
-                    vereda_records::Value::Integer(count) => Json::from(*count),
-                    vereda_records::Value::Text(_) => Json::from(true),
-                    other => vereda_records::json::write_value(None, other),
-                },
-            };
+            let value = plain_written(&self.books.configuration, &entry.place, &entry.value)?;
             let author = self.author_view(author);
             Some(HistoryView { place: place_text(&entry.place), value, author, time: entry.time })
         });
         Ok(views.collect())
     }
+}
+
+/// Writes what was written at a place in plain form; `None` where it is no answer.
+pub(crate) fn plain_written(configuration: &Configuration, place: &Place, value: &Value) -> Option<Json> {
+    Some(match place {
+        Place::Answer(path) if is_reserved(&path.field) => return None,
+        Place::Answer(path) => plain_at(configuration, path, value),
+        Place::FormVersion { .. } => return None,
+        Place::Member { .. } | Place::Entry { .. } => match value {
+            Value::Deleted => Json::Null,
+            Value::Boolean(picked) => Json::from(*picked),
+            Value::Integer(count) => Json::from(*count),
+            Value::Text(_) => Json::from(true),
+            other => write_value(None, other),
+        },
+    })
 }

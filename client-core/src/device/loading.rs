@@ -117,6 +117,11 @@ impl<S: DeviceStore> Device<S> {
         loaded
     }
 
+    /// Loads a replica of its own, beside the one in memory: what is done to it is not kept.
+    pub(crate) fn load_apart(&mut self, id: &ChainId) -> Result<OpenDocument, DeviceError> {
+        self.guarded(id)
+    }
+
     fn load(&mut self, id: &ChainId) -> Result<OpenDocument, DeviceError> {
         self.loads = self.loads.saturating_add(1);
         let actor = derive_actor(self.id(), self.incarnation, *id);
@@ -244,7 +249,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Finds the keys that open a document's chunks of one epoch.
-    pub(super) fn chunk_keys(&self, document: &ChainId, epoch: u64) -> Option<ChunkKeys> {
+    pub(crate) fn chunk_keys(&self, document: &ChainId, epoch: u64) -> Option<ChunkKeys> {
         let epoch = self.keyring.document_key(document, epoch)?;
         Some(ChunkKeys { epoch, first: self.keyring.document_key(document, 0)? })
     }
@@ -257,7 +262,7 @@ fn snapshot_after(changes: usize) -> u32 {
 }
 
 /// Reads the header of a stored chunk: the machine verified it before it kept it.
-pub(super) fn read_header(chunk: &Chunk) -> Result<Header, StoreError> {
+pub(crate) fn read_header(chunk: &Chunk) -> Result<Header, StoreError> {
     let header = decode(chunk.header.bytes(), vereda_base::limits::MAX_HEADER_BYTES);
     header.map_err(|_| StoreError::Unknown { table: "sync_chunks" })
 }

@@ -43,11 +43,7 @@ impl<S: DeviceStore> Device<S> {
             if !self.holds_promised_heads(ambient)? {
                 return Ok(Step::default());
             }
-            self.enter_name(ambient)?;
-            self.enter_device_name(ambient)?;
-            is_more |= self.repair(ambient)?;
-            is_more |= self.renew_groups(ambient)?;
-            is_more |= self.reseal_all(ambient)?;
+            is_more |= self.work_as_member(ambient)?;
         }
         // Not before the relay's welcome: it may know more of this device than the device itself, and then the store was
         // restored from a copy, and no place in a sequence may be used twice.
@@ -64,6 +60,21 @@ impl<S: DeviceStore> Device<S> {
         }
         is_more |= !self.stale.is_empty() || self.keys_may_open || !self.remaking.is_empty();
         Ok(Step { changed, is_more })
+    }
+
+    /// Does what is done with the relay at hand and everything of it here; commits. Says whether there is more of it.
+    fn work_as_member(&mut self, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
+        if self.is_recovery_key() {
+            // It is a member nowhere: what it would repair or renew, policy forbids it.
+            self.repairing.clear();
+            return Ok(false);
+        }
+        self.enter_name(ambient)?;
+        self.enter_device_name(ambient)?;
+        let mut is_more = self.repair(ambient)?;
+        is_more |= self.renew_groups(ambient)?;
+        is_more |= self.reseal_all(ambient)?;
+        Ok(is_more)
     }
 
     /// Brings up to `most` documents and their lines in lists up to date; commits.

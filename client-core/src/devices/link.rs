@@ -275,7 +275,7 @@ impl<S: DeviceStore> Device<S> {
         Ok([user, agency].into_iter().chain(teams).map(cite).collect::<Option<_>>().unwrap_or_default())
     }
 
-    fn renew_keys(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<DeviceKeys, LinkError> {
+    pub(super) fn renew_keys(&mut self, rng: &mut (impl CryptoRng + ?Sized)) -> Result<DeviceKeys, LinkError> {
         let mut made = None;
         self.keep(|store| {
             made = Some(DeviceKeys::make(store, rng)?);

@@ -65,6 +65,10 @@ fn of_state(state: SyncState) -> Explanation {
             "refused",
             format!("The relay refused {chunks} of its chunks made here: {code}. They are kept on this device."),
         ),
+        SyncState::InReview { .. } => explanation(
+            "in_review",
+            "It came after your rights had ended: a Manager decides whether it counts. It is kept on this device.",
+        ),
         SyncState::OpRefused { code } => {
             explanation("refused", format!("The relay refused the document: {code}. It is kept on this device."))
         }

@@ -129,6 +129,14 @@ contexts! {
     REPLICA_DIGEST = "replica digest";
     /// Code that two screens show while a device is linked.
     LINKING_CODE = "linking code";
+    /// What the keys of a printed recovery key are derived from, from the secret on paper.
+    RECOVERY_SECRET = "recovery secret";
+    /// Signing key of a recovery key.
+    RECOVERY_SIGNING_KEY = "recovery signing key";
+    /// Wrapping key pair of a recovery key.
+    RECOVERY_WRAP_KEY_PAIR = "recovery wrap key pair";
+    /// Checksum of a printed recovery key.
+    RECOVERY_CHECK = "recovery check";
 }
 
 #[cfg(test)]

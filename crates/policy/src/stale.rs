@@ -28,6 +28,17 @@ impl<'a> Staleness<'a> {
         Self { view, now, groups: BTreeMap::new() }
     }
 
+    /// Goes on with what was found of groups before: it holds as long as no group's chain has grown and no role in them has
+    /// expired.
+    pub const fn with_groups(view: &'a dyn Chains, now: Option<Timestamp>, groups: BTreeMap<ChainId, bool>) -> Self {
+        Self { view, now, groups }
+    }
+
+    /// Gives what was found of groups.
+    pub fn into_groups(self) -> BTreeMap<ChainId, bool> {
+        self.groups
+    }
+
     /// See [`is_stale`].
     pub fn is_stale(&mut self, chain: &ChainId) -> bool {
         if let Some(known) = self.groups.get(chain) {

@@ -15,6 +15,9 @@ mod relay {
     mod chunks;
     mod failure;
     mod operations;
+    mod removals;
+    mod review;
     mod room;
+    mod rotations;
     mod streaming;
 }

@@ -109,7 +109,7 @@ impl SqliteStore {
     }
 
     /// Reads the link of the chunk at a position.
-    fn link_at(&self, document: ChainId, position: Position) -> Result<Link, StoreError> {
+    pub(super) fn link_at(&self, document: ChainId, position: Position) -> Result<Link, StoreError> {
         if let Some(link) = self.recent.link(position) {
             return Ok(link);
         }

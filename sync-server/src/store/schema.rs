@@ -2,19 +2,20 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig};
 use vereda_sync::relay::StoreError;
 
-use super::fault;
+use super::{fault, row};
 
 /// The newest shape.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Marks a database of a relay ("vrly").
 const APPLICATION_ID: i32 = 0x7672_6c79;
 
 /// Step n leads from shape n to shape n + 1.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     -- Ids, by the small number that stands for them in the other tables. The index holds their beginnings.
     CREATE TABLE name (id INTEGER PRIMARY KEY, value BLOB NOT NULL) STRICT;
     CREATE INDEX name_value ON name (substr(value, 1, 6));
@@ -76,7 +77,63 @@ const STEPS: &[&str] = &["
     -- How many user chains were begun with an invite that nobody took up yet.
     CREATE TABLE guest (invite BLOB PRIMARY KEY, users INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE INDEX founding_device ON founding (device) WHERE device IS NOT NULL;
-"];
+",
+    "
+    -- Further kinds of the log. 3: the leaves of the removal before it; 4: a chunk in review; 5: a document in review, chain
+    -- is the document. Of 4 and 5 nothing is in the data once they are decided on.
+    CREATE TABLE log_2 (
+        position INTEGER PRIMARY KEY,
+        kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 5),
+        chain INTEGER NOT NULL,
+        party INTEGER,
+        bytes INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO log_2 SELECT position, kind, chain, party, bytes FROM log;
+    DROP TABLE log;
+    ALTER TABLE log_2 RENAME TO log;
+    CREATE INDEX log_policy ON log (position) WHERE kind <> 2;
+    CREATE INDEX log_op ON log (chain, position) WHERE kind = 0;
+    CREATE INDEX log_chain ON log (chain, position) WHERE kind <> 2;
+    -- The newest operation of each device in each chain.
+    CREATE TABLE written (
+        device INTEGER NOT NULL,
+        chain INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (device, chain)
+    ) STRICT, WITHOUT ROWID;
+    -- The leaves that name a place in a chain, by their position in the log.
+    CREATE TABLE frontier (
+        chain INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        PRIMARY KEY (chain, position)
+    ) STRICT, WITHOUT ROWID;
+    -- Chunks that are in review, or were. Standing 0: awaits a decision; 1: was turned away; 2: was taken in.
+    CREATE TABLE review (
+        link BLOB PRIMARY KEY,
+        document INTEGER NOT NULL,
+        author INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        standing INTEGER NOT NULL CHECK (standing BETWEEN 0 AND 2)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX review_document ON review (document, position) WHERE standing = 0;
+    CREATE INDEX review_author ON review (author, document, seq);
+    -- Documents that are in review, or were.
+    CREATE TABLE review_create (
+        document INTEGER PRIMARY KEY,
+        device INTEGER NOT NULL,
+        position INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        standing INTEGER NOT NULL CHECK (standing BETWEEN 0 AND 2)
+    ) STRICT;
+    CREATE INDEX review_create_device ON review_create (device) WHERE standing = 0;
+",
+];
+
+/// The step that brought the table of who wrote where: it is filled from the operations that are there.
+const STEP_WRITTEN: u32 = 2;
 
 /// Opens a database and brings it to the newest shape.
 pub(super) fn open(path: &Path, vfs: Option<&str>) -> Result<Connection, OpenError> {
@@ -141,10 +198,13 @@ fn check_durable(connection: &Connection) -> Result<(), OpenError> {
 }
 
 fn migrate(connection: &Connection, from: u32) -> rusqlite::Result<()> {
+    // A table that others refer to is rebuilt with a new one in its place: meanwhile nothing may look after that.
+    connection.pragma_update(None, "foreign_keys", false)?;
     for (step, version) in STEPS.iter().zip(1u32..).skip(from as usize) {
         connection.execute_batch("BEGIN IMMEDIATE")?;
         let done = connection
             .execute_batch(step)
+            .and_then(|()| if version == STEP_WRITTEN { fill_written(connection) } else { Ok(()) })
             .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION_ID))
             .and_then(|()| connection.pragma_update(None, "user_version", version))
             .and_then(|()| connection.execute_batch("COMMIT"));
@@ -152,6 +212,34 @@ fn migrate(connection: &Connection, from: u32) -> rusqlite::Result<()> {
             let _ = connection.execute_batch("ROLLBACK");
             return Err(error);
         }
+    }
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+/// Enters the newest operation of each device in each chain.
+fn fill_written(connection: &Connection) -> rusqlite::Result<()> {
+    let mut read = connection.prepare(
+        "SELECT log.position, log.chain, data.content FROM log JOIN data ON data.position = log.position
+         WHERE log.kind = 0 ORDER BY log.position",
+    )?;
+    let mut name = connection.prepare("SELECT id FROM name WHERE substr(value, 1, 6) = substr(?1, 1, 6) AND value = ?1")?;
+    let mut make = connection.prepare("INSERT INTO name (value) VALUES (?1)")?;
+    let mut write = connection.prepare(
+        "INSERT INTO written (device, chain, seq, position) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (device, chain) DO UPDATE SET seq = excluded.seq, position = excluded.position",
+    )?;
+    let mut rows = read.query([])?;
+    while let Some(row) = rows.next()? {
+        let (position, chain): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let Some((device, seq)) = row::author_and_seq(row.get_ref(2)?.as_blob()?) else {
+            return Err(rusqlite::Error::InvalidQuery);
+        };
+        let found = name.query_row([device.0], |row| row.get::<_, i64>(0)).optional()?;
+        let device = match found {
+            Some(device) => device,
+            None => make.insert([device.0])?,
+        };
+        write.execute([device, chain, seq.cast_signed(), position])?;
     }
     Ok(())
 }

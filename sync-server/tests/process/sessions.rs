@@ -135,7 +135,12 @@ async fn edits_travel_from_device_to_device_and_health_names_nobody() {
     let mut other = person.clone();
     other.key = vereda_crypto::DeviceKey::from_seed(&[33; 32]);
     let pair = vereda_crypto::WrapKeyPair::from_seed(&vereda_crypto::Key32::new([33; 32]));
-    let add = vereda_policy::AddDevice::with_key(person.user(), &other.key, pair.public().clone());
+    let add = vereda_policy::AddDevice::with_key(
+        person.user(),
+        &other.key,
+        pair.public().clone(),
+        vereda_policy::DeviceKind::Full,
+    );
     let add = person.append(person.user(), vereda_policy::Body::AddDevice(add));
     assert!(matches!(wire.put(&add).await, OpOutcome::Appended(_)));
     let mut listening = Wire::member(&relay.url, &other).await;

@@ -24,14 +24,14 @@ fn relay_binary() -> PathBuf {
 }
 
 /// A relay on a free loopback port; killed when dropped.
-struct Relay {
+pub struct Relay {
     child: Child,
     data: TempDir,
     url: String,
 }
 
 impl Relay {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut child = Command::new(relay_binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--json", "--data"])
@@ -46,7 +46,7 @@ impl Relay {
         Self { child, data, url: listening["url"].as_str().unwrap().to_owned() }
     }
 
-    fn founding_link(&self) -> String {
+    pub fn founding_link(&self) -> String {
         let output = Command::new(relay_binary())
             .args(["founding-link", "--address", &self.url, "--data"])
             .arg(self.data.path())
@@ -65,7 +65,7 @@ impl Drop for Relay {
 }
 
 /// Amina's and Berta's homes, in one team, with one case that both have.
-fn two(relay: &Relay) -> (Home, Home, String) {
+pub fn two(relay: &Relay) -> (Home, Home, String) {
     let amina = Home::with_vault("amina");
     let link = relay.founding_link();
     amina.ok(&["agency", "create", "--founding", &link, "--name", "Child Aid", "--person", "Amina"]);

@@ -38,7 +38,7 @@ pub(super) enum Judged {
 
 /// Who hands a chunk in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Origin {
     /// The relay, which says that it stands.
     Relay,
     /// This device itself: whether it stands is for the relay to say.
@@ -54,7 +54,7 @@ impl DeviceMachine {
             return self.quarantine(&chunk, document, QuarantineReason::BadHeader, None, store);
         };
         let document = header.value().document;
-        match self.judge(&header, &chunk, From::Relay, &*store)? {
+        match self.judge(&header, &chunk, Origin::Relay, &*store)? {
             Judged::Stands(header) => self.keep_chunk(&header, &chunk, true, store),
             Judged::Known(row) => self.take_known_chunk(&header, &chunk, row, store),
             Judged::Excluded => Ok(()),
@@ -117,7 +117,7 @@ impl DeviceMachine {
         &self,
         verified: &Verified<Header>,
         chunk: &Chunk,
-        from: From,
+        origin: Origin,
         store: &dyn DeviceStore,
     ) -> Result<Judged, StoreError> {
         let header = verified.value();
@@ -136,7 +136,7 @@ impl DeviceMachine {
         let judged = match adopted {
             Some(adopted) => self.judge_place(header, true, store)?.unwrap_or(Judged::Stands(Box::new(adopted))),
             None if load::<ExcludedRow>(store, EXCLUDED, link.as_bytes())?.is_some() => Judged::Excluded,
-            None => self.judge_unadopted(&view, verified, from, store)?,
+            None => self.judge_unadopted(&view, verified, origin, store)?,
         };
         view.finish()?;
         Ok(judged)
@@ -146,7 +146,7 @@ impl DeviceMachine {
         &self,
         view: &ChainView<'_>,
         verified: &Verified<Header>,
-        from: From,
+        origin: Origin,
         store: &dyn DeviceStore,
     ) -> Result<Judged, StoreError> {
         let header = verified.value();
@@ -155,7 +155,7 @@ impl DeviceMachine {
             Err(ContentRefusal::Waiting { chain, .. }) => return Ok(Judged::Waits(Awaited::Policy(chain))),
             Err(_) => return Ok(Judged::Breaks(QuarantineReason::NotAuthorized, None)),
         };
-        if from == From::Relay {
+        if origin == Origin::Relay {
             match self.judge_rights(view, store, header, false)? {
                 Reliant::Stands => {}
                 Reliant::Beyond => return Ok(Judged::Breaks(QuarantineReason::BeyondFrontier, None)),

@@ -11,7 +11,7 @@ use vereda_policy::{
 use vereda_protocol::Chunk;
 
 use super::{
-    content::{From, Judged, load_chunk},
+    content::{Judged, Origin, load_chunk},
     machine::{DeviceMachine, Halt},
     outbox::{IntentId, OutboxItem},
     policy_lane,
@@ -113,7 +113,7 @@ impl DeviceMachine {
         if (header.value().device, header.value().incarnation) != ours {
             return Err(EnqueueError::NotOurs);
         }
-        let judged = self.judge(&header, chunk, From::Here, &*store);
+        let judged = self.judge(&header, chunk, Origin::Here, &*store);
         let authorized = match self.noting(judged)? {
             Judged::Stands(authorized) => authorized,
             Judged::Known(_) | Judged::Excluded => return Err(EnqueueError::Known),

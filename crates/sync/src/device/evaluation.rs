@@ -220,6 +220,7 @@ impl DeviceMachine {
             self.woken.insert(Awaited::Policy(chain));
             self.tell(Event::PolicyChanged { chain });
         }
+        self.forget_void_wants(store)?;
         self.judge_everything_again(store)
     }
 

@@ -1,5 +1,7 @@
 //! What speaks against the relay: two accounts of one thing, a log cut short, news held back.
 
+use std::ops::ControlFlow;
+
 use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, OpId};
 use vereda_crypto::Signed;
@@ -12,7 +14,7 @@ use super::{
     session::Phase,
     shelf,
     store::{DeviceStore, StoreError},
-    tables::{BACKFILL, EVIDENCE, Evidence, OPS, OpRow, WITHHELD, load, load_all, place_key, read, save},
+    tables::{BACKFILL, EVIDENCE, Evidence, OPS, OpRow, WAITING_OPS, WITHHELD, load, load_all, place_key, read, save},
 };
 
 /// Something that speaks against the relay. What it rests on is kept.
@@ -172,7 +174,20 @@ impl DeviceMachine {
             state.seq_of(&cite.head).is_none() && (state.kind() != ChainKind::Document || readable())
         });
         view.finish()?;
-        Ok(lacks && store.get(BACKFILL, cite.chain.as_bytes())?.is_none())
+        if !lacks || store.get(BACKFILL, cite.chain.as_bytes())?.is_some() {
+            return Ok(false);
+        }
+        // It may be here and not be understood, or lie behind what policy forbids.
+        let mut is_stuck = false;
+        store.scan(EVIDENCE, Some(cite.chain.as_bytes()), &mut |_, _| {
+            is_stuck = true;
+            ControlFlow::Break(())
+        })?;
+        store.scan(WAITING_OPS, None, &mut |key, _| {
+            is_stuck |= key.starts_with(cite.chain.as_bytes());
+            if is_stuck { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(!is_stuck)
     }
 
     fn note_withheld(&mut self, cite: &Cite, store: &mut dyn DeviceStore) -> Result<(), StoreError> {

@@ -99,9 +99,13 @@ impl DeviceMachine {
     ) -> Result<(), Halt> {
         let state = self.shelf.find(&*store, &chain)?;
         let Some(seq) = state.as_ref().and_then(|state| state.seq_of(&removal)) else {
+            // One entry with all of them, or several that each begin with another.
+            let first = match &leaves {
+                Leaves::All(_) => Digest([0; 32]),
+                Leaves::Some(leaves) => leaves.first().map_or(Digest([0; 32]), |proven| proven.leaf.key),
+            };
             let row = vereda_base::encode(&WaitingLeaves { removal, leaves });
-            let hash = vereda_crypto::hash(vereda_crypto::context::FRONTIER_LEAF, &[&row]);
-            let (group, key) = (chain.as_bytes().as_slice(), [removal.0, hash].concat());
+            let (group, key) = (chain.as_bytes().as_slice(), leaf_key(&removal, &first));
             let kept = Kept { table: WAITING_LEAVES, group, key: &key, value: &row };
             // What finds no room is asked for when it is needed.
             self.keep_within(&kept, self.config.limits.keep.waiting_wraps, store)?;
@@ -114,8 +118,13 @@ impl DeviceMachine {
         match leaves {
             Leaves::All(leaves) => {
                 verify_all_leaves(&frontier, &leaves).map_err(|_| Halt::Violation)?;
+                let mut is_whole = true;
                 for leaf in &leaves {
-                    self.keep_leaf(&removal, leaf.key, Some(*leaf), store)?;
+                    is_whole &= self.keep_leaf(&removal, leaf.key, Some(*leaf), store)? == Room::Kept;
+                }
+                if !is_whole {
+                    // Of a leaf that is not kept it must not seem that there is none: it is asked for.
+                    return Ok(());
                 }
                 store.put(WHOLE_FRONTIERS, &[], &removal.0, &[])?;
                 for (key, row) in load_all::<WantedRow>(&*store, WANTED_LEAVES, Some(chain.as_bytes()))? {
@@ -248,7 +257,7 @@ impl DeviceMachine {
         key: Digest,
         leaf: Option<Leaf>,
         store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
+    ) -> Result<Room, Halt> {
         let (place, value) = (leaf_key(removal, &key), vereda_base::encode(&LeafRow { leaf }));
         let wanted = load::<WantedRow>(&*store, WANTED_LEAVES, &place)?;
         // What is wanted is kept: there is no more of it than of what this device holds itself.
@@ -256,10 +265,21 @@ impl DeviceMachine {
         let bound = if wanted.is_some() { unbounded } else { self.config.limits.keep.leaves };
         let room =
             self.keep_within(&Kept { table: LEAVES, group: &removal.0, key: &place, value: &value }, bound, store)?;
-        match wanted {
-            Some(row) if room == Room::Kept => self.answer(&place, &row, store),
-            _ => Ok(()),
+        if let Some(row) = wanted {
+            self.answer(&place, &row, store)?;
         }
+        Ok(room)
+    }
+
+    /// Waits for no leaf of a removal that is void.
+    pub(super) fn forget_void_wants(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        for (key, row) in load_all::<WantedRow>(&*store, WANTED_LEAVES, None)? {
+            let state = self.shelf.find(&*store, &row.chain)?;
+            if !state.is_some_and(|state| state.removals().iter().any(|known| known.op == row.removal)) {
+                self.answer(&key, &row, store)?;
+            }
+        }
+        Ok(())
     }
 
     /// A leaf that was wanted is known: what waited for it is taken up, and what is stored there is judged again.

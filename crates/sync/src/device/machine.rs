@@ -22,6 +22,9 @@ use super::{
 /// Attempts after which a device that had no room for more tries again: soon would be no better.
 const OVERFULL_ATTEMPTS: u32 = 7;
 
+/// How often, within one commit, what a breach left over is taken up again.
+const MAX_LEFT_OVER: u32 = 64;
+
 /// The device's side of sync. Sans-IO: time, randomness and the store come in with each input; effects come out after
 /// [`DeviceMachine::commit`].
 ///
@@ -177,6 +180,14 @@ impl DeviceMachine {
     /// Makes everything since the last commit durable and hands out what may be done because of it; or, where that
     /// fails, undoes it all and gives the connection up.
     pub fn commit(&mut self, store: &mut dyn DeviceStore) -> Committed {
+        // A breach may have come after a removal in one frame: what that is to be judged by must not be forgotten.
+        for _ in 0..MAX_LEFT_OVER {
+            if self.failure.is_some() || self.unsettled.is_empty() {
+                break;
+            }
+            let done = self.work_woken(store);
+            self.settle(done);
+        }
         let failure = match self.failure.take() {
             Some(failure) => Some(failure),
             None => self.write_meta(store).and_then(|()| store.commit()).err(),

@@ -32,6 +32,10 @@ pub(super) struct Unsettled {
 }
 
 impl Unsettled {
+    pub(super) fn is_empty(&self) -> bool {
+        self.removals.is_empty() && self.places.is_empty()
+    }
+
     pub(super) fn clear(&mut self) {
         self.removals.clear();
         self.places.clear();
@@ -53,10 +57,10 @@ pub(super) type Authors = BTreeSet<(DeviceId, Incarnation)>;
 impl DeviceMachine {
     /// Judges again what came to be in doubt; tells whether there was any.
     pub(super) fn work_unsettled(&mut self, store: &mut dyn DeviceStore) -> Result<bool, Halt> {
-        let Unsettled { removals, mut places } = std::mem::take(&mut self.unsettled);
-        if removals.is_empty() && places.is_empty() {
+        if self.unsettled.is_empty() {
             return Ok(false);
         }
+        let Unsettled { removals, mut places } = std::mem::take(&mut self.unsettled);
         if !removals.is_empty() {
             self.survey(&removals, &mut places, store)?;
         }

@@ -427,6 +427,9 @@ impl DeviceMachine {
 
     pub(super) fn remove(&mut self, place: u64, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
         self.landed(place);
+        if let Some(session) = self.session() {
+            session.offers.remove(&place);
+        }
         self.cache(store)?.queue.remove(&place);
         store.delete(OUTBOX, &place.to_be_bytes())
     }

@@ -58,7 +58,7 @@ pub const REVIEW_DOCUMENTS: Table = Table("sync_review_documents");
 pub const LEAVES: Table = Table("sync_leaves");
 /// Removals of which every leaf is held: key removal.
 pub const WHOLE_FRONTIERS: Table = Table("sync_whole_frontiers");
-/// Leaves whose removal is not here yet: key removal and a hash of them, group chain.
+/// Leaves whose removal is not here yet: key removal and the first of them, group chain.
 pub const WAITING_LEAVES: Table = Table("sync_waiting_leaves");
 /// Leaves that are to be asked for: key removal and leaf key, group the removal's chain.
 pub const WANTED_LEAVES: Table = Table("sync_wanted_leaves");

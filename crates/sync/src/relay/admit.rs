@@ -1,13 +1,17 @@
 //! Whether a chunk may stand: the relay's checks (protocol.md §6).
 
-use vereda_base::{DeviceId, Link, Timestamp, limits};
+use vereda_base::{ChainId, DeviceId, Link, Timestamp, limits};
 use vereda_crypto::{Verified, VerifyError, context, hash};
-use vereda_policy::{Authorized, Chains, ContentRefusal, authorize_content};
-use vereda_protocol::{Chunk, Header, RefusalCode};
+use vereda_policy::{
+    Authorized, Chains, ContentRefusal, Evaluator, Heads, Role, authorize_content, content_reliance,
+};
+use vereda_protocol::{Chunk, ChunkOutcome, Header, RefusalCode};
 
 use super::{
     chains::{ChainCache, View},
-    store::{RelayStore, StoreError},
+    effect::RelayConfig,
+    review,
+    store::{RelayStore, ReviewStanding, StoreError},
 };
 
 /// A chunk that passed every check of the relay. Only this module makes one; a store accepts nothing less.
@@ -50,10 +54,16 @@ impl AcceptedChunk {
 pub(super) enum Admittance {
     /// New, to be appended.
     New(Box<AcceptedChunk>),
-    /// It stands already.
-    Known,
-    /// Refused.
-    Refused(RefusalCode),
+    /// New, to be put into review.
+    Review(Box<AcceptedChunk>),
+    /// Nothing is to be done: it stands, awaits a decision, or is refused.
+    Answer(ChunkOutcome),
+}
+
+impl Admittance {
+    pub(super) const fn refused(code: RefusalCode) -> Self {
+        Self::Answer(ChunkOutcome::Refused(code))
+    }
 }
 
 /// Reads a chunk's header and verifies its signature.
@@ -74,32 +84,66 @@ pub(super) fn verify_header(chunk: &Chunk) -> Result<Verified<Header>, Option<(L
 pub(super) fn check_chunk(
     chains: &mut ChainCache,
     store: &dyn RelayStore,
+    config: &RelayConfig,
     sender: &DeviceId,
     header: &Verified<Header>,
     chunk: Chunk,
     now: Timestamp,
 ) -> Result<Admittance, StoreError> {
-    let link = header.value().link();
-    if let Err(code) = check_form(sender, header.value(), &chunk) {
-        return Ok(Admittance::Refused(code));
+    let content = header.value();
+    if let Err(code) = check_form(sender, content, &chunk) {
+        return Ok(Admittance::refused(code));
     }
-    if store.chunk_at(&header.value().document, &link)?.is_some() {
-        return Ok(Admittance::Known);
+    let link = content.link();
+    if store.chunk_at(&content.document, &link)?.is_some() {
+        return Ok(Admittance::Answer(ChunkOutcome::Durable));
+    }
+    if let Some(reviewed) = store.reviewed(&link)? {
+        return Ok(Admittance::Answer(outcome_of(reviewed.standing)));
+    }
+    if chains.load(store, &content.document)?.is_none()
+        && let Some(row) = store.reviewed_document(&content.document)?
+    {
+        return review::check_new_document(chains, store, config, &row, header, chunk, now);
     }
     let view = chains.view(store);
-    let authorized = authorize_content(&view, header, Some(now));
-    let ledger = check_cites(&view, sender, &header.value().cites)?;
+    let authorized = authorize_content(&view, header, None);
+    let reliance = content_reliance(&view, content).unwrap_or_default();
+    let newest = Heads::newest(Some(now));
+    let is_entitled = Evaluator::new(&view, *sender, &newest).role(&content.document) >= Some(Role::Editor);
+    let epoch = view.chain(&content.document).and_then(|state| Some(state.newest_epoch()?.number));
+    let ledger = check_cites(&view, sender, &content.cites)?;
     let (authorized, ledger) = view.finish((authorized, ledger))?;
-    let header = match authorized {
-        Ok(header) => header,
-        Err(refusal) => return Ok(Admittance::Refused(code_of(&refusal))),
+    let accepted = match authorized {
+        Ok(header) => AcceptedChunk::new(header, chunk),
+        Err(refusal) => return Ok(Admittance::refused(code_of(&refusal))),
     };
-    let in_place = check_place(store, header.value())?;
-    let complete = check_deps(store, header.value())?;
-    if let Err(code) = ledger.and(in_place).and(complete) {
-        return Ok(Admittance::Refused(code));
+    let is_superseded = epoch.is_some_and(|epoch| content.epoch < epoch);
+    if is_entitled && (is_superseded || chains.is_stale(store, &content.document, now)?) {
+        return Ok(Admittance::refused(RefusalCode::StaleEpoch));
     }
-    Ok(Admittance::New(Box::new(AcceptedChunk::new(header, chunk))))
+    if let Err(code) = ledger {
+        return Ok(Admittance::refused(code));
+    }
+    if !is_entitled || !reliance.is_empty() {
+        let agency = chains.load(store, &content.document)?.and_then(|known| known.agency);
+        return review::check_chunk(chains, store, config, agency, &reliance, accepted, now);
+    }
+    let in_place = check_place(store, content)?;
+    let complete = check_deps(store, content)?;
+    match in_place.and(complete) {
+        Ok(()) => Ok(Admittance::New(Box::new(accepted))),
+        Err(code) => Ok(Admittance::refused(code)),
+    }
+}
+
+/// Tells what a device is answered about something that is in review, or was.
+pub(super) const fn outcome_of(standing: ReviewStanding) -> ChunkOutcome {
+    match standing {
+        ReviewStanding::Awaits => ChunkOutcome::InReview,
+        ReviewStanding::Adopted => ChunkOutcome::Durable,
+        ReviewStanding::Discarded => ChunkOutcome::Refused(RefusalCode::Discarded),
+    }
 }
 
 /// Notes what the author of something appended had cited.
@@ -155,36 +199,58 @@ pub(super) fn check_cites(
 /// Contiguous per device, incarnation and document.
 fn check_place(store: &dyn RelayStore, header: &Header) -> Result<Result<(), RefusalCode>, StoreError> {
     let newest = store.version(&header.device, header.incarnation, &header.document)?;
+    let reviewed = store.reviewed_version(&header.device, header.incarnation, &header.document)?;
+    if reviewed.is_some_and(|reviewed| newest.is_none_or(|(seq, _)| seq < reviewed.seq)) {
+        return Ok(Err(RefusalCode::DependsOnUnadopted));
+    }
+    match check_sequence(newest, header) {
+        // Continues what an earlier incarnation left.
+        Ok(Some(prev)) => check_dep(store, &header.document, &prev, RefusalCode::NotContiguous),
+        Ok(None) => Ok(Ok(())),
+        Err(code) => Ok(Err(code)),
+    }
+}
+
+/// Checks that a chunk follows the newest of its sequence. At the beginning of one, gives the link that it continues.
+pub(super) fn check_sequence(newest: Option<(u64, Link)>, header: &Header) -> Result<Option<Link>, RefusalCode> {
     let due = newest.map_or(0, |(seq, _)| seq.saturating_add(1));
     if header.seq < due {
-        return Ok(Err(RefusalCode::Fork));
+        return Err(RefusalCode::Fork);
     }
     if header.seq > due {
-        return Ok(Err(RefusalCode::NotContiguous));
+        return Err(RefusalCode::NotContiguous);
     }
-    Ok(match (newest, header.prev) {
-        (Some((_, newest)), Some(prev)) if prev == newest => Ok(()),
+    match (newest, header.prev) {
+        (Some((_, newest)), Some(prev)) if prev == newest => Ok(None),
         (Some(_), Some(_)) => Err(RefusalCode::Fork),
         (Some(_), None) => Err(RefusalCode::NotContiguous),
-        (None, None) => Ok(()),
-        // Continues what an earlier incarnation left.
-        (None, Some(prev)) => match store.chunk_at(&header.document, &prev)? {
-            Some(_) => Ok(()),
-            None => Err(RefusalCode::NotContiguous),
-        },
-    })
+        (None, prev) => Ok(prev),
+    }
 }
 
 fn check_deps(store: &dyn RelayStore, header: &Header) -> Result<Result<(), RefusalCode>, StoreError> {
     for dep in &header.deps {
-        if store.chunk_at(&header.document, dep)?.is_none() {
-            return Ok(Err(RefusalCode::MissingDeps));
+        if let Err(code) = check_dep(store, &header.document, dep, RefusalCode::MissingDeps)? {
+            return Ok(Err(code));
         }
     }
     Ok(Ok(()))
 }
 
-const fn code_of(refusal: &ContentRefusal) -> RefusalCode {
+/// Says whether a chunk stands; where nothing is known of it, the refusal is `missing`.
+fn check_dep(
+    store: &dyn RelayStore,
+    document: &ChainId,
+    dep: &Link,
+    missing: RefusalCode,
+) -> Result<Result<(), RefusalCode>, StoreError> {
+    if store.chunk_at(document, dep)?.is_some() {
+        return Ok(Ok(()));
+    }
+    Ok(Err(if store.reviewed(dep)?.is_some() { RefusalCode::DependsOnUnadopted } else { missing }))
+}
+
+pub(super) const fn code_of(refusal: &ContentRefusal) -> RefusalCode {
     match refusal {
         ContentRefusal::Waiting { .. } => RefusalCode::UnknownPolicy,
         ContentRefusal::Suite { .. } => RefusalCode::Unsupported,

@@ -1,20 +1,25 @@
 //! Whether an operation is appended, and its appending: policy's judgement, and what only a relay asks.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
-    AppendContext, Authorized, Body, ChainKind, Chains, Create, Op, OpDecodeError, OpRefusal, Receipt, Wrap, WrapList,
-    WrapProof, authorize, check_wraps, entitled, receipt_time, verify_op,
+    AppendContext, Authorized, Body, ChainKind, Create, Moment, Op, OpDecodeError, OpRefusal, Receipt, Wrap, WrapProof,
+    authorize, chain_of, op_reliance, receipt_time, verify_op,
 };
-use vereda_protocol::{OpOutcome, Position, RefusalCode};
+use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
 use super::{
     admit::{check_cites, note_cites},
     chains::{ChainCache, Known},
+    decision::{self, Prepared},
+    effect::RelayConfig,
+    removal::{self, StoredFrontier},
+    review,
     session::{Admission, Open},
-    store::{About, Entry, Founding, Naming, NewEntry, RelayStore, Scope, StoreError},
+    store::{Entry, Founding, Naming, NewEntry, RelayStore, ReviewStanding, StoreError},
+    wrapping::check_wrapping,
 };
 
 /// User chains that may be begun with one invite. One is enough unless a device is lost before it accepts.
@@ -34,12 +39,39 @@ pub(super) struct Passed {
     receipt: Verified<Receipt>,
     proofs: Vec<WrapProof>,
     agency: Option<ChainId>,
+    /// Of a removal: what stands, as its frontier says.
+    leaves: Option<Vec<OfferedLeaf>>,
+    /// Of an adoption.
+    pub(super) prepared: Prepared,
+}
+
+impl Passed {
+    /// Gives an operation its receipt.
+    pub(super) fn new(
+        op: Authorized<Op>,
+        signer: &Signer,
+        time: Timestamp,
+        proofs: Vec<WrapProof>,
+        agency: Option<ChainId>,
+    ) -> Option<Self> {
+        let receipt = Receipt::for_op(&op, signer.key.device_id(), signer.relay_epoch, time);
+        // The relay's own key signs a receipt of bounded size: it cannot fail, and if it did nothing was written.
+        let receipt = Verified::sign(&signer.key, receipt).ok()?;
+        Some(Self { op, receipt, proofs, agency, leaves: None, prepared: Prepared::default() })
+    }
+
+    /// Borrows the operation's body.
+    pub(super) const fn body(&self) -> &Body {
+        &self.op.value().body
+    }
 }
 
 /// What the checks found.
 #[derive(Debug)]
 pub(super) enum Verdict {
     Append(Box<Passed>),
+    /// A document whose author's rights have ended: to be put into review.
+    Review(Box<Verified<Op>>, Vec<WrapProof>),
     Answer(OpOutcome),
 }
 
@@ -48,19 +80,20 @@ pub(super) enum Verdict {
 pub(super) struct Appended {
     pub(super) op: Signed<Op>,
     pub(super) receipt: Signed<Receipt>,
-    pub(super) known: std::sync::Arc<Known>,
+    pub(super) known: Arc<Known>,
     pub(super) position: Position,
     pub(super) wraps: Vec<(Position, WrapProof)>,
     /// The invite that it took up.
     pub(super) accepted: Option<OpId>,
+    /// The leaves of a removal.
+    pub(super) frontier: Option<(Position, Arc<StoredFrontier>)>,
 }
 
 /// Checks an operation that a device hands over with its wraps. Reads only.
 pub(super) fn check_op(
     chains: &mut ChainCache,
     store: &dyn RelayStore,
-    open: &Open,
-    signer: &Signer,
+    (open, signer, config): (&Open, &Signer, &RelayConfig),
     op: Signed<Op>,
     wraps: &[Wrap],
     now: Timestamp,
@@ -70,46 +103,97 @@ pub(super) fn check_op(
         Ok(op) => op,
         Err(error) => return refused(code_of_decode(&error)),
     };
-    if op.value().device != open.device {
+    let begins_document = matches!(&op.value().body, Body::Create(create) if create.kind == ChainKind::Document);
+    if op.value().device != open.device || (open.admission == Admission::Removed && !begins_document) {
         return refused(RefusalCode::NotAuthorized);
     }
     let state = op.value().chain.map(|chain| chains.load(store, &chain)).transpose()?.flatten();
-    let time = receipt_time(state.as_ref().map(|known| known.state.as_ref()), now);
+    let state = state.as_ref().map(|known| known.state.as_ref());
+    let time = receipt_time(state, now);
+    let context = AppendContext::relay(time);
     let view = chains.view(store);
-    let authorized = authorize(&view, &op, &AppendContext::relay(time));
+    let authorized = authorize(&view, &op, &context);
+    let relies = authorized.is_ok() && !op_reliance(&view, &op, &context).is_ok_and(|removals| removals.is_empty());
     let ledger = check_cites(&view, &open.device, &op.value().cites)?;
     let (authorized, ledger) = view.finish((authorized, ledger))?;
-    let op = match authorized {
-        Ok(op) => op,
-        Err(refusal) => return answer(chains, store, &op, &refusal).map(Verdict::Answer),
-    };
-    let proofs = match list_of(&op.value().body) {
-        Some(list) => check_wraps(list, wraps).ok(),
-        None => wraps.is_empty().then(Vec::new),
-    };
-    let Some(proofs) = proofs else { return refused(RefusalCode::Malformed) };
     let view = chains.view(store);
-    let concerned = wraps.is_empty() || are_entitled(&view, &op, wraps, time);
-    if !view.finish(concerned)? {
-        return refused(RefusalCode::NotAuthorized);
-    }
-    if let (Body::Repair(repair), Some(known)) = (&op.value().body, &state)
-        && is_repeated(store, known, repair.epoch, wraps)?
-    {
-        return refused(RefusalCode::Repeated);
-    }
-    let agency = find_agency(chains, store, open, &op)?;
-    let agency = match ledger.and(agency) {
-        Ok(agency) => agency,
+    let proofs = check_wrapping(&view, op.value(), state, wraps, time);
+    let proofs = view.finish(proofs)?;
+    let authorized = match authorized {
+        Ok(_) if relies && !begins_document => return refused(RefusalCode::CiteRegressed),
+        Ok(authorized) if !relies => authorized,
+        Err(refusal) if !(begins_document && has_ended(&refusal)) => {
+            return answer(chains, store, &op, &refusal).map(Verdict::Answer);
+        }
+        _ => {
+            let agency = find_agency(chains, store, open, op.value())?;
+            return match ledger.and(agency).and_then(|agency| Ok((agency, proofs?))) {
+                Ok((agency, proofs)) => check_review(chains, store, config, agency, op, (wraps, proofs), now),
+                Err(code) => refused(code),
+            };
+        }
+    };
+    let agency = find_agency(chains, store, open, op.value())?;
+    let decision = decision::check(chains, store, op.value(), &authorized.chain())?;
+    let (agency, proofs, prepared) = match proofs.and_then(|proofs| Ok((ledger.and(agency)?, proofs, decision?))) {
+        Ok(found) => found,
         Err(code) => return refused(code),
     };
-    let receipt = Receipt::for_op(&op, signer.key.device_id(), signer.relay_epoch, time);
-    // The relay's own key signs a receipt of bounded size: it cannot fail, and if it did nothing was written.
-    let Ok(receipt) = Verified::sign(&signer.key, receipt) else { return refused(RefusalCode::Malformed) };
-    Ok(Verdict::Append(Box::new(Passed { op, receipt, proofs, agency })))
+    let leaves = match removal::frontier_of(&op.value().body) {
+        Some(frontier) => {
+            let view = chains.view(store);
+            let committed = removal::committed(&view, op.value())?;
+            let committed = view.finish(committed)?;
+            if let Some(outcome) = removal::check_frontier(frontier, &committed) {
+                return Ok(Verdict::Answer(outcome));
+            }
+            Some(committed)
+        }
+        None => None,
+    };
+    match Passed::new(authorized, signer, time, proofs, agency) {
+        Some(passed) => Ok(Verdict::Append(Box::new(Passed { leaves, prepared, ..passed }))),
+        None => refused(RefusalCode::Malformed),
+    }
 }
 
-/// Appends an operation and its wraps.
+/// Says whether a refusal means that the author was entitled at the heads cited, and is not now.
+const fn has_ended(refusal: &OpRefusal) -> bool {
+    matches!(
+        refusal,
+        OpRefusal::NoAuthority { moment: Moment::Now, .. }
+            | OpRefusal::NotCovered { moment: Moment::Now, .. }
+            | OpRefusal::AboveAuthor { moment: Moment::Now, .. }
+    )
+}
+
+/// Checks a document whose author's rights have ended.
+fn check_review(
+    chains: &mut ChainCache,
+    store: &dyn RelayStore,
+    config: &RelayConfig,
+    agency: Option<ChainId>,
+    op: Verified<Op>,
+    (wraps, proofs): (&[Wrap], Vec<WrapProof>),
+    now: Timestamp,
+) -> Result<Verdict, StoreError> {
+    let refused = |code| Ok(Verdict::Answer(OpOutcome::Refused(code)));
+    match store.reviewed_document(&chain_of(op.value()))?.map(|row| row.standing) {
+        Some(ReviewStanding::Discarded) => return refused(RefusalCode::Discarded),
+        Some(_) => return Ok(Verdict::Answer(OpOutcome::InReview)),
+        None => {}
+    }
+    let view = chains.view(store);
+    let reliance = op_reliance(&view, &op, &AppendContext::relay(now)).unwrap_or_default();
+    let is_open = review::is_open(&view, agency.as_ref(), &op.value().cites, &reliance, now);
+    let bytes = op.bytes().len() + wraps.len() * vereda_base::limits::MAX_WRAP_BYTES;
+    if !view.finish(is_open)? || !review::has_room(store, config, &op.value().device, bytes)? {
+        return refused(RefusalCode::ReviewClosed);
+    }
+    Ok(Verdict::Review(Box::new(op), proofs))
+}
+
+/// Appends an operation, its wraps and its leaves.
 pub(super) fn append_op(
     chains: &mut ChainCache,
     store: &mut dyn RelayStore,
@@ -117,47 +201,39 @@ pub(super) fn append_op(
     passed: &Passed,
     wraps: &[Wrap],
 ) -> Result<Appended, StoreError> {
-    let Passed { op, receipt, proofs, agency } = passed;
+    let mut appended = append_adopted(chains, store, passed, wraps)?;
+    note_founding(chains, store, open, passed.op.value(), &appended.known)?;
+    appended.accepted = note_guest(store, open, passed.op.value())?;
+    Ok(appended)
+}
+
+/// Appends an operation that no session hands over, its wraps and its leaves.
+pub(super) fn append_adopted(
+    chains: &mut ChainCache,
+    store: &mut dyn RelayStore,
+    passed: &Passed,
+    wraps: &[Wrap],
+) -> Result<Appended, StoreError> {
+    let Passed { op, receipt, proofs, agency, leaves, .. } = passed;
     let (chain, id) = (op.chain(), op.id());
     let position = store.append(&NewEntry::Op { op, receipt })?;
     let mut placed = Vec::with_capacity(wraps.len());
     for (wrap, proof) in wraps.iter().zip(proofs) {
         placed.push((store.append(&NewEntry::Wrap { chain: &chain, op: &id, wrap, proof })?, proof.clone()));
     }
+    let mut frontier = None;
+    if let Some(leaves) = leaves {
+        let position = store.append(&NewEntry::Frontier { chain: &chain, removal: &id, leaves })?;
+        frontier = Some((position, Arc::new(StoredFrontier::new(chain, id, leaves.clone()))));
+    }
     if let (Body::Create(_), Some(agency)) = (&op.value().body, agency) {
         store.set_agency(&chain, agency)?;
     }
     let known = chains.apply(op, receipt.value().time, position, *agency)?;
     note_members(store, op.value(), &known)?;
-    note_cites(chains, store, &open.device, &op.value().cites)?;
-    note_founding(chains, store, open, op.value(), &known)?;
-    let accepted = note_guest(store, open, op.value())?;
+    note_cites(chains, store, &op.value().device, &op.value().cites)?;
     let (op, receipt) = (op.signed().clone(), receipt.signed().clone());
-    Ok(Appended { op, receipt, known, position, wraps: placed, accepted })
-}
-
-/// Says whether a recipient of a repair was given the epoch's key before. Devices do not see one another's wraps and
-/// count them: a second one for the same member would be counted for another, who would then be given none.
-fn is_repeated(store: &dyn RelayStore, known: &Known, epoch: u64, wraps: &[Wrap]) -> Result<bool, StoreError> {
-    let state = &known.state;
-    let Some(epoch) = state.epoch(epoch) else { return Ok(false) };
-    let is_new = |wrap: &Wrap| wraps.iter().any(|new| to_whom(new) == to_whom(wrap));
-    for head in store.heads(Scope::Chain(state.id()), Position(0), Position(u64::MAX), usize::MAX)? {
-        if !matches!(head.about, About::Wrap { .. }) {
-            continue;
-        }
-        if let Some(Entry::Wrap { op, wrap, .. }) = store.entry(head.position)?
-            && is_new(&wrap)
-            && epoch.wraps.iter().any(|list| list.op == op)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-const fn to_whom(wrap: &Wrap) -> (Digest, u64) {
-    (wrap.recipient, wrap.recipient_epoch)
+    Ok(Appended { op, receipt, known, position, wraps: placed, accepted: None, frontier })
 }
 
 /// Enters new members into the index.
@@ -220,34 +296,35 @@ fn find_agency(
     chains: &mut ChainCache,
     store: &dyn RelayStore,
     open: &Open,
-    op: &Authorized<Op>,
+    op: &Op,
 ) -> Result<Result<Option<ChainId>, RefusalCode>, StoreError> {
     let refused = Ok(Err(RefusalCode::NotAuthorized));
-    let (own, named): (Option<ChainId>, Vec<ChainId>) = match &op.value().body {
+    let chain = chain_of(op);
+    let (own, named): (Option<ChainId>, Vec<ChainId>) = match &op.body {
         Body::Create(create) => match create.kind {
             ChainKind::User => return agency_of_user(store, open),
-            ChainKind::Agency => return agency_of_agency(chains, store, open, op.chain(), create),
+            ChainKind::Agency => return agency_of_agency(chains, store, open, chain, create),
             ChainKind::Team | ChainKind::Document => {
                 let members = create.members.iter().map(|member| member.subject);
                 (None, create.parents.iter().map(|parent| parent.chain).chain(members).collect())
             }
         },
-        Body::Grant(grant) => (Some(op.chain()), vec![grant.subject]),
-        Body::Accept(accept) => (Some(op.chain()), vec![accept.user]),
+        Body::Grant(grant) => (Some(chain), vec![grant.subject]),
+        Body::Accept(accept) => (Some(chain), vec![accept.user]),
         Body::AddDevice(add) => {
             // A device of two users would be a way from one agency to another.
             let known = !store.naming(&Digest(add.device.0), Naming::Group)?.is_empty();
-            return if known { refused } else { Ok(Ok(agency(chains, store, &op.chain())?)) };
+            return if known { refused } else { Ok(Ok(agency(chains, store, &chain)?)) };
         }
-        Body::Revoke(revoke) => (Some(op.chain()), revoke.successor.into_iter().collect()),
+        Body::Revoke(revoke) => (Some(chain), revoke.successor.into_iter().collect()),
         Body::Assign(assign) => {
             let gives = assign.gives.iter().map(|member| member.subject);
             let parents = assign.parents.iter().flatten().map(|parent| parent.chain);
-            (Some(op.chain()), gives.chain(parents).collect())
+            (Some(chain), gives.chain(parents).collect())
         }
         Body::Adopt(adopt) => {
             let holders = adopt.documents.iter().flat_map(|adopted| &adopted.holders);
-            (Some(op.chain()), holders.map(|member| member.subject).collect())
+            (Some(chain), holders.map(|member| member.subject).collect())
         }
         Body::RemoveDevice(_)
         | Body::Expire(_)
@@ -259,7 +336,7 @@ fn find_agency(
         | Body::Discard(_)
         | Body::Beacon(_)
         | Body::SetRetention(_)
-        | Body::Erase => (Some(op.chain()), Vec::new()),
+        | Body::Erase => (Some(chain), Vec::new()),
     };
     let mut agencies = Vec::with_capacity(named.len() + 1);
     for chain in own.into_iter().chain(named) {
@@ -281,7 +358,9 @@ fn agency_of_user(store: &dyn RelayStore, open: &Open) -> Result<Result<Option<C
         Admission::Invited { invite, .. } if store.guests(&invite)? >= MAX_GUESTS => Err(RefusalCode::InviteSpent),
         Admission::Invited { agency, .. } => Ok(Some(agency)),
         Admission::Founder { .. } => Ok(None),
-        Admission::Member | Admission::Pending => Err(RefusalCode::NotAuthorized),
+        Admission::Member | Admission::Pending | Admission::Recovery | Admission::Removed => {
+            Err(RefusalCode::NotAuthorized)
+        }
     })
 }
 
@@ -307,27 +386,6 @@ fn agency_of_agency(
 
 fn agency(chains: &mut ChainCache, store: &dyn RelayStore, id: &ChainId) -> Result<Option<ChainId>, StoreError> {
     Ok(chains.load(store, id)?.and_then(|known| known.agency))
-}
-
-/// Says whether wraps are for members of their chain only. A wrap goes to its recipient whether or not he sees the chain:
-/// without this anybody could fill the store of any device whose id he knows, of another agency too.
-fn are_entitled(view: &dyn Chains, op: &Authorized<Op>, wraps: &[Wrap], now: Timestamp) -> bool {
-    let entitled: BTreeSet<Digest> = match &op.value().body {
-        Body::Create(create) if create.kind == ChainKind::User => [Digest(op.value().device.0)].into(),
-        Body::Create(create) => create.members.iter().map(|member| Digest(member.subject.0)).collect(),
-        _ => entitled(view, &op.chain(), Some(now)).iter().map(|(subject, _)| subject.recipient()).collect(),
-    };
-    wraps.iter().all(|wrap| entitled.contains(&wrap.recipient))
-}
-
-/// The list of wraps that a body commits to.
-const fn list_of(body: &Body) -> Option<&WrapList> {
-    match body {
-        Body::Create(create) => Some(&create.epoch.wraps),
-        Body::Repair(repair) => Some(&repair.wraps),
-        Body::Rotate(rotate) => Some(&rotate.epoch.wraps),
-        _ => None,
-    }
 }
 
 /// What a device is told instead of a receipt; for a retry, the receipt that was given before.

@@ -9,7 +9,7 @@ use vereda_protocol::{
 
 use super::{
     chains::ChainCache,
-    reach::Reach,
+    reach::{Reach, once_belonged},
     session::{Admission, Open},
     store::{Founding, RelayStore, StoreError},
 };
@@ -64,7 +64,7 @@ fn admit(
     now: Timestamp,
 ) -> Result<Result<Admission, Goodbye>, StoreError> {
     if !reach.agencies.is_empty() {
-        return Ok(Ok(Admission::Member));
+        return Ok(Ok(if reach.is_recovery { Admission::Recovery } else { Admission::Member }));
     }
     match &auth.credential {
         Credential::Member => pending(store, &auth.device, reach),
@@ -106,8 +106,12 @@ pub(super) fn invite_until(
     Ok(state.filter(|state| state.end.is_none()).map(|state| state.expires))
 }
 
-/// A device whose user chain stands, and nothing above it: it was cut off between its first two operations.
+/// A device that belongs nowhere: whose user chain stands, and nothing above it, since it was cut off between its first two
+/// operations; or that was removed.
 fn pending(store: &dyn RelayStore, device: &DeviceId, reach: &Reach) -> Result<Result<Admission, Goodbye>, StoreError> {
+    if once_belonged(store, device)? {
+        return Ok(Ok(Admission::Removed));
+    }
     if reach.groups.is_empty() {
         return Ok(Err(Goodbye::UnknownDevice));
     }

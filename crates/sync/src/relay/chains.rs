@@ -5,11 +5,18 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 use vereda_base::{ChainId, Timestamp, limits};
 use vereda_crypto::{Signable, Signed};
 use vereda_policy::{
-    Authorized, Body, ChainState, Chains, DecidedDocument, Decision, Member, Op, ParentAuthority, Receipt, ReplayedOp,
+    Authorized, Body, ChainKind, ChainState, Chains, DecidedDocument, Decision, Member, Op, ParentAuthority, Receipt, ReplayedOp,
 };
 use vereda_protocol::Position;
 
-use super::store::{RelayStore, StoreError, StoredChain};
+use super::{
+    removal::StoredFrontier,
+    stale::StaleGroups,
+    store::{RelayStore, StoreError, StoredChain},
+};
+
+/// Frontiers whose leaves are kept in memory.
+const MAX_FRONTIERS: usize = 8;
 
 /// A chain as the relay knows it.
 #[derive(Debug, Clone)]
@@ -45,17 +52,44 @@ pub(super) struct ChainCache {
     by_use: BTreeMap<u64, ChainId>,
     uses: u64,
     max: usize,
+    stale: StaleGroups,
+    /// Leaves of removals that were served lately, by their position.
+    frontiers: BTreeMap<Position, Arc<StoredFrontier>>,
 }
 
 impl ChainCache {
     pub(super) const fn new(max: usize) -> Self {
-        Self { slots: BTreeMap::new(), by_use: BTreeMap::new(), uses: 0, max }
+        Self {
+            slots: BTreeMap::new(),
+            by_use: BTreeMap::new(),
+            uses: 0,
+            max,
+            stale: StaleGroups::new(),
+            frontiers: BTreeMap::new(),
+        }
     }
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.slots.clear();
         self.by_use.clear();
+        self.stale.clear();
+        self.frontiers.clear();
+    }
+
+    /// Says whether a document's newest epoch is stale.
+    pub(super) fn is_stale(
+        &mut self,
+        store: &dyn RelayStore,
+        document: &ChainId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut stale = std::mem::replace(&mut self.stale, StaleGroups::new());
+        let view = self.view(store);
+        let is_stale = stale.is_stale(&view, document, now);
+        let is_stale = view.finish(is_stale)?;
+        self.stale = stale;
+        Ok(is_stale)
     }
 
     /// Looks at the chains, loading from the store what is missing.
@@ -104,6 +138,13 @@ impl ChainCache {
     ) -> Result<Arc<Known>, StoreError> {
         let damaged = |_| StoreError::Damaged { table: "log" };
         let chain = op.chain();
+        let is_document = match &op.value().body {
+            Body::Create(create) => create.kind == ChainKind::Document,
+            _ => self.slots.get(&chain).is_some_and(|(known, _)| known.state.kind() == ChainKind::Document),
+        };
+        if !is_document {
+            self.stale.clear();
+        }
         let known = match self.take(&chain) {
             None => {
                 let state = Arc::new(ChainState::begin(op, Some(time)).map_err(damaged)?);
@@ -124,6 +165,20 @@ impl ChainCache {
     /// Forgets one chain; it is loaded again when asked for.
     pub(super) fn forget(&mut self, id: &ChainId) {
         self.take(id);
+    }
+
+    /// Finds the leaves of a removal by the position of their entry.
+    fn frontier(&mut self, store: &dyn RelayStore, position: Position) -> Result<Option<Arc<StoredFrontier>>, StoreError> {
+        if let Some(found) = self.frontiers.get(&position) {
+            return Ok(Some(Arc::clone(found)));
+        }
+        let Some(found) = store.entry(position)?.and_then(StoredFrontier::of_entry) else { return Ok(None) };
+        let found = Arc::new(found);
+        if self.frontiers.len() >= MAX_FRONTIERS {
+            self.frontiers.pop_first();
+        }
+        self.frontiers.insert(position, Arc::clone(&found));
+        Ok(Some(found))
     }
 
     fn take(&mut self, id: &ChainId) -> Option<Arc<Known>> {
@@ -171,6 +226,11 @@ impl View<'_> {
         }
     }
 
+    /// Finds the leaves of a removal by the position of their entry.
+    pub(super) fn frontier(&self, position: Position) -> Result<Option<Arc<StoredFrontier>>, StoreError> {
+        self.cache.borrow_mut().frontier(self.store, position)
+    }
+
     /// The store behind.
     pub(super) const fn store(&self) -> &dyn RelayStore {
         self.store
@@ -206,6 +266,6 @@ fn rebuild(stored: StoredChain, holders: Option<&[Member]>) -> Result<Known, Sto
     Ok(Known { state: Arc::new(state), agency: stored.agency, positions })
 }
 
-fn read_op(op: &Signed<Op>) -> Result<Op, StoreError> {
+pub(super) fn read_op(op: &Signed<Op>) -> Result<Op, StoreError> {
     vereda_base::decode(op.bytes(), limits::MAX_OP_BYTES).map_err(|_| StoreError::Damaged { table: "log" })
 }

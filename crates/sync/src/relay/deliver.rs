@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use vereda_base::{Digest, OpId, Timestamp};
-use vereda_policy::{ChainKind, Wrap, may_read};
-use vereda_protocol::{Down, Goodbye, PolicyEntry, Position, UP_WINDOW_BYTES};
+use vereda_base::{ChainId, Digest, OpId, Timestamp};
+use vereda_policy::{ChainKind, Wrap};
+use vereda_protocol::{Chunk, Down, Goodbye, PolicyEntry, Position, UP_WINDOW_BYTES};
 
 use super::{
     admit::AcceptedChunk,
@@ -13,51 +13,127 @@ use super::{
     chains::Known,
     machine::RelayMachine,
     reach::{Reach, newly_visible},
-    session::{Admission, Session, SessionId},
-    store::{RelayStore, StoreError},
+    serve::{size_of_entry, split_frame},
+    session::{Admission, Open, Session, SessionId},
+    sight::Sight,
+    store::{About, Head, RelayStore, StoreError},
 };
 
 impl RelayMachine {
-    /// Hands an operation and its wraps to those who may see them.
+    /// Hands an operation, its wraps and its leaves to those who may see them. Without an author it is one that was adopted.
     pub(super) fn deliver_op(
         &mut self,
-        author: SessionId,
+        author: Option<SessionId>,
         appended: &Appended,
         wraps: &[Wrap],
         now: Timestamp,
         store: &dyn RelayStore,
     ) -> Result<(), StoreError> {
-        let Appended { op, receipt, known, position, wraps: placed, accepted } = appended;
+        let Appended { op, receipt, known, position, wraps: placed, accepted, frontier } = appended;
+        // Who belonged to the chain until now hears of its own removal.
+        let mut concerned = self.concerned(known, *position);
         self.refresh_named(known, *position, now, store)?;
+        concerned.extend(self.concerned(known, *position));
         if let Some(invite) = accepted {
             self.end_guests(known, invite);
         }
-        self.note_own(author, *position, placed.iter().map(|(position, _)| *position));
-        for id in self.concerned(known) {
-            if id == author || !self.may_see(id, known, now, store)? || !self.keeps_up(id, *position) {
+        if let Some(author) = author {
+            self.note_own(author, *position, placed.iter().map(|(position, _)| *position));
+        }
+        let chain = known.state.id();
+        for id in &concerned {
+            let sees = |sight: &mut Sight<'_, '_>| Ok(sight.sees_op(&chain, *position));
+            if Some(*id) == author || !self.ask(*id, now, store, sees)? || !self.keeps_up(*id, *position) {
                 continue;
             }
-            let visible = self.visible_by(id, known, *position, now, store)?;
+            let visible = self.visible_by(*id, known, *position, now, store)?;
             let entry = PolicyEntry::Op { op: op.clone(), receipt: receipt.clone() };
-            let bytes = op.bytes().len() + receipt.bytes().len();
-            self.push_entries(id, *position, bytes, [entry].into_iter().chain(visible));
+            self.push_entries(*id, *position, [entry].into_iter().chain(visible));
         }
-        // The author has his operation, but not what it made visible for him: the documents of a team that he joined.
-        let visible = self.visible_by(author, known, *position, now, store)?;
-        if !visible.is_empty() && self.keeps_up(author, *position) {
-            self.push_entries(author, *position, 0, visible);
+        if let Some(author) = author {
+            // The author has his operation, but not what it made visible for him: the documents of a team that he joined.
+            let visible = self.visible_by(author, known, *position, now, store)?;
+            if !visible.is_empty() && self.keeps_up(author, *position) {
+                self.push_entries(author, *position, visible);
+            }
         }
+        self.deliver_wraps(author, appended, wraps, now, store)?;
+        let Some((position, frontier)) = frontier else { return Ok(()) };
+        for id in concerned {
+            let leaves = self.ask(id, now, store, |sight| {
+                Ok(if sight.sees_chain(&chain) { sight.leaves(frontier) } else { Vec::new() })
+            })?;
+            if !leaves.is_empty() && self.keeps_up(id, *position) {
+                self.push_entries(id, *position, leaves);
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver_wraps(
+        &mut self,
+        author: Option<SessionId>,
+        appended: &Appended,
+        wraps: &[Wrap],
+        now: Timestamp,
+        store: &dyn RelayStore,
+    ) -> Result<(), StoreError> {
+        let Appended { op, known, wraps: placed, .. } = appended;
         let (chain, op) = (known.state.id(), vereda_policy::op_id_of_bytes(op.bytes()));
         for ((position, proof), wrap) in placed.iter().zip(wraps) {
-            let concerned: Vec<SessionId> = self.audience.of_subject(&wrap.recipient).collect();
+            let mut concerned: BTreeSet<SessionId> = self.audience.of_subject(&wrap.recipient).collect();
+            if wrap.recipient.0 == chain.0 {
+                concerned.extend(self.concerned(known, *position));
+            }
+            let about = About::Wrap { chain, recipient: wrap.recipient };
+            let head = Head { position: *position, bytes: 0, about };
             for id in concerned {
-                if id != author && self.keeps_up(id, *position) {
+                if Some(id) != author && self.ask(id, now, store, |sight| sight.sees(&head))? && self.keeps_up(id, *position) {
                     let entry = PolicyEntry::Wrap { chain, op, wrap: wrap.clone(), proof: proof.clone() };
-                    self.push_entries(id, *position, 1_500, [entry]);
+                    self.push_entries(id, *position, [entry]);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Hands a chunk in review to those who may decide on it.
+    pub(super) fn deliver_review(
+        &mut self,
+        position: Position,
+        document: ChainId,
+        owners: Vec<ChainId>,
+        entry: impl Fn(&Open) -> PolicyEntry,
+        now: Timestamp,
+        store: &dyn RelayStore,
+    ) -> Result<(), StoreError> {
+        let mut concerned = BTreeSet::new();
+        if let Some(known) = self.chains.load(store, &document)? {
+            concerned = self.concerned(&known, position);
+        }
+        for owner in &owners {
+            concerned.extend(self.audience.of_subject(&Digest(owner.0)));
+        }
+        for id in concerned {
+            let decides = |sight: &mut Sight<'_, '_>| {
+                Ok(if owners.is_empty() { sight.decides(&document) } else { owners.iter().any(|owner| sight.decides(owner)) })
+            };
+            if self.ask(id, now, store, decides)? && self.keeps_up(id, position) {
+                let Some(open) = self.sessions.get(&id).and_then(Session::open) else { continue };
+                let entry = entry(open);
+                self.push_entries(id, position, [entry]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a session's cursors pass over what it was handed, once it has all of it.
+    pub(super) fn pass(&mut self, id: SessionId, end: Position) {
+        if let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut).filter(|open| open.stream.live)
+            && let Some(passed) = &mut open.stream.pending.passed
+        {
+            *passed = end.max(*passed);
+        }
     }
 
     /// Hands a chunk to those who may read it now.
@@ -72,20 +148,15 @@ impl RelayMachine {
             (accepted.header().device, accepted.header().incarnation, accepted.header().document);
         let Some(known) = self.chains.load(store, &document)? else { return Ok(()) };
         let chunk = Arc::new(accepted.into_chunk());
-        for id in self.concerned(&known) {
-            let own = |session: &Session| {
-                session.open().is_some_and(|open| open.device == device && open.incarnation == incarnation)
-            };
-            if self.sessions.get(&id).is_none_or(own)
-                || !self.may_see(id, &known, now, store)?
-                || !self.keeps_up(id, position)
-            {
+        let head = Head { position, bytes: 0, about: About::Chunk { document, device, incarnation } };
+        for id in self.concerned(&known, position) {
+            if !self.ask(id, now, store, |sight| sight.sees(&head))? || !self.keeps_up(id, position) {
                 continue;
             }
             let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { continue };
             let pending = &mut open.stream.pending;
             pending.bytes += chunk.ciphertext.len() + chunk.header.bytes().len();
-            pending.chunks.push(Arc::clone(&chunk));
+            pending.chunks.push((position, Arc::clone(&chunk)));
             pending.content = position;
             self.dirty.insert(id);
         }
@@ -106,12 +177,27 @@ impl RelayMachine {
             self.send(id, &Down::Credit(credit));
         }
         self.send_policy(id, pending.entries, pending.before, policy);
-        if !pending.chunks.is_empty() {
-            let chunks = pending.chunks.into_iter().map(Arc::unwrap_or_clone).collect();
-            self.send_stream(id, &Down::Content { chunks, cursor: content });
-        }
+        self.send_chunks(id, pending.chunks, content);
         if let Some(cursor) = passed {
             self.send(id, &Down::CaughtUp { cursor });
+        }
+    }
+
+    /// Sends chunks as they were appended: in several frames where they are many, each with its place as cursor.
+    fn send_chunks(&mut self, id: SessionId, chunks: Vec<(Position, Arc<Chunk>)>, cursor: Position) {
+        const MAX_BYTES: usize = 256 << 10;
+        let (mut frame, mut bytes) = (Vec::new(), 0);
+        let mut chunks = chunks.into_iter().peekable();
+        while let Some((position, chunk)) = chunks.next() {
+            bytes += chunk.ciphertext.len() + chunk.header.bytes().len();
+            frame.push(Arc::unwrap_or_clone(chunk));
+            if chunks.peek().is_none() {
+                self.send_stream(id, &Down::Content { chunks: std::mem::take(&mut frame), cursor });
+            } else if bytes >= MAX_BYTES {
+                let chunks = std::mem::take(&mut frame);
+                self.send_stream(id, &Down::Content { chunks, cursor: position.min(cursor) });
+                bytes = 0;
+            }
         }
     }
 
@@ -123,9 +209,7 @@ impl RelayMachine {
         before: Position,
         cursor: Position,
     ) {
-        const MAX_ENTRIES: usize = 4_096;
-        while entries.len() > MAX_ENTRIES {
-            let rest = entries.split_off(MAX_ENTRIES);
+        while let Some(rest) = split_frame(&mut entries) {
             self.send_stream(id, &Down::Policy { entries: std::mem::replace(&mut entries, rest), cursor: before });
         }
         if !entries.is_empty() {
@@ -195,54 +279,50 @@ impl RelayMachine {
         }
     }
 
-    fn push_entries(
-        &mut self,
-        id: SessionId,
-        position: Position,
-        bytes: usize,
-        entries: impl IntoIterator<Item = PolicyEntry>,
-    ) {
+    fn push_entries(&mut self, id: SessionId, position: Position, entries: impl IntoIterator<Item = PolicyEntry>) {
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return };
         let given = open.stream.given.0;
         if open.stream.pending.entries.is_empty() {
             open.stream.pending.before = open.cursor(Position(position.0.saturating_sub(1)), given);
         }
-        open.stream.pending.entries.extend(entries);
+        for entry in entries {
+            open.stream.pending.bytes += size_of_entry(&entry);
+            open.stream.pending.entries.push(entry);
+        }
         open.stream.pending.policy = position;
-        open.stream.pending.bytes += bytes;
         self.dirty.insert(id);
     }
 
-    /// The sessions that an entry of a chain may concern.
-    fn concerned(&self, known: &Known) -> BTreeSet<SessionId> {
+    /// The sessions that an entry of a chain at `position` may concern.
+    fn concerned(&self, known: &Known, position: Position) -> BTreeSet<SessionId> {
         let state = &known.state;
         if state.kind() != ChainKind::Document {
             let of_agency = known.agency.iter().flat_map(|agency| self.audience.of_agency(agency));
-            return of_agency.chain(self.audience.of_subject(&Digest(state.id().0))).collect();
+            let ended = state.devices().iter().filter(|device| device.until_seq.is_some());
+            let ended = ended.filter(|device| device.until_seq.and_then(|seq| known.position(seq)) == Some(position));
+            let ended = ended.filter_map(|device| self.audience.of_device(&device.device));
+            return of_agency.chain(self.audience.of_subject(&Digest(state.id().0))).chain(ended).collect();
         }
         let mut sessions = BTreeSet::new();
-        for member in state.members().iter().filter(|member| member.until_seq.is_none()) {
+        let stands = |until: Option<u64>| until.is_none_or(|seq| known.position(seq) == Some(position));
+        for member in state.members().iter().filter(|member| stands(member.until_seq)) {
             sessions.extend(self.audience.of_subject(&Digest(member.subject.0)));
         }
         sessions
     }
 
-    /// Says whether a session may see a chain now.
-    fn may_see(
+    /// Asks what a session may see.
+    pub(super) fn ask<T: Default>(
         &mut self,
         id: SessionId,
-        known: &Known,
         now: Timestamp,
         store: &dyn RelayStore,
-    ) -> Result<bool, StoreError> {
-        let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(false) };
+        question: impl FnOnce(&mut Sight<'_, '_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(T::default()) };
         let view = self.chains.view(store);
-        let may = if known.state.kind() == ChainKind::Document {
-            open.is_member() && may_read(&view, &open.device, &known.state.id(), Some(now))
-        } else {
-            true
-        };
-        view.finish(may)
+        let answer = question(&mut Sight::new(&view, open, now))?;
+        view.finish(answer)
     }
 
     /// Finds out again where the devices belong that the operation at `position` concerns.
@@ -258,13 +338,15 @@ impl RelayMachine {
         }
         let seq = known.seq_at(position).unwrap_or_default();
         let mut sessions = BTreeSet::new();
-        for member in known.state.members().iter().filter(|member| member.from_seq == seq) {
+        let changes = |from: u64, until: Option<u64>| from == seq || until == Some(seq);
+        for member in known.state.members().iter().filter(|member| changes(member.from_seq, member.until_seq)) {
             sessions.extend(self.audience.of_subject(&Digest(member.subject.0)));
         }
-        for device in known.state.devices().iter().filter(|device| device.from_seq == seq) {
+        for device in known.state.devices().iter().filter(|device| changes(device.from_seq, device.until_seq)) {
             sessions.extend(self.audience.of_device(&device.device));
         }
-        sessions.into_iter().try_for_each(|id| self.refresh(id, now, store))
+        let before = Position(position.0.saturating_sub(1));
+        sessions.into_iter().try_for_each(|id| self.refresh(id, before, now, store))
     }
 
     /// Lets go of whoever came by an invite that another took up.
@@ -288,25 +370,36 @@ impl RelayMachine {
             if matches!(open.admission, Admission::Invited { .. }) {
                 self.end_session(id, Goodbye::InviteSpent);
             } else {
-                self.refresh(id, now, store)?;
+                let end = self.end(store)?;
+                self.refresh(id, end, now, store)?;
             }
         }
         Ok(())
     }
 
-    fn refresh(&mut self, id: SessionId, now: Timestamp, store: &dyn RelayStore) -> Result<(), StoreError> {
+    /// Finds out again where a session's device belongs; it was handed everything up to `handed` that was for it.
+    fn refresh(
+        &mut self,
+        id: SessionId,
+        handed: Position,
+        now: Timestamp,
+        store: &dyn RelayStore,
+    ) -> Result<(), StoreError> {
         let end = self.end(store)?;
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(()) };
         let view = self.chains.view(store);
         let reach = Reach::find(&view, &open.device, now)?;
         let reach = view.finish(reach)?;
-        if open.is_member() && reach.agencies.is_empty() {
-            // The last way that it had here has ended.
-            self.end_session(id, Goodbye::UnknownDevice);
-            return Ok(());
-        }
         self.audience.remove(id, open);
         open.reach = reach.groups;
+        if open.is_member() && reach.agencies.is_empty() {
+            // The last way that it had here has ended. Its cursors stay where they are from now on: should it come back, it is
+            // served from there.
+            open.admission = Admission::Removed;
+            open.agencies.clear();
+            let stream = &mut open.stream;
+            stream.given = if stream.live { (handed, handed) } else { (stream.policy, stream.content) };
+        }
         let before = std::mem::replace(&mut open.until, reach.until);
         if let Some(before) = before {
             self.expiring.remove(&(before, id));
@@ -314,7 +407,7 @@ impl RelayMachine {
         let joins = !open.is_member() && !reach.agencies.is_empty();
         if joins {
             // It has its cursors as it gave them: what a member may see is served from there on.
-            open.admission = Admission::Member;
+            open.admission = if reach.is_recovery { Admission::Recovery } else { Admission::Member };
             let (policy, content) = open.stream.given;
             open.stream.restart(policy, content, end);
         }

@@ -18,6 +18,10 @@ pub struct RelayConfig {
     pub max_chains: usize,
     /// Backfills that a session may have waiting.
     pub max_backfills: usize,
+    /// Chunks and documents of one device that may await a decision.
+    pub max_review_items: u64,
+    /// Their sizes, in bytes.
+    pub max_review_bytes: u64,
 }
 
 impl Default for RelayConfig {
@@ -28,6 +32,8 @@ impl Default for RelayConfig {
             max_unwritten_bytes: 256 << 10,
             max_chains: 8_192,
             max_backfills: 16_384,
+            max_review_items: 4_096,
+            max_review_bytes: 64 << 20,
         }
     }
 }

@@ -6,19 +6,18 @@ use rand_core::CryptoRng;
 use vereda_base::{DeviceId, Monotonic, Now, Timestamp, limits::MAX_FRAME_BYTES};
 use vereda_crypto::{DeviceKey, context};
 use vereda_protocol::{
-    Auth, Chunk, ChunkOutcome, Down, Goodbye, OpOutcome, Opening, Position, UP_WINDOW_BYTES, Up, VERSIONS,
-    WelcomeFields, decode_up, encode_down, welcome_message,
+    Auth, Down, Goodbye, Opening, Position, UP_WINDOW_BYTES, Up, VERSIONS, WelcomeFields, decode_up, encode_down,
+    welcome_message,
 };
 
 use super::{
-    admit::{self, Admittance},
-    append::{self, Signer, Verdict},
+    append::Signer,
     audience::Audience,
     authenticate::authenticate,
     chains::ChainCache,
     effect::{Committed, Effect, Input, RelayConfig, WakeReason},
     session::{Backfill, Session, SessionId, Stage},
-    store::{NewEntry, RelayStore, StoreError},
+    store::{RelayStore, StoreError},
 };
 
 /// The relay's machine. See the module's page for how it is driven.
@@ -37,7 +36,7 @@ pub struct RelayMachine {
     /// Sessions with something to go out at the commit.
     pub(super) dirty: BTreeSet<SessionId>,
     /// The log's end; `None` until it was read.
-    end: Option<Position>,
+    pub(super) end: Option<Position>,
     deadlines: BTreeSet<(Monotonic, SessionId)>,
     /// When a role or an invite by which a session belongs somewhere ends by itself.
     pub(super) expiring: BTreeSet<(Timestamp, SessionId)>,
@@ -350,7 +349,11 @@ impl RelayMachine {
         let max_backfills = self.config.max_backfills;
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(()) };
         match message {
-            Up::Auth(_) | Up::AskLeaves { .. } | Up::AskReview(_) => self.end_session(id, Goodbye::Violation),
+            Up::Auth(_) => self.end_session(id, Goodbye::Violation),
+            Up::AskLeaves { chain, removal, keys } => {
+                return self.answer_leaves(now, id, chain, removal, &keys, store);
+            }
+            Up::AskReview(links) => return self.answer_review(id, &links, store),
             Up::Pull { policy, content } => {
                 if let Some(pull_by) = open.pull_by.take() {
                     self.deadlines.remove(&(pull_by, id));
@@ -365,7 +368,12 @@ impl RelayMachine {
                     self.end_session(id, Goodbye::Violation);
                     return Ok(());
                 }
-                open.stream.backfills.push_back(Backfill { chain: document, after, upto: upto.min(end) });
+                open.stream.backfills.push_back(Backfill {
+                    chain: document,
+                    after,
+                    upto: upto.min(end),
+                    has_leaves: false,
+                });
                 self.consider(id);
             }
             Up::Credit(credit) => {
@@ -399,68 +407,5 @@ impl RelayMachine {
             self.dirty.insert(id);
         }
         true
-    }
-
-    fn put_op(
-        &mut self,
-        now: Now,
-        id: SessionId,
-        request: u64,
-        op: vereda_crypto::Signed<vereda_policy::Op>,
-        wraps: &[vereda_policy::Wrap],
-        store: &mut dyn RelayStore,
-    ) -> Result<(), StoreError> {
-        let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(()) };
-        let verdict = append::check_op(&mut self.chains, store, open, &self.signer, op, wraps, now.wall)?;
-        let passed = match verdict {
-            Verdict::Append(passed) => passed,
-            Verdict::Answer(outcome) => {
-                self.send(id, &Down::OpResult { request, outcome });
-                return Ok(());
-            }
-        };
-        let appended = append::append_op(&mut self.chains, store, open, &passed, wraps)?;
-        self.end = Some(store.end()?);
-        let outcome = OpOutcome::Appended(appended.receipt.clone());
-        self.send(id, &Down::OpResult { request, outcome });
-        self.deliver_op(id, &appended, wraps, now.wall, store)
-    }
-
-    fn put_chunk(
-        &mut self,
-        now: Now,
-        id: SessionId,
-        chunk: Chunk,
-        store: &mut dyn RelayStore,
-    ) -> Result<(), StoreError> {
-        let Some(device) = self.sessions.get(&id).and_then(Session::open).map(|open| open.device) else {
-            return Ok(());
-        };
-        let header = match admit::verify_header(&chunk) {
-            Ok(header) => header,
-            Err(Some((link, code))) => {
-                self.send(id, &Down::ChunkResult { link, outcome: ChunkOutcome::Refused(code) });
-                return Ok(());
-            }
-            Err(None) => {
-                self.end_session(id, Goodbye::Violation);
-                return Ok(());
-            }
-        };
-        let link = header.value().link();
-        let found = admit::check_chunk(&mut self.chains, store, &device, &header, chunk, now.wall)?;
-        let outcome = match found {
-            Admittance::Known => ChunkOutcome::Durable,
-            Admittance::Refused(code) => ChunkOutcome::Refused(code),
-            Admittance::New(accepted) => {
-                let position = store.append(&NewEntry::Chunk(&accepted))?;
-                admit::note_cites(&mut self.chains, store, &device, &accepted.header().cites)?;
-                self.end = Some(position);
-                self.deliver_chunk(*accepted, position, now.wall, store)?;
-                ChunkOutcome::Durable
-            }
-        };
-        self.send(id, &Down::ChunkResult { link, outcome });
-        Ok(())
     }
 }

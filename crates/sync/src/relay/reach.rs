@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
-use vereda_policy::{ChainKind, authority::may_be_member};
+use vereda_policy::{ChainKind, DeviceKind, Membership, authority::may_be_member};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
     chains::{Known, View},
     session::Open,
-    store::{Naming, StoreError},
+    store::{Naming, RelayStore, StoreError},
 };
+
+/// Beyond every entry.
+const FOREVER: Position = Position(u64::MAX);
 
 /// Where a device belongs.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(super) struct Reach {
     pub(super) agencies: BTreeSet<ChainId>,
     /// When the first of the roles by which it belongs there ends by itself.
     pub(super) until: Option<Timestamp>,
+    /// It is a recovery key: the agencies are its user's, the groups only the user itself.
+    pub(super) is_recovery: bool,
 }
 
 impl Reach {
@@ -37,12 +42,103 @@ impl Reach {
                 if known.state.kind() != ChainKind::User {
                     reach.agencies.extend(known.agency);
                 }
+                let own = known.state.device(device).filter(|_| subject.0 == device.0);
+                reach.is_recovery |= own.is_some_and(|own| own.kind == DeviceKind::Recovery);
                 reach.until = reach.until.into_iter().chain(first_expiry(&known, &subject, now)).min();
                 reach.groups.insert(chain);
                 open.push(Digest(chain.0));
             }
         }
+        if reach.is_recovery {
+            let is_user =
+                |chain: &ChainId| view.known(chain).is_some_and(|known| known.state.kind() == ChainKind::User);
+            reach.groups.retain(is_user);
+        }
         Ok(reach)
+    }
+}
+
+/// Says whether a device's user ever belonged to a team or an agency.
+pub(super) fn once_belonged(store: &dyn RelayStore, device: &DeviceId) -> Result<bool, StoreError> {
+    for user in store.naming(&Digest(device.0), Naming::Group)? {
+        if !store.naming(&Digest(user.0), Naming::Group)?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Finds up to which entry of the log chains were readable for a device; keeps what it found.
+pub(super) struct Tenure<'a, 'v> {
+    view: &'a View<'v>,
+    device: DeviceId,
+    now: Timestamp,
+    found: BTreeMap<ChainId, Option<(Position, Position)>>,
+}
+
+impl<'a, 'v> Tenure<'a, 'v> {
+    pub(super) const fn new(view: &'a View<'v>, device: DeviceId, now: Timestamp) -> Self {
+        Self { view, device, now, found: BTreeMap::new() }
+    }
+
+    /// Up to which entry the device belonged to the chain, the one that ended it included; `None` where it never did. While
+    /// it does there is no end.
+    pub(super) fn end(&mut self, chain: &ChainId) -> Option<Position> {
+        let known = self.view.known(chain)?;
+        if known.state.kind() == ChainKind::User {
+            return self.of_device(&known, |_| true).map(|(_, until)| until);
+        }
+        self.member(&known).map(|(_, until)| until)
+    }
+
+    /// From which entry to which the device was a member: of all ways the one that lasted longest.
+    fn member(&mut self, known: &Known) -> Option<(Position, Position)> {
+        let id = known.state.id();
+        if let Some(found) = self.found.get(&id) {
+            return *found;
+        }
+        let found = if known.state.kind() == ChainKind::User {
+            self.of_device(known, |kind| kind == DeviceKind::Full)
+        } else {
+            self.by_members(known)
+        };
+        if known.state.kind() != ChainKind::Document {
+            self.found.insert(id, found);
+        }
+        found
+    }
+
+    fn of_device(&self, known: &Known, counts: impl Fn(DeviceKind) -> bool) -> Option<(Position, Position)> {
+        let own = known.state.device(&self.device).filter(|own| counts(own.kind))?;
+        let until = own.until_seq.map_or(Some(FOREVER), |seq| known.position(seq))?;
+        Some((known.position(own.from_seq)?, until))
+    }
+
+    fn by_members(&mut self, known: &Known) -> Option<(Position, Position)> {
+        let mut longest: Option<(Position, Position)> = None;
+        for member in known.state.members() {
+            let Some(subject) = self.view.known(&member.subject) else { continue };
+            if !may_be_member(subject.state.kind(), known.state.kind()) {
+                continue;
+            }
+            let Some((from, until)) = self.member(&subject) else { continue };
+            let Some((first, last)) = known.position(member.from_seq).zip(self.last(known, member)) else { continue };
+            let (from, until) = (from.max(first), until.min(last));
+            if from <= until && longest.is_none_or(|(_, longest)| longest < until) {
+                longest = Some((from, until));
+            }
+        }
+        longest
+    }
+
+    /// The entry that ended a role; where its time has passed by itself, the last before.
+    fn last(&self, known: &Known, member: &Membership) -> Option<Position> {
+        if let Some(seq) = member.until_seq {
+            return known.position(seq);
+        }
+        let Some(expires) = member.expires.filter(|expires| *expires <= self.now) else { return Some(FOREVER) };
+        let before = known.state.ops().iter().rposition(|op| op.time.is_some_and(|time| time < expires))?;
+        known.position(before as u64)
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::ops::Bound;
 
-use vereda_base::{Now, Timestamp};
-use vereda_policy::{ChainKind, may_read};
-use vereda_protocol::{Chunk, Down, PolicyEntry, Position};
+use vereda_base::{ChainId, Now, Timestamp};
+use vereda_crypto::Signed;
+use vereda_policy::{Op, Wrap, WrapProof};
+use vereda_protocol::{Chunk, Down, Leaves, PolicyEntry, Position};
 
 use super::{
     chains::View,
     machine::RelayMachine,
     reach::newly_visible,
     session::{Backfill, Open, Session, SessionId},
+    sight::Sight,
     store::{About, Entry, Head, RelayStore, Scope, StoreError},
 };
 
@@ -150,21 +152,31 @@ impl RelayMachine {
         now: Timestamp,
         store: &dyn RelayStore,
     ) -> Result<usize, StoreError> {
-        let Backfill { chain, after, upto } = backfill;
+        let Backfill { chain, after, upto, .. } = backfill;
         let heads = store.heads(Scope::Chain(chain), after, upto, PAGE)?;
         let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(0) };
         let view = self.chains.view(store);
-        let page = read_page(&view, open, &heads, upto, now, |_| true)?;
+        let mut page = read_page(&view, open, &heads, upto, now, |_| true)?;
+        if !backfill.has_leaves {
+            page.entries.splice(0..0, read_leaves(&view, open, &chain, upto, now)?);
+        }
         let page = view.finish(page)?;
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(0) };
         let ends = page.cursor >= upto;
         match open.stream.backfills.front_mut() {
-            Some(front) if !ends => front.after = page.cursor,
+            Some(front) if !ends => {
+                front.after = page.cursor;
+                front.has_leaves = true;
+            }
             _ => {
                 open.stream.backfills.pop_front();
             }
         }
-        let (entries, chunks, cursor) = (page.entries, page.chunks, page.cursor);
+        let (mut entries, chunks, cursor) = (page.entries, page.chunks, page.cursor);
+        while let Some(rest) = split_frame(&mut entries) {
+            let part = std::mem::replace(&mut entries, rest);
+            self.send_stream(id, &Down::BackfillPart { document: chain, entries: part, chunks: Vec::new(), cursor: after });
+        }
         if ends || !entries.is_empty() || !chunks.is_empty() {
             self.send_stream(id, &Down::BackfillPart { document: chain, entries, chunks, cursor });
         }
@@ -191,10 +203,10 @@ fn read_policy(
 ) -> Result<Page, StoreError> {
     let foreign = |head: &Head| !open.stream.own.contains(&head.position);
     let mut page = read_page(view, open, heads, end, now, foreign)?;
-    let mut visible = Vec::new();
+    let (mut visible, mut sight) = (Vec::new(), Sight::new(view, open, now));
     for head in heads.iter().take_while(|head| head.position <= page.cursor) {
         let About::Op { chain } = head.about else { continue };
-        let Some(known) = view.known(&chain).filter(|_| may_see(view, open, head, now)) else { continue };
+        let Some(known) = view.known(&chain).filter(|_| sight.sees_op(&chain, head.position)) else { continue };
         visible.extend(newly_visible(view, open, &known, head.position, now)?);
     }
     page.entries.extend(visible);
@@ -220,20 +232,30 @@ fn read_page(
     now: Timestamp,
     wanted: impl Fn(&Head) -> bool,
 ) -> Result<Page, StoreError> {
-    let mut page = Page::default();
+    let (mut page, mut sight) = (Page::default(), Sight::new(view, open, now));
     for head in heads {
         if page.bytes >= FRAME_BYTES {
             return Ok(page);
         }
-        if wanted(head) && may_see(view, open, head, now) {
+        if wanted(head) && sight.sees(head)? {
             page.bytes += head.bytes;
+            if matches!(head.about, About::Frontier { .. }) {
+                let leaves = view.frontier(head.position)?.ok_or(StoreError::Damaged { table: "log" })?;
+                page.entries.extend(sight.leaves(&leaves));
+                page.cursor = head.position;
+                continue;
+            }
             match view.store().entry(head.position)? {
                 Some(Entry::Op { op, receipt }) => page.entries.push(PolicyEntry::Op { op, receipt }),
                 Some(Entry::Wrap { chain, op, wrap, proof }) => {
                     page.entries.push(PolicyEntry::Wrap { chain, op, wrap, proof });
                 }
                 Some(Entry::Chunk(chunk)) => page.chunks.push(chunk),
-                None => return Err(StoreError::Damaged { table: "log" }),
+                Some(Entry::Review { chunk, received }) => page.entries.push(PolicyEntry::Review { chunk, received }),
+                Some(Entry::ReviewDocument { create, wraps, received }) => {
+                    page.entries.push(document_entry(open, create, wraps, received));
+                }
+                Some(Entry::Frontier { .. }) | None => return Err(StoreError::Damaged { table: "log" }),
             }
         }
         page.cursor = head.position;
@@ -244,19 +266,61 @@ fn read_page(
     Ok(page)
 }
 
-/// Says whether an entry is for a device, as policy stands now.
-fn may_see(view: &View<'_>, open: &Open, head: &Head, now: Timestamp) -> bool {
-    match head.about {
-        About::Op { chain } => view.known(&chain).is_some_and(|known| {
-            if known.state.kind() == ChainKind::Document {
-                return open.is_member() && may_read(view, &open.device, &chain, Some(now));
-            }
-            known.agency.is_some_and(|agency| open.agencies.contains(&agency)) || open.reach.contains(&chain)
-        }),
-        About::Wrap { recipient, .. } => open.is_recipient(&recipient),
-        About::Chunk { document, device, incarnation } => {
-            let own = device == open.device && incarnation == open.incarnation;
-            !own && open.is_member() && may_read(view, &open.device, &document, Some(now))
+/// Makes the entry of a document in review: of its wraps, those for the device.
+pub(super) fn document_entry(
+    open: &Open,
+    create: Signed<Op>,
+    mut wraps: Vec<(Wrap, WrapProof)>,
+    received: Timestamp,
+) -> PolicyEntry {
+    wraps.retain(|(wrap, _)| open.is_recipient(&wrap.recipient));
+    PolicyEntry::ReviewDocument { create, wraps, received }
+}
+
+/// Reads what the removals up to `upto` say of places in a document.
+fn read_leaves(
+    view: &View<'_>,
+    open: &Open,
+    document: &ChainId,
+    upto: Position,
+    now: Timestamp,
+) -> Result<Vec<PolicyEntry>, StoreError> {
+    let mut entries = Vec::new();
+    if !Sight::new(view, open, now).sees_chain(document) {
+        return Ok(entries);
+    }
+    for position in view.store().frontiers_naming(document)? {
+        if position <= upto {
+            let leaves = view.frontier(position)?.ok_or(StoreError::Damaged { table: "log" })?;
+            entries.extend(leaves.entries_in(document));
         }
+    }
+    Ok(entries)
+}
+
+/// Splits off what is more than fits well in one frame.
+pub(super) fn split_frame(entries: &mut Vec<PolicyEntry>) -> Option<Vec<PolicyEntry>> {
+    const MAX_ENTRIES: usize = 4_096;
+    const MAX_BYTES: usize = 512 << 10;
+    let mut bytes = 0;
+    for (index, entry) in entries.iter().enumerate() {
+        bytes += size_of_entry(entry);
+        if index > 0 && (index >= MAX_ENTRIES || bytes > MAX_BYTES) {
+            return Some(entries.split_off(index));
+        }
+    }
+    None
+}
+
+/// Estimates the size of an entry in a frame, in bytes.
+pub(super) fn size_of_entry(entry: &PolicyEntry) -> usize {
+    match entry {
+        PolicyEntry::Op { op, receipt } => op.bytes().len() + receipt.bytes().len() + 128,
+        PolicyEntry::Wrap { .. } => 1_500,
+        PolicyEntry::Visible { .. } => 64,
+        PolicyEntry::Frontier { leaves: Leaves::All(leaves), .. } => 64 + leaves.len() * 80,
+        PolicyEntry::Frontier { leaves: Leaves::Some(leaves), .. } => 64 + leaves.len() * 640,
+        PolicyEntry::Review { chunk, .. } => chunk.header.bytes().len() + chunk.ciphertext.len() + 128,
+        PolicyEntry::ReviewDocument { create, wraps, .. } => create.bytes().len() + 128 + wraps.len() * 1_500,
     }
 }

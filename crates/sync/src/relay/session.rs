@@ -59,6 +59,10 @@ pub(super) enum Admission {
     },
     /// It stands in a user chain that belongs to nothing yet.
     Pending,
+    /// A recovery key of a user who belongs to a team or an agency: it sees policy, and opens nothing but its user's epochs.
+    Recovery,
+    /// It belonged somewhere and does no longer: it may hand in what it had not sent, for review, and hear of its removal.
+    Removed,
 }
 
 /// An authenticated connection.
@@ -114,7 +118,8 @@ pub(super) struct Pending {
     pub(super) policy: Position,
     /// The policy cursor before the first of them.
     pub(super) before: Position,
-    pub(super) chunks: Vec<Arc<Chunk>>,
+    /// With the place of each.
+    pub(super) chunks: Vec<(Position, Arc<Chunk>)>,
     pub(super) content: Position,
     /// Sizes of the above, in bytes.
     pub(super) bytes: usize,
@@ -128,6 +133,8 @@ pub(super) struct Backfill {
     pub(super) chain: ChainId,
     pub(super) after: Position,
     pub(super) upto: Position,
+    /// The leaves of removals that concern it were sent.
+    pub(super) has_leaves: bool,
 }
 
 impl Session {
@@ -174,14 +181,18 @@ impl Open {
         }
     }
 
-    /// Whether it belongs to a team or an agency.
+    /// Whether it, or the user whose recovery key it is, belongs to a team or an agency.
     pub(super) fn is_member(&self) -> bool {
-        self.admission == Admission::Member
+        matches!(self.admission, Admission::Member | Admission::Recovery)
     }
 
     /// Whether an entry for this recipient is for it.
     pub(super) fn is_recipient(&self, recipient: &Digest) -> bool {
-        self.device.0 == recipient.0 || self.reach.contains(&ChainId(recipient.0))
+        match self.admission {
+            Admission::Removed => false,
+            Admission::Recovery => self.device.0 == recipient.0,
+            _ => self.device.0 == recipient.0 || self.reach.contains(&ChainId(recipient.0)),
+        }
     }
 
     /// The cursor to name once everything up to `position` was served. Who is no member yet was not served what a

@@ -6,14 +6,16 @@
 pub mod conformance;
 pub mod memory;
 
+mod entry;
+
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId};
-use vereda_crypto::{Signed, Verified};
-use vereda_policy::{Authorized, Op, Receipt, Wrap, WrapProof};
-use vereda_protocol::{Chunk, Position};
+use vereda_protocol::{OfferedLeaf, Position};
 
+pub use entry::{
+    About, Entry, Founding, Head, Naming, NewEntry, ReviewLoad, ReviewStanding, Reviewed, ReviewedDocument, Scope,
+    StoredChain, StoredOp,
+};
 pub use memory::MemoryStore;
-
-use super::admit::AcceptedChunk;
 
 /// What a relay keeps. Ids, order and sealed bytes only: nothing in here opens anything.
 pub trait RelayStore {
@@ -35,8 +37,9 @@ pub trait RelayStore {
     /// [`StoreError`] by cause.
     fn end(&self) -> Result<Position, StoreError>;
 
-    /// Appends an entry to the log and makes it findable: an operation by chain, a chunk by document and link, and as
-    /// the newest of its device, incarnation and document.
+    /// Appends an entry to the log and makes it findable: an operation by chain, and as the newest of its device there; a
+    /// chunk by document and link, and as the newest of its device, incarnation and document; leaves by the chains in
+    /// which they name places. What is in review stands beside all that: it is found by the functions for it alone.
     ///
     /// # Errors
     /// [`StoreError`] by cause; the transaction is then to be rolled back.
@@ -95,6 +98,66 @@ pub trait RelayStore {
         document: &ChainId,
     ) -> Result<Option<(u64, Link)>, StoreError>;
 
+    /// Lists the places where a device wrote, in one chain or in all, each with the last that stands in the log: chunks by
+    /// incarnation and document, operations by chain. In no order.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn places(&self, device: &DeviceId, within: Option<&ChainId>) -> Result<Vec<OfferedLeaf>, StoreError>;
+
+    /// Lists the [`Entry::Frontier`]s that name a place in a chain, in log order.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn frontiers_naming(&self, chain: &ChainId) -> Result<Vec<Position>, StoreError>;
+
+    /// Finds a chunk that is in review, or was once.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn reviewed(&self, link: &Link) -> Result<Option<Reviewed>, StoreError>;
+
+    /// Finds the last chunk of a device's incarnation in a document that is in review or was turned away.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn reviewed_version(
+        &self,
+        device: &DeviceId,
+        incarnation: Incarnation,
+        document: &ChainId,
+    ) -> Result<Option<Reviewed>, StoreError>;
+
+    /// Lists a document's chunks that await a decision, in order of arrival.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn in_review(&self, document: &ChainId) -> Result<Vec<Reviewed>, StoreError>;
+
+    /// Finds a document that is in review, or was once.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn reviewed_document(&self, document: &ChainId) -> Result<Option<ReviewedDocument>, StoreError>;
+
+    /// Counts what of a device awaits a decision.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn review_load(&self, device: &DeviceId) -> Result<ReviewLoad, StoreError>;
+
+    /// Notes what became of a chunk in review. Its entry keeps its position and loses what it held.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause; the transaction is then to be rolled back.
+    fn decide(&mut self, link: &Link, standing: ReviewStanding) -> Result<(), StoreError>;
+
+    /// Notes what became of a document in review. Its entry keeps its position and loses what it held.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause; the transaction is then to be rolled back.
+    fn decide_document(&mut self, document: &ChainId, standing: ReviewStanding) -> Result<(), StoreError>;
+
     /// Counts the chunks of a device's incarnation, in all documents.
     ///
     /// # Errors
@@ -151,144 +214,6 @@ pub trait RelayStore {
 
     /// Drops everything since the last commit.
     fn rollback(&mut self);
-}
-
-/// Which entries are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Operations and wraps.
-    Policy,
-    /// Chunks.
-    Content,
-    /// All entries of one chain.
-    Chain(ChainId),
-}
-
-/// Which kind of chain names a member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Naming {
-    /// Users, teams and agencies.
-    Group,
-    /// Documents.
-    Document,
-}
-
-/// An entry without its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
-    /// Where it stands.
-    pub position: Position,
-    /// Its size in the store, in bytes.
-    pub bytes: usize,
-    /// Who is concerned.
-    pub about: About,
-}
-
-/// Whom an entry concerns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
-    /// An operation of a chain.
-    Op {
-        /// The chain.
-        chain: ChainId,
-    },
-    /// A wrap.
-    Wrap {
-        /// The chain whose key is wrapped.
-        chain: ChainId,
-        /// A device or a chain.
-        recipient: Digest,
-    },
-    /// A chunk.
-    Chunk {
-        /// The document.
-        document: ChainId,
-        /// The author.
-        device: DeviceId,
-        /// The author's incarnation.
-        incarnation: Incarnation,
-    },
-}
-
-/// An entry of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
-    /// An operation and its receipt.
-    Op {
-        /// The operation.
-        op: Signed<Op>,
-        /// The receipt.
-        receipt: Signed<Receipt>,
-    },
-    /// A wrap.
-    Wrap {
-        /// The chain whose key is wrapped.
-        chain: ChainId,
-        /// The operation that committed to the list.
-        op: OpId,
-        /// The wrap.
-        wrap: Wrap,
-        /// Its place in the list.
-        proof: WrapProof,
-    },
-    /// A chunk.
-    Chunk(Chunk),
-}
-
-/// An entry to append: only what was checked.
-#[derive(Debug, Clone, Copy)]
-pub enum NewEntry<'a> {
-    /// An operation and its receipt.
-    Op {
-        /// The operation.
-        op: &'a Authorized<Op>,
-        /// The receipt.
-        receipt: &'a Verified<Receipt>,
-    },
-    /// A wrap of a list that an appended operation commits to.
-    Wrap {
-        /// The chain whose key is wrapped.
-        chain: &'a ChainId,
-        /// The operation.
-        op: &'a OpId,
-        /// The wrap.
-        wrap: &'a Wrap,
-        /// Its place in the list.
-        proof: &'a WrapProof,
-    },
-    /// A chunk.
-    Chunk(&'a AcceptedChunk),
-}
-
-/// A chain as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredChain {
-    /// The agency it belongs to; an agency belongs to itself, a founder's user chain to none for a while.
-    pub agency: Option<ChainId>,
-    /// Its operations, by seq.
-    pub ops: Vec<StoredOp>,
-}
-
-/// An operation as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredOp {
-    /// Where it stands in the log.
-    pub position: Position,
-    /// The operation.
-    pub op: Signed<Op>,
-    /// The receipt.
-    pub receipt: Signed<Receipt>,
-}
-
-/// What became of a founding secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Founding {
-    /// Nobody used it.
-    Open,
-    /// A device made its user chain with it.
-    Claimed(DeviceId),
-    /// An agency was founded.
-    Spent(ChainId),
 }
 
 /// Why the store failed. Says what to do, shows nothing of what is stored.

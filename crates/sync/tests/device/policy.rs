@@ -3,8 +3,8 @@
 use vereda_base::{Digest, OpId};
 use vereda_crypto::Signed;
 use vereda_policy::{
-    Body, ChainKind, Chains, Create, DocumentKind, Draft, Epoch, Member, Op, Repair, Role, Target, op_id_of_bytes,
-    wrap_list,
+    Body, ChainKind, Chains, Create, DocumentKind, Draft, Epoch, Member, Op, Repair, Role, Rotate, Target, Wrap,
+    WrappedKey, epoch_targets, hash_previous, op_id_of_bytes, wrap_list,
 };
 use vereda_protocol::{Down, PolicyEntry, Position};
 use vereda_sync::device::{Disconnect, Event};
@@ -222,4 +222,22 @@ fn a_document_of_another_kind_is_listed_with_the_readable_ones_only_if_it_is_rea
     send(&mut rig, vec![entry], 100);
     assert!(rig.machine.chains(&rig.store).chain(&section).is_some());
     assert_eq!(rig.machine.documents(&rig.store).unwrap(), [rig.world.case]);
+}
+
+#[test]
+fn the_key_before_a_rotation_is_kept_for_all_who_read() {
+    let mut rig = Rig::caught_up(World::found());
+    let (bashir, case, team) = (rig.world.bashir.key.clone(), rig.world.case, rig.world.team);
+    let before = Wrap { recipient: Digest(case.0), recipient_epoch: 0, key: WrappedKey::Group(vec![6; 72]) };
+    let targets = epoch_targets(&rig.world.chains, &case, None);
+    let mut wraps = vec![before.clone()];
+    wraps.extend(targets.iter().flatten().map(|_| wrap_to(&team)));
+    let (list, proven) = wrap_list(wraps);
+    let epoch = Epoch { wraps: list, targets, previous: Some(hash_previous(&[6; 72])), ..document_epoch() };
+    let rotated = rig.world.append(&bashir, &case, Body::Rotate(Rotate { epoch, follows: 0 }));
+    let op = rig.world.head(&case);
+    let (wrap, proof) = proven.into_iter().find(|(wrap, _)| *wrap == before).unwrap();
+    send(&mut rig, vec![rotated, PolicyEntry::Wrap { chain: case, op, wrap, proof }], 100);
+    let stored = rig.machine.wraps(&rig.store, &case).unwrap();
+    assert_eq!(stored.iter().map(|stored| (stored.epoch, &stored.wrap)).collect::<Vec<_>>(), [(1, &before)]);
 }

@@ -353,3 +353,75 @@ fn a_removed_device_is_told_and_goes_on_sending_what_it_sealed() {
     rig.commit();
     assert_eq!(rig.sent.pop_front(), Some(Up::PutChunk(late)));
 }
+
+#[test]
+fn a_removal_counts_even_if_the_relay_breaks_the_protocol_in_the_same_frame() {
+    let mut rig = Rig::caught_up(World::found());
+    let [first, second, _] = three(&rig);
+    rig.content(&[&first, &second], 100);
+    let removed = revoke(&mut rig, &[&first]);
+    let mut breach = rig.world.chunk(&rig.world.bashir, 9, None, &[]);
+    breach.ciphertext[0] ^= 1;
+    let breach = PolicyEntry::Review { chunk: breach, received: crate::world::START };
+    rig.policy(&[&removed.op, &removed.leaves, &breach], 101);
+    assert_eq!(rig.disconnects(), [Disconnect::Violation]);
+    let rig = rig.restart();
+    assert_eq!(rig.stored(), [first]);
+}
+
+#[test]
+fn leaves_that_found_no_room_are_asked_for_and_not_taken_for_absent() {
+    let mut rig = Rig::caught_up(World::found());
+    let mut config = crate::rig::config(&rig.world, &rig.world.chipo);
+    config.limits.keep.leaves.whole.rows = 1;
+    rig.machine = vereda_sync::device::DeviceMachine::open(config, &mut rig.store).unwrap();
+    rig.connect();
+    rig.catch_up();
+    let [first, second, third] = three(&rig);
+    let removed = revoke(&mut rig, &[&first, &second]);
+    rig.policy(&[&removed.op, &removed.leaves], 101);
+    rig.content(&[&first, &second, &third], 102);
+    let keys = asked(&mut rig);
+    for key in keys {
+        answer(&mut rig, &removed, key);
+    }
+    assert_eq!(rig.stored(), [first, second]);
+    assert_eq!(rig.disconnects(), []);
+}
+
+#[test]
+fn what_only_a_void_removal_cut_off_stands_again() {
+    let mut rig = Rig::caught_up(World::found());
+    promote(&mut rig);
+    let (amina, bashir, case, team) =
+        (rig.world.amina.key.clone(), rig.world.bashir.clone(), rig.world.case, rig.world.team);
+    let dede = crate::world::key(4);
+    let create = vereda_policy::Create::user([4; 16], crate::world::wrapping_key(), crate::world::group_epoch());
+    let user = rig.world.begin(&dede, create);
+    let begun = rig.world.entries.last().unwrap().clone();
+    let dede = Person { key: dede, user };
+    let granted = rig.world.append(&amina, &case, grant(user, Role::Editor));
+    let first = rig.world.chunk(&dede, 0, None, &[]);
+    let second = rig.world.chunk(&dede, 1, Some(link_of(&first)), &[link_of(&first)]);
+    let third = rig.world.chunk(&dede, 2, Some(link_of(&second)), &[link_of(&second)]);
+    rig.policy(&[&begun, &granted], 100);
+    rig.content(&[&first, &second], 101);
+    let before = rig.world.clone();
+    // Bashir, who was Manager no longer, takes everything of Dede's.
+    let frontier = vereda_policy::FrontierTree::new([]).frontier();
+    let revoke = vereda_policy::Revoke { subject: user, keeps: None, successor: None, frontier };
+    let spite = rig.world.append(&bashir.key, &case, Body::Revoke(revoke));
+    rig.policy(&[&spite], 102);
+    assert_eq!(rig.stored(), []);
+    let leaves = leaves_without(&rig, &bashir, case);
+    let removed = { before }.revoke(&bashir, &team, &leaves);
+    rig.policy(&[&removed.op, &removed.leaves], 103);
+    let state = rig.machine.chains(&rig.store).chain(&case).unwrap();
+    assert!(state.ops()[2].is_void);
+    assert_eq!(rig.stored(), [first, second.clone()]);
+    assert_eq!(rig.excluded(), []);
+    // Her device goes on where it was.
+    rig.content(&[&third], 104);
+    assert_eq!(rig.stored().len(), 3);
+    assert_eq!(rig.machine.heads(&rig.store, &case).unwrap(), [link_of(&third)]);
+}

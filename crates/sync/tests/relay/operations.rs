@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_crypto::{Signed, Verified};
-use vereda_policy::{Body, Grant, Repair, Role, Wrap, WrappedKey, wrap_list};
+use vereda_policy::{Body, Grant, Repair, Role, Target, Wrap, WrappedKey, wrap_list};
 use vereda_protocol::{OpOutcome, RefusalCode, Up, founding_credential};
 use vereda_sync::people::{NOW, Person, Put};
 use vereda_sync::relay::{RelayStore, founding_digest, store::Founding};
@@ -86,8 +86,10 @@ fn a_member_is_given_the_key_of_an_epoch_once() {
             key: WrappedKey::Group(vec![8; 72]),
         };
         let (list, wraps) = wrap_list(recipients.iter().map(wrap).collect());
-        let wraps = wraps.into_iter().map(|(wrap, _)| wrap).collect();
-        let put = Put { wraps, ..manager.draft(team.chain(), Body::Repair(Repair { epoch: 0, wraps: list })) };
+        let wraps: Vec<Wrap> = wraps.into_iter().map(|(wrap, _)| wrap).collect();
+        let targets = wraps.iter().map(|wrap| Target { recipient: wrap.recipient, epoch: wrap.recipient_epoch });
+        let repair = Repair { epoch: 0, wraps: list, targets: targets.collect() };
+        let put = Put { wraps, ..manager.draft(team.chain(), Body::Repair(repair)) };
         let outcome = room.put(id, &put);
         if code(&outcome).is_none() {
             manager.learn(&put.op);

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use vereda_base::{ChainId, Monotonic, Now, OpId};
 use vereda_crypto::{DeviceKey, context};
-use vereda_policy::Role;
+use vereda_policy::{Body, Frontier, FrontierTree, Revoke, Role, rotations_due};
 use vereda_protocol::{
-    Auth, Chunk, ChunkOutcome, Credential, Down, Goodbye, OpOutcome, Opening, Packer, PolicyEntry, Position,
+    Auth, Chunk, ChunkOutcome, Credential, Down, Goodbye, OfferedLeaf, OpOutcome, Opening, Packer, PolicyEntry, Position,
     RefusalCode, Unpacker, Up, WelcomeFields, decode_down, encode_up, founding_credential, welcome_message,
 };
-use vereda_sync::people::{NOW, Person, Put, link_of};
+use vereda_sync::people::{NOW, Person, Put, link_of, nothing_stands};
 use vereda_sync::relay::{
     Effect, Input, MemoryStore, RelayConfig, RelayMachine, RelayStore, SessionId, StoreError, founding_digest,
     store::Founding,
@@ -49,10 +49,14 @@ impl Room {
         Self::over(store)
     }
 
-    pub fn over(mut store: MemoryStore) -> Self {
+    pub fn over(store: MemoryStore) -> Self {
+        Self::over_with(store, RelayConfig::default())
+    }
+
+    pub fn over_with(mut store: MemoryStore, config: RelayConfig) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(7);
         let key = DeviceKey::from_seed(&[200; 32]);
-        let machine = RelayMachine::open(key, RelayConfig::default(), &mut store, &mut rng).unwrap();
+        let machine = RelayMachine::open(key, config, &mut store, &mut rng).unwrap();
         let now = Now { monotonic: Monotonic(Duration::from_secs(5)), wall: NOW };
         Self { machine, store, now, rng, clients: BTreeMap::new(), drains: true, opened: 0 }
     }
@@ -234,6 +238,46 @@ impl Room {
         let case = author.0.create_case(holder);
         assert_appended(&self.put(author.1, &case));
         case.chain()
+    }
+}
+
+/// Signs a removal, over what the relay offers where it offers something, and puts it. Gives it with the leaves.
+pub fn remove(
+    room: &mut Room,
+    author: (&mut Person, SessionId),
+    sign: &dyn Fn(&Person, Frontier) -> Put,
+) -> (Put, Vec<OfferedLeaf>) {
+    let first = sign(author.0, nothing_stands());
+    let (put, leaves) = match room.put(author.1, &first) {
+        OpOutcome::FrontierMoved(leaves) => {
+            let tree = FrontierTree::new(leaves.iter().map(OfferedLeaf::leaf));
+            let put = sign(author.0, tree.frontier());
+            assert_appended(&room.put(author.1, &put));
+            (put, leaves)
+        }
+        outcome => {
+            assert_appended(&outcome);
+            (first, Vec::new())
+        }
+    };
+    author.0.learn(&put.op);
+    (put, leaves)
+}
+
+/// Ends the roles of a member.
+pub fn revoke(room: &mut Room, author: (&mut Person, SessionId), chain: ChainId, subject: ChainId) -> Put {
+    let sign = |person: &Person, frontier| {
+        person.draft(chain, Body::Revoke(Revoke { subject, keeps: None, successor: None, frontier }))
+    };
+    remove(room, author, &sign).0
+}
+
+/// Rotates the groups and then the document, as whoever writes next does.
+pub fn rotate(room: &mut Room, author: (&mut Person, SessionId), chain: ChainId) {
+    let (device, now) = (author.0.device(), Some(author.0.now));
+    for due in rotations_due(&author.0.chains, &device, &chain, now) {
+        let put = author.0.rotate(due);
+        assert_appended(&room.put(author.1, &put));
     }
 }
 

@@ -1,11 +1,15 @@
 //! A store in memory, with the crash behaviour of a real one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId};
-use vereda_protocol::{Position, encode_chunk};
+use vereda_policy::Place;
+use vereda_protocol::{OfferedLeaf, Position, encode_chunk};
 
-use super::{About, Entry, Founding, Head, Naming, NewEntry, RelayStore, Scope, StoreError, StoredChain, StoredOp};
+use super::{
+    About, Entry, Founding, Head, Naming, NewEntry, RelayStore, ReviewLoad, ReviewStanding, Reviewed, ReviewedDocument,
+    Scope, StoreError, StoredChain, StoredOp,
+};
 
 /// Keeps everything in memory. [`Self::crash`] loses what was not committed; [`Self::fail_next_commit`] makes a commit
 /// fail.
@@ -29,6 +33,10 @@ struct Tables {
     cited: BTreeMap<(DeviceId, ChainId), u64>,
     foundings: BTreeMap<Digest, Founding>,
     guests: BTreeMap<OpId, u64>,
+    authored: BTreeMap<(DeviceId, ChainId), (u64, OpId)>,
+    frontiers: BTreeMap<(ChainId, Position), ()>,
+    reviewed: BTreeMap<Link, Reviewed>,
+    reviewed_documents: BTreeMap<ChainId, ReviewedDocument>,
 }
 
 impl MemoryStore {
@@ -102,6 +110,8 @@ impl RelayStore for MemoryStore {
     fn append(&mut self, entry: &NewEntry<'_>) -> Result<Position, StoreError> {
         match entry {
             NewEntry::Op { op, receipt } => {
+                let authored = (op.value().seq, op.id());
+                self.put(|tables| &mut tables.authored, (op.value().device, op.chain()), authored);
                 let (op, receipt, chain) = (op.signed().clone(), receipt.signed().clone(), op.chain());
                 let bytes = op.bytes().len() + receipt.bytes().len() + 128;
                 let position = self.push(About::Op { chain }, bytes, Entry::Op { op, receipt });
@@ -125,6 +135,43 @@ impl RelayStore for MemoryStore {
                 self.put(|tables| &mut tables.versions, (device, incarnation, document), version);
                 Ok(position)
             }
+            NewEntry::Frontier { chain, removal, leaves } => {
+                let bytes = leaves.len() * 120 + 64;
+                let entry = Entry::Frontier { chain: **chain, removal: **removal, leaves: leaves.to_vec() };
+                let position = self.push(About::Frontier { chain: **chain }, bytes, entry);
+                for named in leaves.iter().map(|leaf| leaf.place.chain()).collect::<BTreeSet<_>>() {
+                    self.put(|tables| &mut tables.frontiers, (named, position), ());
+                }
+                Ok(position)
+            }
+            NewEntry::Review { chunk: accepted, received } => {
+                let (header, link) = (accepted.header(), accepted.link());
+                let bytes = encode_chunk(accepted.chunk()).len();
+                let entry = Entry::Review { chunk: accepted.chunk().clone(), received: *received };
+                let position = self.push(About::Review { document: header.document }, bytes, entry);
+                let reviewed = Reviewed {
+                    link,
+                    document: header.document,
+                    device: header.device,
+                    incarnation: header.incarnation,
+                    seq: header.seq,
+                    position,
+                    standing: ReviewStanding::Awaits,
+                };
+                self.put(|tables| &mut tables.reviewed, link, reviewed);
+                Ok(position)
+            }
+            NewEntry::ReviewDocument { create, wraps, received } => {
+                let document = ChainId(vereda_policy::op_id_of_bytes(create.bytes()).0);
+                let bytes = create.bytes().len() + vereda_base::encode(&wraps.to_vec()).len();
+                let device = create.value().device;
+                let (create, wraps) = (create.signed().clone(), wraps.to_vec());
+                let entry = Entry::ReviewDocument { create, wraps, received: *received };
+                let position = self.push(About::ReviewDocument { document }, bytes, entry);
+                let reviewed = ReviewedDocument { device, position, standing: ReviewStanding::Awaits };
+                self.put(|tables| &mut tables.reviewed_documents, document, reviewed);
+                Ok(position)
+            }
         }
     }
 
@@ -132,8 +179,11 @@ impl RelayStore for MemoryStore {
         let wanted = |head: &Head| match (scope, head.about) {
             (Scope::Policy, about) => !matches!(about, About::Chunk { .. }),
             (Scope::Content, about) => matches!(about, About::Chunk { .. }),
-            (Scope::Chain(of), About::Op { chain } | About::Wrap { chain, .. }) => chain == of,
-            (Scope::Chain(of), About::Chunk { document, .. }) => document == of,
+            (Scope::Chain(of), About::Op { chain } | About::Wrap { chain, .. } | About::Frontier { chain }) => chain == of,
+            (
+                Scope::Chain(of),
+                About::Chunk { document, .. } | About::Review { document } | About::ReviewDocument { document },
+            ) => document == of,
         };
         let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
         let beyond = self.tables.log.iter().skip(skip).map(|(head, _)| *head);
@@ -141,7 +191,18 @@ impl RelayStore for MemoryStore {
     }
 
     fn entry(&self, position: Position) -> Result<Option<Entry>, StoreError> {
-        Ok(self.at(position).map(|(_, entry)| entry.clone()))
+        let is_decided = |entry: &Entry| match entry {
+            Entry::Review { .. } => {
+                let mut rows = self.tables.reviewed.values();
+                rows.any(|row| row.position == position && row.standing != ReviewStanding::Awaits)
+            }
+            Entry::ReviewDocument { .. } => {
+                let mut rows = self.tables.reviewed_documents.values();
+                rows.any(|row| row.position == position && row.standing != ReviewStanding::Awaits)
+            }
+            _ => false,
+        };
+        Ok(self.at(position).map(|(_, entry)| entry.clone()).filter(|entry| !is_decided(entry)))
     }
 
     fn chain(&self, chain: &ChainId) -> Result<Option<StoredChain>, StoreError> {
@@ -185,6 +246,85 @@ impl RelayStore for MemoryStore {
         document: &ChainId,
     ) -> Result<Option<(u64, Link)>, StoreError> {
         Ok(self.tables.versions.get(&(*device, incarnation, *document)).copied())
+    }
+
+    fn places(&self, device: &DeviceId, within: Option<&ChainId>) -> Result<Vec<OfferedLeaf>, StoreError> {
+        let wanted = |chain: &ChainId| within.is_none_or(|within| within == chain);
+        let versions = self.tables.versions.range((*device, Incarnation(0), ChainId([0; 32]))..);
+        let own = versions.take_while(|((of, ..), _)| of == device).filter(|((_, _, document), _)| wanted(document));
+        let content = own.map(|((device, incarnation, document), (seq, link))| OfferedLeaf {
+            place: Place::Content { document: *document, device: *device, incarnation: *incarnation },
+            seq: *seq,
+            id: Digest(link.0),
+        });
+        let authored = self.tables.authored.range((*device, ChainId([0; 32]))..);
+        let own = authored.take_while(|((of, _), _)| of == device).filter(|((_, chain), _)| wanted(chain));
+        let ops = own.map(|((device, chain), (seq, op))| OfferedLeaf {
+            place: Place::Ops { chain: *chain, device: *device },
+            seq: *seq,
+            id: Digest(op.0),
+        });
+        Ok(content.chain(ops).collect())
+    }
+
+    fn frontiers_naming(&self, chain: &ChainId) -> Result<Vec<Position>, StoreError> {
+        let from = self.tables.frontiers.range((*chain, Position(0))..).map(|(key, ())| key);
+        Ok(from.take_while(|(of, _)| of == chain).map(|(_, position)| *position).collect())
+    }
+
+    fn reviewed(&self, link: &Link) -> Result<Option<Reviewed>, StoreError> {
+        Ok(self.tables.reviewed.get(link).copied())
+    }
+
+    fn reviewed_version(
+        &self,
+        device: &DeviceId,
+        incarnation: Incarnation,
+        document: &ChainId,
+    ) -> Result<Option<Reviewed>, StoreError> {
+        let own = self.tables.reviewed.values().filter(|row| {
+            let place = (row.device, row.incarnation, row.document);
+            place == (*device, incarnation, *document) && row.standing != ReviewStanding::Adopted
+        });
+        Ok(own.max_by_key(|row| row.seq).copied())
+    }
+
+    fn in_review(&self, document: &ChainId) -> Result<Vec<Reviewed>, StoreError> {
+        let awaits = |row: &&Reviewed| row.document == *document && row.standing == ReviewStanding::Awaits;
+        let mut found: Vec<Reviewed> = self.tables.reviewed.values().filter(awaits).copied().collect();
+        found.sort_by_key(|row| row.position);
+        Ok(found)
+    }
+
+    fn reviewed_document(&self, document: &ChainId) -> Result<Option<ReviewedDocument>, StoreError> {
+        Ok(self.tables.reviewed_documents.get(document).copied())
+    }
+
+    fn review_load(&self, device: &DeviceId) -> Result<ReviewLoad, StoreError> {
+        let chunks = self.tables.reviewed.values().map(|row| (row.device, row.standing, row.position));
+        let documents = self.tables.reviewed_documents.values().map(|row| (row.device, row.standing, row.position));
+        let mut load = ReviewLoad::default();
+        for (of, standing, position) in chunks.chain(documents) {
+            if of == *device && standing == ReviewStanding::Awaits {
+                load.count += 1;
+                load.bytes += self.at(position).map_or(0, |(head, _)| head.bytes as u64);
+            }
+        }
+        Ok(load)
+    }
+
+    fn decide(&mut self, link: &Link, standing: ReviewStanding) -> Result<(), StoreError> {
+        if let Some(row) = self.tables.reviewed.get(link).copied() {
+            self.put(|tables| &mut tables.reviewed, *link, Reviewed { standing, ..row });
+        }
+        Ok(())
+    }
+
+    fn decide_document(&mut self, document: &ChainId, standing: ReviewStanding) -> Result<(), StoreError> {
+        if let Some(row) = self.tables.reviewed_documents.get(document).copied() {
+            self.put(|tables| &mut tables.reviewed_documents, *document, ReviewedDocument { standing, ..row });
+        }
+        Ok(())
     }
 
     fn held(&self, device: &DeviceId, incarnation: Incarnation) -> Result<u64, StoreError> {

@@ -1,0 +1,108 @@
+//! Adopting what is in review.
+
+use std::collections::BTreeSet;
+
+use vereda_base::{ChainId, Link, Timestamp, limits::MAX_NAMED};
+use vereda_policy::{Adopt, AdoptedDocument, Body, Member, Role, owners};
+use vereda_sync::device::DeviceStore;
+
+use super::list::Begun;
+use crate::{
+    access::DecideError,
+    device::{Ambient, Device, DeviceError},
+};
+
+/// Why nothing was adopted; nothing was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// Nothing of it is in review.
+    #[error("nothing of {document} is in review here")]
+    NotInReview {
+        /// The document.
+        document: ChainId,
+    },
+    /// Nobody here decides on it.
+    #[error("{document} belongs to no team or agency that this device knows")]
+    NoOwner {
+        /// The document.
+        document: ChainId,
+    },
+    /// Policy, or anything below.
+    #[error(transparent)]
+    Decide(#[from] DecideError),
+}
+
+impl<S: DeviceStore> Device<S> {
+    /// Takes in all that is in review of one document; it then stands for everybody, under its author's name. A document
+    /// that was begun meanwhile is held by whom it was begun for, but for its author where he is not of its owner any more.
+    /// Final when the relay is reached.
+    ///
+    /// # Errors
+    /// [`AdoptError`] by cause; nothing is kept then.
+    pub fn adopt_review(&mut self, ambient: &mut Ambient<'_>, document: &ChainId) -> Result<(), AdoptError> {
+        let decisions = self.adoption(document, ambient.now.wall)?;
+        Ok(self.decide(ambient, decisions)?)
+    }
+
+    /// Takes in all that is in review; tells of how many documents.
+    ///
+    /// # Errors
+    /// [`AdoptError`] by cause; nothing is kept then.
+    pub fn adopt_all_reviews(&mut self, ambient: &mut Ambient<'_>) -> Result<usize, AdoptError> {
+        let mut documents: BTreeSet<ChainId> = BTreeSet::new();
+        documents.extend(self.begun().map_err(DecideError::from)?.iter().map(|begun| begun.document));
+        let works = self.works_in_review().map_err(DeviceError::from).map_err(DecideError::from)?;
+        documents.extend(works.iter().map(|(document, _)| *document));
+        let mut decisions = Vec::new();
+        for document in &documents {
+            decisions.extend(self.adoption(document, ambient.now.wall)?);
+        }
+        self.decide(ambient, decisions)?;
+        Ok(documents.len())
+    }
+
+    fn adoption(&self, document: &ChainId, now: Timestamp) -> Result<Vec<(ChainId, Body)>, AdoptError> {
+        let begun = self.begun().map_err(DecideError::from)?;
+        if let Some(begun) = begun.iter().find(|begun| begun.document == *document) {
+            let owner = self.deciding_owner(begun, now).ok_or(AdoptError::NoOwner { document: *document })?;
+            let adopted = AdoptedDocument { document: *document, holders: self.holders_of(begun, &owner) };
+            return Ok(vec![(owner, Body::Adopt(Adopt { chunks: Vec::new(), documents: vec![adopted] }))]);
+        }
+        let links = self.links_in_review(document).map_err(DecideError::from)?;
+        if links.is_empty() {
+            return Err(AdoptError::NotInReview { document: *document });
+        }
+        let body = |chunks: &[Link]| Body::Adopt(Adopt { chunks: chunks.to_vec(), documents: Vec::new() });
+        Ok(links.chunks(MAX_NAMED).map(|chunks| (*document, body(chunks))).collect())
+    }
+
+    /// Lists the documents begun meanwhile.
+    pub(super) fn begun(&self) -> Result<Vec<Begun>, DeviceError> {
+        Ok(self.begun_in_review()?.iter().filter_map(Begun::read).collect())
+    }
+
+    /// Lists the chunks of a document that are in review, sorted.
+    pub(super) fn links_in_review(&self, document: &ChainId) -> Result<Vec<Link>, DeviceError> {
+        let works = self.works_in_review()?.into_iter().filter(|(of, _)| of == document);
+        let links: BTreeSet<Link> = works.flat_map(|(_, works)| works).map(|work| work.link).collect();
+        Ok(links.into_iter().collect())
+    }
+
+    /// Finds the owner of a document begun meanwhile in whose chain it is decided: one that this device knows.
+    pub(super) fn deciding_owner(&self, begun: &Begun, now: Timestamp) -> Option<ChainId> {
+        let known: Vec<ChainId> = owners(&begun.create).filter(|owner| self.chain(owner).is_some()).collect();
+        let may = |owner: &&ChainId| self.content_role(owner, now) >= Some(Role::Manager);
+        known.iter().find(may).or(known.first()).copied()
+    }
+
+    fn holders_of(&self, begun: &Begun, owner: &ChainId) -> Vec<Member> {
+        let author = self.author_view(Some(begun.op.device)).user;
+        let is_gone = |subject: &ChainId| {
+            let stands = self.chain(owner).is_some_and(|state| state.role_of(subject, state.head_seq()).is_some());
+            Some(*subject) == author && !stands
+        };
+        let stay: Vec<Member> =
+            begun.create.members.iter().filter(|member| !is_gone(&member.subject)).copied().collect();
+        if stay.is_empty() { vec![Member { subject: *owner, role: Role::Editor }] } else { stay }
+    }
+}

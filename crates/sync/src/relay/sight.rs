@@ -1,0 +1,118 @@
+//! What a device may see, as policy stands now.
+
+use vereda_base::{ChainId, Timestamp};
+use vereda_policy::{Body, ChainKind, Chains, Evaluator, Heads, Op, ParentAuthority, Role, may_read};
+use vereda_protocol::{PolicyEntry, Position};
+
+use super::{
+    chains::View,
+    reach::Tenure,
+    removal::StoredFrontier,
+    session::{Admission, Open},
+    store::{About, Entry, Head, ReviewStanding, StoreError},
+};
+
+/// Asks of many entries whether a device may see them.
+pub(super) struct Sight<'a, 'v> {
+    view: &'a View<'v>,
+    open: &'a Open,
+    now: Timestamp,
+    tenure: Tenure<'a, 'v>,
+}
+
+impl<'a, 'v> Sight<'a, 'v> {
+    pub(super) const fn new(view: &'a View<'v>, open: &'a Open, now: Timestamp) -> Self {
+        Self { view, open, now, tenure: Tenure::new(view, open.device, now) }
+    }
+
+    /// Says whether an entry is for the device.
+    pub(super) fn sees(&mut self, head: &Head) -> Result<bool, StoreError> {
+        Ok(match head.about {
+            About::Op { chain } => self.sees_op(&chain, head.position),
+            About::Wrap { chain, recipient } => {
+                // Of a document the key before the newest is wrapped to the document itself.
+                self.open.is_recipient(&recipient) || (chain.0 == recipient.0 && self.reads(&chain))
+            }
+            About::Chunk { document, device, incarnation } => {
+                let own = device == self.open.device && incarnation == self.open.incarnation;
+                !own && self.reads(&document)
+            }
+            About::Frontier { chain } => self.sees_chain(&chain),
+            About::Review { document } => self.decides_chunk(&document, head.position)?,
+            About::ReviewDocument { document } => self.decides_document(&document)?,
+        })
+    }
+
+    /// Says whether an operation of a chain is for the device: it sees the chain, or belonged to it at that time.
+    pub(super) fn sees_op(&mut self, chain: &ChainId, position: Position) -> bool {
+        let belonged = self.open.is_member() || self.open.admission == Admission::Removed;
+        self.sees_chain(chain) || (belonged && self.tenure.end(chain).is_some_and(|end| position <= end))
+    }
+
+    /// Says whether the device may see a chain's operations as they come.
+    pub(super) fn sees_chain(&self, chain: &ChainId) -> bool {
+        self.view.known(chain).is_some_and(|known| {
+            if known.state.kind() == ChainKind::Document {
+                return self.reads(chain);
+            }
+            known.agency.is_some_and(|agency| self.open.agencies.contains(&agency)) || self.open.reach.contains(chain)
+        })
+    }
+
+    /// Says whether the device may read a document.
+    pub(super) fn reads(&self, document: &ChainId) -> bool {
+        let is_document = |chain| self.view.chain(chain).is_some_and(|state| state.kind() == ChainKind::Document);
+        self.open.is_member() && is_document(document) && may_read(self.view, &self.open.device, document, Some(self.now))
+    }
+
+    /// Makes the entries of a removal's leaves, of the places that the device may see.
+    pub(super) fn leaves(&self, frontier: &StoredFrontier) -> Vec<PolicyEntry> {
+        let mut asked = std::collections::BTreeMap::new();
+        frontier.entries(&mut |chain| *asked.entry(*chain).or_insert_with(|| self.sees_chain(chain)))
+    }
+
+    /// Says whether the device may decide on content of a document or a team.
+    pub(super) fn decides(&self, chain: &ChainId) -> bool {
+        let newest = Heads::newest(Some(self.now));
+        self.open.is_member()
+            && Evaluator::new(self.view, self.open.device, &newest).role(chain) == Some(Role::Manager)
+    }
+
+    /// Says whether the device may decide on one that begins with this operation.
+    pub(super) fn decides_create(&self, create: &Op) -> bool {
+        owners(create).any(|owner| self.decides(&owner))
+    }
+
+    fn decides_chunk(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
+        let may = if self.view.known(document).is_some() {
+            self.decides(document)
+        } else {
+            self.decides_document(document)?
+        };
+        if !may {
+            return Ok(false);
+        }
+        let awaits = self.view.store().in_review(document)?;
+        Ok(awaits.iter().any(|reviewed| reviewed.position == position))
+    }
+
+    fn decides_document(&self, document: &ChainId) -> Result<bool, StoreError> {
+        let store = self.view.store();
+        let Some(row) = store.reviewed_document(document)?.filter(|row| row.standing == ReviewStanding::Awaits) else {
+            return Ok(false);
+        };
+        let Some(Entry::ReviewDocument { create, .. }) = store.entry(row.position)? else {
+            return Err(StoreError::Damaged { table: "log" });
+        };
+        Ok(self.decides_create(&super::chains::read_op(&create)?))
+    }
+}
+
+/// Lists the teams that own a new document.
+pub(super) fn owners(create: &Op) -> impl Iterator<Item = ChainId> {
+    let parents = match &create.body {
+        Body::Create(create) => create.parents.as_slice(),
+        _ => &[],
+    };
+    parents.iter().filter(|parent| parent.authority == ParentAuthority::Full).map(|parent| parent.chain)
+}

@@ -1,0 +1,76 @@
+//! Whether the wraps that come with an operation are for whom it says, and for whom they must be.
+
+use std::collections::BTreeMap;
+
+use vereda_base::{Digest, Timestamp};
+use vereda_policy::{
+    Body, ChainState, Chains, Epoch, Op, Repair, Rotate, Target, Wrap, WrapList, WrapProof, WrappedKey, check_wraps,
+    epoch_targets, hash_previous, is_stale, targets_of,
+};
+use vereda_protocol::RefusalCode;
+
+/// Checks the wraps of an operation that follows `state`: they are its list, for exactly those whom it names. A wrap goes to
+/// its recipient whether or not he sees the chain: without this anybody could fill the store of any device whose id he
+/// knows, of another agency too.
+pub(super) fn check_wrapping(
+    view: &dyn Chains,
+    op: &Op,
+    state: Option<&ChainState>,
+    wraps: &[Wrap],
+    now: Timestamp,
+) -> Result<Vec<WrapProof>, RefusalCode> {
+    let Some(list) = list_of(&op.body) else {
+        return if wraps.is_empty() { Ok(Vec::new()) } else { Err(RefusalCode::Malformed) };
+    };
+    let proofs = check_wraps(list, wraps).map_err(|_| RefusalCode::Malformed)?;
+    let found = wraps.iter().map(|wrap| Target { recipient: wrap.recipient, epoch: wrap.recipient_epoch });
+    if !found.eq(targets_of(op, state)) {
+        return Err(RefusalCode::NotAuthorized);
+    }
+    match (&op.body, state) {
+        (Body::Rotate(Rotate { epoch, .. }), Some(state)) => check_previous(epoch, state, wraps)?,
+        (Body::Repair(repair), Some(state)) => check_repair(view, repair, state, now)?,
+        _ => {}
+    }
+    Ok(proofs)
+}
+
+/// Checks that the wrap to the chain itself is the key that the new epoch says it follows.
+fn check_previous(epoch: &Epoch, state: &ChainState, wraps: &[Wrap]) -> Result<(), RefusalCode> {
+    let own = wraps.iter().find(|wrap| wrap.recipient.0 == state.id().0).map(|wrap| &wrap.key);
+    match own {
+        Some(WrappedKey::Group(sealed)) if epoch.previous == Some(hash_previous(sealed)) => Ok(()),
+        _ => Err(RefusalCode::Malformed),
+    }
+}
+
+/// Checks that a repair is of an epoch in use, for members as they stand now, of whom none was given the key before.
+/// Devices do not see one another's wraps and count them: a second one for the same member would be counted for another,
+/// who would then be given none.
+fn check_repair(view: &dyn Chains, repair: &Repair, state: &ChainState, now: Timestamp) -> Result<(), RefusalCode> {
+    let newest = state.newest_epoch().ok_or(RefusalCode::Malformed)?;
+    let recipients = state.recipients();
+    if repair.targets.iter().any(|target| recipients.binary_search(&target.recipient).is_err()) {
+        return Err(RefusalCode::NotAuthorized);
+    }
+    if repair.epoch == newest.number && repair.targets.iter().any(|target| newest.targets.contains(target)) {
+        return Err(RefusalCode::Repeated);
+    }
+    if repair.epoch != newest.number || is_stale(view, &state.id(), Some(now)) {
+        return Err(RefusalCode::Outdated);
+    }
+    let due: BTreeMap<Digest, Option<u64>> =
+        recipients.into_iter().zip(epoch_targets(view, &state.id(), Some(now))).collect();
+    let is_due = |target: &Target| due.get(&target.recipient) == Some(&Some(target.epoch));
+    if repair.targets.iter().all(is_due) { Ok(()) } else { Err(RefusalCode::Outdated) }
+}
+
+/// The list of wraps that a body commits to.
+const fn list_of(body: &Body) -> Option<&WrapList> {
+    match body {
+        Body::Create(create) => Some(&create.epoch.wraps),
+        Body::Repair(repair) => Some(&repair.wraps),
+        Body::Rotate(rotate) => Some(&rotate.epoch.wraps),
+        _ => None,
+    }
+}

@@ -34,6 +34,11 @@ impl<S: DeviceStore> Device<S> {
             if self.remaking.contains_key(&document) {
                 continue;
             }
+            // The right to write ended: what was written before goes to review, by the heads that prove it.
+            if self.contact.is_caught_up && self.cites(&document)?.is_none() {
+                has_sealed |= self.seal_late(&document, ambient)?;
+                continue;
+            }
             if stale.contains(&document) && !self.renew_before_writing(&document, ambient)? {
                 tracing::info!(%document, "edits wait for a new key");
                 continue;

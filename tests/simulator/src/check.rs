@@ -6,9 +6,11 @@ pub mod convergence;
 pub mod cursors;
 pub mod entitlement;
 pub mod order;
+pub mod reading;
 mod rebuilt;
 pub mod rows;
 pub mod secrecy;
+pub mod stuck;
 
 use std::collections::BTreeMap;
 
@@ -36,4 +38,6 @@ pub(crate) fn all(world: &mut World) {
     secrecy::check(world);
     entitlement::check(world);
     cursors::check(world);
+    reading::check(world);
+    stuck::check(world);
 }

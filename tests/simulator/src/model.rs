@@ -91,8 +91,8 @@ pub struct Model {
     /// Changes made durable by each person's incarnations in each document, in order; also those whose acknowledgement was
     /// lost.
     pub durable: BTreeMap<(usize, Incarnation, ChainId), Vec<[u8; 32]>>,
-    /// What was committed at the relay, in order.
-    pub log: Vec<Entry>,
+    /// What was committed at the relay, in order; `None` for what was in review and decided at once.
+    pub log: Vec<Option<Entry>>,
     /// Who has which role.
     pub ledger: Ledger,
     /// Documents in the log.
@@ -101,8 +101,8 @@ pub struct Model {
     pub chunks: BTreeMap<ChainId, Vec<LoggedChunk>>,
     /// Links of these.
     pub links: BTreeSet<Link>,
-    /// Headers of chunks that came into review.
-    pub reviewed: BTreeMap<Link, Header>,
+    /// Chunks that came into review.
+    pub reviewed: BTreeMap<Link, LoggedChunk>,
     /// Documents that came into review, with the teams that own them.
     pub reviewed_documents: BTreeMap<ChainId, Vec<ChainId>>,
     /// Epochs, by chain and number.
@@ -131,8 +131,10 @@ impl Model {
         let Ok(end) = disk.end() else { return };
         for position in self.log.len() as u64 + 1..=end.0 {
             let position = Position(position);
-            let Ok(Some(entry)) = disk.entry(position) else { return };
-            self.index(position, &entry, Timestamp(now.0.saturating_sub(GRACE_MS)));
+            let Ok(entry) = disk.entry(position) else { return };
+            if let Some(entry) = &entry {
+                self.index(position, entry, Timestamp(now.0.saturating_sub(GRACE_MS)));
+            }
             self.log.push(entry);
         }
     }
@@ -167,6 +169,18 @@ impl Model {
                     self.wraps.push(LoggedWrap { chain: *chain, epoch: *epoch, wrap: wrap.clone() });
                 }
             }
+            Entry::Review { chunk, .. } => {
+                let Ok(header) = chunk.header.clone().verify() else { return };
+                let logged = LoggedChunk { position, header: header.into_value(), chunk: chunk.clone() };
+                self.reviewed.insert(logged.header.link(), logged);
+            }
+            Entry::ReviewDocument { create, .. } => {
+                let Ok(op) = create.clone().verify() else { return };
+                let Body::Create(body) = &op.value().body else { return };
+                let owners = vereda_policy::owners(body).collect();
+                self.reviewed_documents.insert(ChainId(op_id_of_bytes(create.bytes()).0), owners);
+            }
+            Entry::Frontier { .. } => {}
         }
     }
 
@@ -201,6 +215,16 @@ impl Model {
         let Some(first) = known.iter().rposition(|readers| readers.from <= from) else { return false };
         let during = known.iter().skip(first).take_while(|readers| readers.from <= upto);
         during.into_iter().all(|readers| readers.lasting.contains(device))
+    }
+
+    /// Finds an epoch.
+    pub fn epoch(&self, chain: &ChainId, number: u64) -> Option<&LoggedEpoch> {
+        self.epochs.get(chain)?.get(usize::try_from(number).ok()?)
+    }
+
+    /// Tells where an epoch began.
+    pub fn epoch_began(&self, chain: &ChainId, number: u64) -> Option<Position> {
+        self.epoch(chain, number).map(|epoch| epoch.position)
     }
 
     /// Says whether a device could ever read a document.

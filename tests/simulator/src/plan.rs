@@ -23,6 +23,8 @@ pub struct Plan {
     pub clocks: u64,
     /// People who go offline, as above.
     pub offline: u64,
+    /// Decisions about access in a thousand things that people do.
+    pub access: u64,
     /// What is done wrong, if anything.
     pub mutation: Option<Mutation>,
 }
@@ -45,6 +47,7 @@ impl Plan {
             full_disks,
             clocks,
             offline,
+            access: draw.pick(&[0, 40, 120, 250]).copied().unwrap_or(0),
             mutation: None,
         }
     }
@@ -59,6 +62,7 @@ impl Plan {
             crashes: least(self.crashes),
             offline: least(self.offline),
             actions: self.actions.max(60),
+            access: self.access.max(if mutation.concerns_access() { 200 } else { 0 }),
             ..self
         }
     }

@@ -1,6 +1,8 @@
 //! Frames as they pass: unchanged, except under a mutation.
 
-use vereda_protocol::{Chunk, Down, Packer, Unpacker, Up, decode_down, decode_up, encode_down, encode_up};
+use vereda_protocol::{
+    Chunk, ChunkOutcome, Down, Packer, PolicyEntry, Unpacker, Up, decode_down, decode_up, encode_down, encode_up,
+};
 
 use crate::mutation::Mutation;
 
@@ -27,17 +29,24 @@ impl Proxy {
 
     /// Passes a frame of the relay. `others` are chunks that its device may not read.
     pub fn down(&mut self, frame: Vec<u8>, others: &[Chunk]) -> Vec<u8> {
-        let Some(mutation @ (Mutation::ContentFilterOff | Mutation::CursorRunsAhead)) = self.mutation else {
-            return frame;
-        };
+        use Mutation::{ContentFilterOff, CursorRunsAhead, ReviewHidden, ReviewUntold};
+        let mutations = [ContentFilterOff, CursorRunsAhead, ReviewHidden, ReviewUntold];
+        let Some(mutation) = self.mutation.filter(|mutation| mutations.contains(mutation)) else { return frame };
         let Ok(mut message) = decode_down(&frame, &mut self.down.unpacker) else { return frame };
-        if let Down::Content { chunks, .. } = &mut message {
-            self.passed += 1;
-            match mutation {
-                Mutation::ContentFilterOff => chunks.extend(others.iter().cloned()),
-                _ if self.passed.is_multiple_of(3) => drop(chunks.pop()),
-                _ => {}
+        match (&mut message, mutation) {
+            (Down::Content { chunks, .. }, ContentFilterOff) => chunks.extend(others.iter().cloned()),
+            (Down::Content { chunks, .. }, CursorRunsAhead) => {
+                self.passed += 1;
+                if self.passed.is_multiple_of(3) {
+                    chunks.pop();
+                }
             }
+            (Down::Policy { entries, .. } | Down::BackfillPart { entries, .. }, ReviewHidden) => {
+                entries.retain(|entry| !matches!(entry, PolicyEntry::Review { .. } | PolicyEntry::ReviewDocument { .. }));
+            }
+            // A frame that tells nothing, in its place.
+            (Down::ChunkResult { outcome: ChunkOutcome::InReview, .. }, ReviewUntold) => message = Down::Credit(0),
+            _ => {}
         }
         encode_down(&message, &mut self.down.packer).unwrap_or(frame)
     }

@@ -1,5 +1,6 @@
 //! A whole world in one thread: a relay, people with their devices, a network, disks, clocks; all faults from a seed.
 
+mod access;
 mod chaos;
 mod devices;
 mod people;
@@ -21,6 +22,7 @@ use crate::{
     draw::Draw,
     intent::Pen,
     model::{Model, ledger::AsOf},
+    mutation::Mutation,
     network::{ConnectionId, Network},
     plan::Plan,
     relay_disk::RelayDisk,
@@ -74,6 +76,8 @@ pub(crate) enum Entry {
     Invited(DeviceId),
     /// Has a link.
     HasLink(String),
+    /// Is a further device of somebody that was not linked.
+    Spare,
     /// Joined.
     Joined,
 }
@@ -86,6 +90,8 @@ pub(crate) struct Person {
     pub(crate) id: Option<DeviceId>,
     /// Whose device it is: another person's place in the list, where it is a further device of that person.
     pub(crate) of: Option<usize>,
+    /// The person came back with another device.
+    pub(crate) is_replaced: bool,
     /// Cases and sections begun on it.
     pub(crate) made: BTreeSet<ChainId>,
     /// Index of the team; the founder is in both.
@@ -133,8 +139,6 @@ pub struct Counts {
     pub undecidable: u64,
     /// Times that a device made edits again under a new incarnation.
     pub remade: u64,
-    /// Documents that a reader cannot open since no other reader holds the key.
-    pub locked: u64,
 }
 
 /// A world.
@@ -162,6 +166,8 @@ pub struct World {
     pub(crate) cases: BTreeSet<ChainId>,
     /// Faults are over.
     pub(crate) is_calm: bool,
+    /// Decisions on what is in review that were made since.
+    pub(crate) last_decisions: u32,
     pub(crate) counts: Counts,
     pub(crate) trace: Trace,
     pub(crate) breaches: Vec<Breach>,
@@ -196,6 +202,7 @@ impl World {
             actions: plan.actions,
             cases: BTreeSet::new(),
             is_calm: false,
+            last_decisions: 0,
             counts: Counts::default(),
             trace: Trace::new(is_shown),
             breaches: Vec::new(),
@@ -282,6 +289,11 @@ impl World {
             Entry::Joined => self.teams.get(person.team).copied().into_iter().collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether keys get about, for the mutation that leaks them.
+    pub(crate) fn is_leaking(&self) -> bool {
+        self.plan.mutation == Some(Mutation::KeysLeak)
     }
 
     /// The relay's time, as roles are asked by.

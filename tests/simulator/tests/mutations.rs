@@ -82,3 +82,18 @@ fn edits_in_another_order_than_acknowledged_are_flagged() {
 fn edits_acknowledged_and_coalesced_are_flagged() {
     check(Mutation::EditsCoalesced, Checker::Order);
 }
+
+#[test]
+fn keys_that_get_about_are_flagged() {
+    check(Mutation::KeysLeak, Checker::Reading);
+}
+
+#[test]
+fn work_in_review_that_nobody_is_shown_is_flagged() {
+    check(Mutation::ReviewHidden, Checker::Acknowledged);
+}
+
+#[test]
+fn a_device_that_is_not_told_of_the_review_is_flagged() {
+    check(Mutation::ReviewUntold, Checker::Stuck);
+}

@@ -54,7 +54,8 @@ fn discarded(world: &World) -> BTreeSet<Link> {
     let mut discarded = world.model.ledger.discarded.clone();
     loop {
         let before = discarded.len();
-        for (link, header) in &world.model.reviewed {
+        for (link, logged) in &world.model.reviewed {
+            let header = &logged.header;
             if header.deps.iter().chain(&header.prev).any(|on| discarded.contains(on)) {
                 discarded.insert(*link);
             }
@@ -128,7 +129,8 @@ fn fate_of_change(
             && (header.first_change..header.first_change + u64::from(header.change_count)).contains(&seq)
     };
     let own = own_headers(world, who, &case);
-    let links: BTreeSet<Link> = world.model.reviewed.values().chain(&own).filter(holds).map(Header::link).collect();
+    let reviewed = world.model.reviewed.values().map(|logged| &logged.header);
+    let links: BTreeSet<Link> = reviewed.chain(&own).filter(holds).map(Header::link).collect();
     if links.iter().any(|link| discarded.contains(link)) {
         return Some(Fate::Discarded);
     }

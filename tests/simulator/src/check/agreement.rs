@@ -53,10 +53,12 @@ fn check_log(world: &mut World) {
     let mut wrong = Vec::new();
     for (position, known) in (1..).zip(&world.model.log) {
         let found = world.relay_disk.entry(Position(position));
-        if found.as_ref() != Ok(&Some(known.clone())) {
+        // What was in review loses what it held once it is decided on.
+        let may_go = matches!(known, Some(Entry::Review { .. } | Entry::ReviewDocument { .. }) | None);
+        if found.as_ref() != Ok(known) && !(may_go && found == Ok(None)) {
             wrong.push(format!("entry {position} of the relay's log is not what was committed"));
         }
-        let Entry::Op { receipt, .. } = known else { continue };
+        let Some(Entry::Op { receipt, .. }) = known else { continue };
         let Ok(receipt) = receipt.clone().verify() else {
             wrong.push(format!("the receipt at {position} does not verify"));
             continue;

@@ -48,6 +48,10 @@ pub struct Ledger {
     pub adopted: BTreeSet<Link>,
     /// Documents that were taken in.
     pub adopted_documents: BTreeSet<ChainId>,
+    /// Who ever took an invite to a group up.
+    joined: BTreeSet<(ChainId, ChainId)>,
+    /// Devices of which some role was ended or lowered, or can end by itself.
+    pub lowered: BTreeSet<DeviceId>,
 }
 
 /// As of when roles are asked.
@@ -80,6 +84,7 @@ impl Ledger {
             }
             _ => {}
         }
+        self.note_lowered(&chain, &op.body);
         let Some(state) = self.chains.get_mut(&chain) else { return };
         match &op.body {
             Body::AddDevice(add) => drop(state.devices.insert(add.device, add.kind)),
@@ -110,6 +115,7 @@ impl Ledger {
             }
             Body::Invite(invite) => drop(state.invites.insert(id, invite.role)),
             Body::Accept(accept) => {
+                self.joined.insert((chain, accept.user));
                 if let Some(role) = state.invites.remove(&accept.invite) {
                     state.give(accept.user, role, None);
                 }
@@ -156,9 +162,37 @@ impl Ledger {
         self.chains.get(user).is_some_and(|state| state.devices.contains_key(device))
     }
 
+    /// Says whether a user ever took an invite to a group up.
+    pub fn has_joined(&self, group: &ChainId, user: &ChainId) -> bool {
+        self.joined.contains(&(*group, *user))
+    }
+
     /// When the last role that ends by itself does so.
     pub fn last_expiry(&self) -> Option<Timestamp> {
         self.chains.values().flat_map(|chain| &chain.held).filter_map(|held| held.expires).max()
+    }
+
+    /// Notes whose roles an operation ends, lowers, or gives for a time.
+    fn note_lowered(&mut self, chain: &ChainId, body: &Body) {
+        let subjects = match body {
+            Body::RemoveDevice(remove) => {
+                self.lowered.insert(remove.device);
+                return;
+            }
+            Body::Grant(grant) if grant.expires.is_some() => vec![grant.subject],
+            Body::Revoke(revoke) => vec![revoke.subject],
+            Body::Expire(expire) => vec![expire.subject],
+            Body::Assign(assign) => {
+                let parents = self.chains.get(chain).filter(|_| assign.parents.is_some());
+                let parents = parents.into_iter().flat_map(|state| &state.parents).map(|parent| parent.chain);
+                assign.takes.iter().copied().chain(parents).collect()
+            }
+            _ => return,
+        };
+        for subject in subjects {
+            let devices = self.readers(&subject, AsOf::Lasting);
+            self.lowered.extend(devices.into_keys());
+        }
     }
 
     fn begin(&mut self, id: ChainId, device: DeviceId, create: &Create) {

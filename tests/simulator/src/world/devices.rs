@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use vereda_base::{Incarnation, Monotonic, Now, Timestamp};
 use vereda_client_core::device::{Ambient, Device, DeviceError};
-use vereda_protocol::Goodbye;
-use vereda_sync::device::{Disconnect, Effect, Event, Input};
+use vereda_protocol::{Goodbye, RefusalCode};
+use vereda_sync::device::{Disconnect, Effect, Event, Input, IntentFailure};
 
 use super::{Entry, Happening, Person, START_MS, World, note};
 use crate::{
@@ -31,6 +31,7 @@ impl World {
             hand: Hand::new(incarnation),
             id: None,
             of: None,
+            is_replaced: false,
             made: std::collections::BTreeSet::new(),
             team: who % 2,
             entry: if who == 0 { Entry::Founder(0) } else { Entry::Stranger },
@@ -198,14 +199,30 @@ impl World {
     fn event(&mut self, who: usize, event: &Event) {
         match event {
             Event::Acknowledged { link, document } => self.note_promise(*document, *link),
+            Event::Decided { link, document, adopted: true } => self.note_promise(*document, *link),
+            Event::ChunkInReview { .. } | Event::OpInReview { .. } | Event::Remake { .. } | Event::Excluded { .. }
+                if self.was_lowered(who) =>
+            {
+                self.counts.reviewed += u64::from(matches!(event, Event::ChunkInReview { .. }));
+                note!(self, "device {who} was told {event:?}");
+            }
+            Event::ChunkRefused { code: RefusalCode::Discarded, .. } if self.was_lowered(who) => {
+                note!(self, "device {who} was told {event:?}");
+            }
             Event::ChunkRefused { .. }
             | Event::ChunkInReview { .. }
+            | Event::OpInReview { .. }
+            | Event::Remake { .. }
+            | Event::Excluded { .. }
             | Event::OpRefused { .. }
+            | Event::OpVoid { .. }
             | Event::Quarantined { .. }
             | Event::OpQuarantined { .. }
             | Event::RelayForked { .. }
+            | Event::RelayWithholds { .. }
             | Event::StoreRestored { .. }
-            | Event::UpdateNeeded { .. } => {
+            | Event::UpdateNeeded { .. }
+            | Event::IntentFailed { reason: IntentFailure::CutsOff, .. } => {
                 self.breach(Checker::Honesty, format!("device {who} was told {event:?}"));
             }
             Event::Disconnected { reason, retry_at } => {
@@ -230,6 +247,12 @@ impl World {
             Event::IntentFailed { .. } => note!(self, "device {who}: {event:?}"),
             _ => {}
         }
+    }
+
+    /// Says whether some role of a device was ended or lowered, or can end by itself: what it writes may come too late.
+    fn was_lowered(&self, who: usize) -> bool {
+        let device = self.people.get(who).and_then(|person| person.id);
+        device.is_some_and(|device| self.model.ledger.lowered.contains(&device))
     }
 
     fn set_alarm(&mut self, who: usize) {

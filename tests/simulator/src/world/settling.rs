@@ -7,6 +7,8 @@ use crate::breach::Checker;
 
 /// Happenings until the world must have come to rest.
 const MAX_STEPS: u32 = 60_000;
+/// Decisions on what is in review until there must be nothing left to decide on.
+const MAX_LAST_DECISIONS: u32 = 60;
 /// Time until then, in milliseconds.
 const MAX_MS: u64 = 3_600_000;
 
@@ -39,6 +41,9 @@ impl World {
         let until = self.now + MAX_MS;
         for step in 0..MAX_STEPS {
             if step % 16 == 0 && self.is_at_rest() {
+                if self.decide_last_reviews() {
+                    continue;
+                }
                 note!(self, "the world is at rest");
                 return;
             }
@@ -50,9 +55,31 @@ impl World {
         self.breach(Checker::Settling, format!("the world does not come to rest: {why}"));
     }
 
+    /// Managers take in what is left in review; says whether there was anything that they could decide on.
+    fn decide_last_reviews(&mut self) -> bool {
+        if self.plan.access == 0 || self.last_decisions >= MAX_LAST_DECISIONS {
+            return false;
+        }
+        for who in 0..self.people.len() {
+            let found = self.call(who, |device, _| device.reviews().ok()).flatten().unwrap_or_default();
+            if !found.is_empty() {
+                self.last_decisions += 1;
+                self.decide_review(who, false);
+                return true;
+            }
+        }
+        false
+    }
+
     fn is_at_rest(&mut self) -> bool {
-        let is_settled = |person: &super::Person| person.device.as_ref().is_some_and(|device| device.is_settled());
-        let is_everybody_in = |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined);
+        let last = self.model.ledger.last_expiry();
+        if last.is_some_and(|last| last > self.relay_now().wall) {
+            return false;
+        }
+        let is_settled = |person: &super::Person| {
+            person.entry == Entry::Spare || person.device.as_ref().is_some_and(|device| device.is_settled())
+        };
+        let is_everybody_in = |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined | Entry::Spare);
         if self.relay.is_none()
             || self.is_commit_due
             || !self.network.is_idle()
@@ -66,6 +93,9 @@ impl World {
 
     /// Whether the connection that a device believes in is one.
     fn is_connected(&mut self, who: usize) -> bool {
+        if self.people.get(who).is_some_and(|person| person.entry == Entry::Spare) {
+            return true;
+        }
         let id = self.people.get(who).and_then(|person| person.connection);
         let connection = id.and_then(|id| self.network.get(id));
         connection.is_some_and(|connection| connection.session.is_some() && !connection.is_broken)
@@ -90,6 +120,7 @@ impl World {
                 Entry::Stranger => "stranger".into(),
                 Entry::Invited(_) => "invited".into(),
                 Entry::HasLink(_) => "has a link".into(),
+                Entry::Spare => "was not linked".into(),
                 Entry::Joined => "joined".into(),
             };
             let Some(device) = &person.device else {

@@ -3,6 +3,7 @@
 //! Everything that changes something is one transaction, committed before the call returns. A call that fails leaves
 //! nothing behind, in the store or in memory.
 
+mod beaconing;
 mod books;
 mod engine;
 mod error;
@@ -29,6 +30,7 @@ use vereda_sync::device::{
     DeviceConfig, DeviceLimits, DeviceMachine, DeviceStore, Disconnect, Effect, Event, Input, StoreError,
 };
 
+pub use beaconing::BeaconAge;
 pub(crate) use books::{Books, Line};
 pub use error::{DeviceError, DocumentError};
 pub(crate) use loading::read_header;
@@ -91,6 +93,8 @@ pub struct Device<S: DeviceStore> {
     keyless: BTreeSet<ChainId>,
     /// Epochs that this process called bad.
     called_bad: BTreeSet<(ChainId, u64)>,
+    /// When some Manager's device last said what it knows, as far as this process looked.
+    last_beacon: Option<vereda_base::Timestamp>,
     /// Wraps or operations came in: keys may open that did not before.
     keys_may_open: bool,
     /// Chains that grew: members may lack wraps.
@@ -156,6 +160,7 @@ impl<S: IncarnatedStore> Device<S> {
             set_aside: BTreeSet::new(),
             keyless: BTreeSet::new(),
             called_bad: BTreeSet::new(),
+            last_beacon: None,
             keys_may_open: true,
             repair_from: None,
             repairing: BTreeSet::new(),
@@ -341,6 +346,13 @@ impl<S: DeviceStore> Device<S> {
             && !self.has_lost
     }
 
+    /// Counts the key epochs of a chain, and those of them whose key is here.
+    pub fn epochs_of(&self, chain: &ChainId) -> (usize, usize) {
+        let Some(state) = self.chain(chain) else { return (0, 0) };
+        let held = state.epochs().iter().filter(|epoch| self.keyring.key(chain, epoch.number).is_some());
+        (state.epochs().len(), held.count())
+    }
+
     /// Counts how often a document was read from the store since the device was opened.
     pub const fn documents_read(&self) -> u64 {
         self.loads
@@ -427,6 +439,7 @@ impl<S: DeviceStore> Device<S> {
             Event::IntentFailed { id, reason } => {
                 self.rotations.note_failed(*id, *reason);
                 self.keys_may_open = true;
+                self.note_fate(*id, Some(reason.to_string()));
                 drop(self.find_repairs());
                 self.note_fate(*id, Some(reason.to_string()));
             }

@@ -11,6 +11,7 @@ mod devices {
     mod loading;
     mod recovering;
     mod removing;
+    mod rotation;
     mod sections;
     mod workload;
     mod world;

@@ -40,7 +40,10 @@ impl<S: DeviceStore> Device<S> {
                 waits = true;
                 continue;
             }
-            self.repair_chain(ambient, chain, lacking)?;
+            // A key that somebody who left may hold is passed on to nobody: the next one is.
+            if self.renew_before_writing(&chain, ambient)? {
+                self.repair_chain(ambient, chain, lacking)?;
+            }
             self.repairing.remove(&chain);
             did = true;
         }

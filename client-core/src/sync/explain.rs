@@ -24,7 +24,14 @@ impl<S: DeviceStore> Device<S> {
         if self.chain(document).is_none() {
             return Ok(explanation("unknown", "Nothing of it is known on this device."));
         }
-        if self.keyring.key(document, 0).is_none() {
+        let is_member = self.view(|view, device| {
+            vereda_policy::membership(view, &device, document, &vereda_policy::Heads::newest(None)).is_some()
+        });
+        let is_locked = self.keyring.key(document, 0).is_none();
+        if is_locked && !is_member {
+            return Ok(self.explain_left(document)?);
+        }
+        if is_locked {
             return Ok(explanation(
                 "waiting_for_key",
                 "It cannot be opened yet: its key is on its way from a colleague's device.",
@@ -32,6 +39,16 @@ impl<S: DeviceStore> Device<S> {
         }
         let state = self.sync_state(document)?;
         let has_edits = self.unsealed.contains(document);
+        let waits = self.is_live() && matches!(state, SyncState::Acknowledged | SyncState::NeedsResealing { .. });
+        if waits
+            && self.view(|view, _| vereda_policy::is_stale(view, document, None))
+            && (has_edits || !matches!(state, SyncState::Acknowledged))
+        {
+            return Ok(explanation(
+                "waiting_for_new_key",
+                "Saved on this device; it is sent under a new key, because somebody who held the old one has left.",
+            ));
+        }
         Ok(match state {
             SyncState::Acknowledged | SyncState::Unknown if has_edits && self.is_live() => {
                 explanation("saved", "Saved on this device; it is being sent.")
@@ -41,6 +58,19 @@ impl<S: DeviceStore> Device<S> {
             {
                 explanation("saved", "Saved on this device; it is sent when the relay is reached.")
             }
+            state => of_state(state),
+        })
+    }
+}
+
+impl<S: DeviceStore> Device<S> {
+    /// Tells what became of what was made here in a document that this device may not read any more.
+    fn explain_left(&self, document: &ChainId) -> Result<Explanation, DeviceError> {
+        Ok(match self.sync_state(document)? {
+            SyncState::Acknowledged | SyncState::Unknown => explanation(
+                "left",
+                "This device may not read it any more: its key and its content were destroyed here.",
+            ),
             state => of_state(state),
         })
     }
@@ -65,7 +95,7 @@ fn of_state(state: SyncState) -> Explanation {
             "refused",
             format!("The relay refused {chunks} of its chunks made here: {code}. They are kept on this device."),
         ),
-        SyncState::InReview { .. } => explanation(
+        SyncState::InReview { .. } | SyncState::OpInReview => explanation(
             "in_review",
             "It came after your rights had ended: a Manager decides whether it counts. It is kept on this device.",
         ),
@@ -85,6 +115,20 @@ fn of_state(state: SyncState) -> Explanation {
         SyncState::Backfilling { .. } => explanation("fetching", "Its earlier history is being fetched."),
         SyncState::Offline { reason, .. } => {
             explanation("saved", format!("Saved on this device; it is sent when the relay is reached ({reason})."))
+        }
+        SyncState::NeedsResealing { .. } => {
+            explanation("sealing_again", "Saved on this device; it is sealed again under the newest key, and sent.")
+        }
+        SyncState::NeedsRemaking { .. } => explanation(
+            "remaking",
+            "Part of what it was built on does not stand; what was written here is put on what does.",
+        ),
+        SyncState::Excluded { chunks } => explanation(
+            "excluded",
+            format!("{chunks} of its chunks came from somebody whose rights had ended, and are not shown."),
+        ),
+        SyncState::WaitingForFrontier { .. } => {
+            explanation("waiting", "It is being found out whether part of it came before its author's rights ended.")
         }
         SyncState::NotSent { .. } => explanation("saved", "Saved on this device; it is about to be sent."),
         SyncState::Sent { .. } => explanation("sent", "Sent; the relay has not confirmed it yet."),

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use vereda_base::{ChainId, DeviceId};
-use vereda_sync::device::{DeviceStore, OutboxItem};
+use vereda_policy::ChainKind;
+use vereda_sync::device::{DeviceStore, OutboxItem, RelayFault};
 
 use crate::device::{Device, DeviceError};
 
@@ -25,7 +26,7 @@ pub struct StatusView {
     pub relay: Option<String>,
     /// The connection.
     pub connection: ConnectionView,
-    /// One word for where the person stands: `none`, `pending`, `waiting_for_key`, `member`.
+    /// One word for where the person stands: `none`, `pending`, `waiting_for_key`, `member`, `removed`.
     pub membership: &'static str,
     /// Cases here.
     pub cases: usize,
@@ -37,6 +38,12 @@ pub struct StatusView {
     pub pending_operations: usize,
     /// Decisions of this device that came too late or were refused, and that nobody put away yet.
     pub failed_operations: usize,
+    /// Documents with work of this device that a Manager decides on.
+    pub in_review: usize,
+    /// Documents on which this person may decide: work of others that came after their rights had ended.
+    pub to_decide: usize,
+    /// What speaks against the relay, in sentences; empty where nothing does.
+    pub relay_faults: Vec<String>,
     /// Everything the relay had is here and opened, and everything made here is there.
     pub settled: bool,
 }
@@ -81,6 +88,9 @@ impl<S: DeviceStore> Device<S> {
             pending_documents: self.pending_documents()?.len(),
             pending_operations: operations,
             failed_operations: self.count_failed_decisions()?,
+            in_review: self.count_in_review()?,
+            to_decide: self.count_to_decide()?,
+            relay_faults: self.relay_faults()?,
             settled: self.is_settled(),
         })
     }
@@ -119,10 +129,66 @@ impl<S: DeviceStore> Device<S> {
             vereda_policy::membership(view, &device, &agency, &vereda_policy::Heads::newest(None)).is_some()
         });
         let has_user = self.chain(&user).is_some_and(|state| state.last_time().is_some());
+        if self.was_removed(&user) {
+            return "removed";
+        }
         match (is_member, self.chain(&agency)) {
             (true, Some(state)) if self.keyring.holds_newest(&state) && has_user => "member",
             (true, Some(state)) if !self.keyring.holds_newest(&state) => "waiting_for_key",
             _ => "pending",
         }
+    }
+
+    /// Says whether this device, or its person, was in the agency and is no more.
+    fn was_removed(&self, user: &ChainId) -> bool {
+        let Some(state) = self.chain(user) else { return false };
+        if state.device(&self.id()).is_some_and(|own| own.until_seq.is_some()) {
+            return true;
+        }
+        let groups = [ChainKind::Team, ChainKind::Agency].into_iter().filter_map(|kind| self.list_chains(kind).ok());
+        let (mut left, mut stands) = (false, false);
+        for group in groups.flatten().filter_map(|group| self.chain(&group)) {
+            for held in group.members().iter().filter(|held| held.subject == *user) {
+                left |= held.until_seq.is_some();
+                stands |= held.until_seq.is_none();
+            }
+        }
+        left && !stands
+    }
+
+    fn count_in_review(&self) -> Result<usize, DeviceError> {
+        let Some(machine) = &self.machine else { return Ok(0) };
+        let own = machine.own_in_review(&self.store)?.into_iter().map(|(document, _)| document);
+        Ok(own.collect::<BTreeSet<ChainId>>().len())
+    }
+
+    fn count_to_decide(&self) -> Result<usize, DeviceError> {
+        let Some(machine) = &self.machine else { return Ok(0) };
+        let mut documents: BTreeSet<ChainId> =
+            machine.reviews(&self.store)?.into_iter().map(|review| review.document).collect();
+        let begun = machine.review_documents(&self.store)?;
+        documents.extend(begun.iter().map(|begun| ChainId(vereda_policy::op_id_of_bytes(begun.create.bytes()).0)));
+        Ok(documents.len())
+    }
+
+    fn relay_faults(&self) -> Result<Vec<String>, DeviceError> {
+        let Some(machine) = &self.machine else { return Ok(Vec::new()) };
+        let sentence = |fault: RelayFault| match fault {
+            RelayFault::Forked { chain, seq } => {
+                format!(
+                    "the relay gave two different accounts of operation {seq} of {chain}: connect to nothing until you know why"
+                )
+            }
+            RelayFault::Withholds { chain, .. } => {
+                format!("the relay holds back news of {chain} that others know")
+            }
+            RelayFault::LogShorter { .. } => {
+                "the relay's log was shorter than it had said: it was set back, or deceives".to_owned()
+            }
+            RelayFault::CutsOff { chain } => {
+                format!("the relay would have a removal in {chain} cut off work that is known to stand")
+            }
+        };
+        Ok(machine.relay_faults(&self.store)?.into_iter().map(sentence).collect())
     }
 }

@@ -84,12 +84,16 @@ impl Colluder {
         Down::Challenge { versions: VERSIONS.to_vec(), relay, relay_epoch, challenge: challenge.into() }
     }
 
-    /// Proves itself to a device.
+    /// Proves itself to a device, of whose chunks it has none.
     pub fn welcome(&self, auth: &Auth, end: Position) -> Down {
-        let fields =
-            WelcomeFields { device: auth.device, nonce: *auth.nonce, version: VERSION, time: NOW, held: 0, end };
+        self.welcome_with(auth, 0, end)
+    }
+
+    /// Proves itself to a device, of whose chunks it holds so many.
+    pub fn welcome_with(&self, auth: &Auth, held: u64, end: Position) -> Down {
+        let fields = WelcomeFields { device: auth.device, nonce: *auth.nonce, version: VERSION, time: NOW, held, end };
         let signature = self.key.sign(context::WELCOME_SIGNATURE, &welcome_message(&self.opening(), &fields));
-        Down::Welcome { version: VERSION, time: NOW, held: 0, end, signature }
+        Down::Welcome { version: VERSION, time: NOW, held, end, signature }
     }
 }
 

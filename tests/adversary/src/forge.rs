@@ -3,8 +3,8 @@
 use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_crypto::{DeviceKey, Key32, Signed, Verified, WrapKeyPair, WrapPublicKey};
 use vereda_policy::{
-    AddDevice, Body, ChainKind, ChainState, Chains, Cite, DeviceKind, Epoch, Frontier, FrontierTree, Grant, Leaf, Op,
-    Role, Rotate, SUITE, Wrap, WrappedKey, epoch_targets, hash_previous, wrap_list,
+    AddDevice, Body, ChainKind, ChainMap, ChainState, Chains, Cite, DeviceKind, Epoch, Frontier, FrontierTree, Grant,
+    Leaf, Op, Role, Rotate, SUITE, Wrap, WrappedKey, epoch_targets, hash_previous, wrap_list,
 };
 use vereda_protocol::{Chunk, Header};
 use vereda_sync::people::{NOW, Person, Put};
@@ -148,6 +148,13 @@ pub fn rotate(author: &Person, chain: ChainId) -> Put {
 pub fn add_device(author: &Person, key: &DeviceKey, kind: DeviceKind) -> Put {
     let add = AddDevice::with_key(author.user(), key, wrapping_key(77), kind);
     author.draft(author.user(), Body::AddDevice(add))
+}
+
+/// A person who knows these chains.
+pub fn knowing(person: &Person, chains: &ChainMap) -> Person {
+    let mut knowing = person.clone();
+    knowing.chains = chains.clone();
+    knowing
 }
 
 /// A second device of a person's user.

@@ -168,6 +168,37 @@ impl Line {
         matches!(self.heard.last(), Some(Down::Goodbye(_)))
     }
 
+    /// Hears on until the relay has answered for this, whatever it says, or has closed.
+    pub fn drain(&mut self, put: &Put) {
+        self.requests += 1;
+        let request = self.requests;
+        self.say(&Up::PutOp { request, op: put.op.signed().clone(), wraps: put.wraps.clone() });
+        while let Some(down) = self.hear() {
+            if matches!(down, Down::OpResult { request: of, .. } if of == request) {
+                return;
+            }
+        }
+    }
+
+    /// Says what the relay answered last for a chunk.
+    pub fn last_outcome(&self, chunk: &Chunk) -> Option<ChunkOutcome> {
+        let link = unverified_link(chunk);
+        let outcome = |down: &Down| match down {
+            Down::ChunkResult { link: of, outcome } if *of == link => Some(outcome.clone()),
+            _ => None,
+        };
+        self.heard.iter().rev().find_map(outcome)
+    }
+
+    /// Lists the links of the chunks in review that were heard.
+    pub fn reviews(&self) -> Vec<Link> {
+        let review = |entry: &PolicyEntry| match entry {
+            PolicyEntry::Review { chunk, .. } => Some(unverified_link(chunk)),
+            _ => None,
+        };
+        self.entries().iter().filter_map(review).collect()
+    }
+
     /// Puts a chunk and waits for the answer.
     pub fn put_chunk(&mut self, chunk: &Chunk) -> ChunkOutcome {
         self.say(&Up::PutChunk(chunk.clone()));
@@ -202,7 +233,7 @@ impl Line {
         self.heard.iter().flat_map(of).collect()
     }
 
-    /// Lists the links of the chunks that were heard, in review or not.
+    /// Lists the links of the chunks that were heard, those in review left out.
     pub fn links(&self) -> Vec<Link> {
         let of = |down: &Down| match down {
             Down::Content { chunks, .. } | Down::BackfillPart { chunks, .. } => chunks.clone(),

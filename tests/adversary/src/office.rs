@@ -4,9 +4,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use vereda_base::{ChainId, DeviceId, OpId};
-use vereda_policy::{AppendContext, Body, ChainMap, DeviceKind, Frontier, Leaf, Role};
-use vereda_protocol::{ChunkOutcome, Credential, Goodbye, OfferedLeaf, OpOutcome, RefusalCode, founding_credential};
+use vereda_base::{ChainId, DeviceId, Link, OpId};
+use vereda_policy::{AppendContext, Body, ChainMap, DeviceKind, Frontier, Leaf, Revoke, Role};
+use vereda_protocol::{
+    Chunk, ChunkOutcome, Credential, Goodbye, OfferedLeaf, OpOutcome, RefusalCode, founding_credential,
+};
 use vereda_relay::{Folder, Limits, Relay, RelayOptions};
 use vereda_sync::people::{NOW, Person, Put};
 
@@ -24,10 +26,10 @@ pub struct Member {
 
 impl Member {
     /// Waits until the relay has worked off all that came before: it answers, whatever it says, for an operation that it
-    /// has long appended.
+    /// has long appended; or has closed.
     pub fn fence(&mut self) {
         let begun = self.begun.clone();
-        let _ = self.line.put(&begun);
+        self.line.drain(&begun);
     }
 }
 
@@ -261,6 +263,29 @@ impl Office {
         manager.person.chains = self.chains.clone();
         self.manager = manager;
         removed
+    }
+
+    /// The Manager ends a user's role in a chain, or lowers it. Gives the removal and its leaves.
+    pub fn revoke(&mut self, chain: ChainId, subject: ChainId, keeps: Option<Role>) -> (Put, Vec<Leaf>) {
+        let path = [self.agency, self.team, self.manager.person.user()];
+        let path: Vec<ChainId> = path.into_iter().filter(|of| *of != chain).collect();
+        let revoke = |frontier| Body::Revoke(Revoke { subject, keeps, successor: None, frontier });
+        self.remove_as_manager(chain, &path, revoke).unwrap()
+    }
+
+    /// The Manager begins a new epoch of each of these chains.
+    pub fn rotate(&mut self, chains: &[ChainId]) {
+        for chain in chains {
+            let rotate = forge::rotate(&self.manager.person, *chain);
+            self.put_as_manager(&rotate);
+        }
+    }
+
+    /// The Manager writes after all that he wrote into a case before; it must be taken.
+    pub fn write(&mut self, case: ChainId, seq: u64, prev: Option<Link>) -> Chunk {
+        let chunk = self.manager.person.chunk(case, seq, prev, prev.as_slice(), 300);
+        assert_eq!(self.manager.line.put_chunk(&chunk), ChunkOutcome::Durable);
+        chunk
     }
 
     /// The Manager begins a case of a team's or user's.

@@ -30,6 +30,8 @@ pub struct Victim {
     pub events: Vec<Event>,
     /// The end of its relay's log, as the next welcome says.
     pub end: Position,
+    /// How many of its chunks its relay holds, as the next welcome says.
+    pub held: u64,
     relay: vereda_base::DeviceId,
     orders: Vec<Effect>,
     now: Now,
@@ -42,7 +44,12 @@ pub struct Victim {
 impl Victim {
     /// Chipo's device, connected and caught up.
     pub fn of(stage: &Stage) -> Self {
-        let mut victim = Self::new(&stage.relay, &stage.chipo);
+        Self::of_person(stage, &stage.chipo)
+    }
+
+    /// A person's device, connected and caught up.
+    pub fn of_person(stage: &Stage, person: &Person) -> Self {
+        let mut victim = Self::new(&stage.relay, person);
         victim.connect(&stage.relay);
         victim.catch_up(&stage.relay);
         victim.sent.clear();
@@ -92,6 +99,7 @@ impl Victim {
             sent: VecDeque::new(),
             events: Vec::new(),
             end: Position(1 << 40),
+            held: 0,
             relay,
             orders: Vec::new(),
             now: Now { monotonic: Monotonic(Duration::from_secs(100)), wall: NOW },
@@ -102,21 +110,27 @@ impl Victim {
         }
     }
 
+    /// Puts a copy of its store back in place of the store.
+    #[must_use]
+    pub fn put_back(self, copy: MemoryStore) -> Self {
+        Self { store: copy, ..self }.restart()
+    }
+
     /// Ends its process as a kill does, and starts it again over what it had committed.
     #[must_use]
     pub fn restart(self) -> Self {
         let mut store = self.store;
         store.crash();
-        let cursor = self.cursor;
-        Self { cursor, ..Self::over(store, self.relay, &self.person) }
+        let (cursor, held) = (self.cursor, self.held);
+        Self { cursor, held, ..Self::over(store, self.relay, &self.person) }
     }
 
     /// Connects up to and with the welcome. Gives the cursors it asked from.
     pub fn connect(&mut self, relay: &Colluder) -> (Position, Position) {
         let auth = self.greet(relay).expect("a proof");
         let Some(Up::Pull { policy, content }) = self.sent.pop_front() else { panic!("no pull") };
-        let end = self.end;
-        self.hear(&relay.welcome(&auth, end));
+        let welcome = relay.welcome_with(&auth, self.held, self.end);
+        self.hear(&welcome);
         (policy, content)
     }
 
@@ -219,6 +233,16 @@ impl Victim {
     /// Why a document is not synced.
     pub fn explain(&self, document: &ChainId) -> SyncState {
         self.machine.explain(&self.store, document).unwrap()
+    }
+
+    /// Takes the next operation that it sent, with its request.
+    pub fn take_put(&mut self) -> Option<(u64, vereda_crypto::Signed<vereda_policy::Op>)> {
+        while let Some(up) = self.sent.pop_front() {
+            if let Up::PutOp { request, op, .. } = up {
+                return Some((request, op));
+            }
+        }
+        None
     }
 
     /// What speaks against its relay.

@@ -12,9 +12,12 @@
 mod attackers {
     mod bounds;
     mod devices;
+    mod epochs;
     mod granting;
     mod inviting;
     mod reading;
+    mod removals;
     mod replaying;
+    mod reviewing;
     mod writing;
 }

@@ -12,5 +12,8 @@
 mod colluders {
     mod accounts;
     mod chunks;
+    mod deciding;
+    mod frontiers;
+    mod removals;
     mod sessions;
 }

@@ -4,6 +4,7 @@ mod bodies;
 mod chunks;
 mod forks;
 mod frames;
+mod frontiers;
 mod hashes;
 mod keys;
 mod links;
@@ -56,6 +57,7 @@ pub const FORMATS: &[Format] = &[
     replicas::FORMAT,
     sessions::FORMAT,
     frames::FORMAT,
+    frontiers::FORMAT,
     links::FORMAT,
     vaults::FORMAT,
 ];

@@ -1,6 +1,8 @@
 //! A small world in which everything that the formats need has happened once, always alike: an agency, a team, two
 //! people, a case.
 
+mod later;
+
 use anyhow::{Context as _, Result};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, OpId, Timestamp};
@@ -9,9 +11,9 @@ use vereda_crypto::{
     hash, seal_for_group, wrap,
 };
 use vereda_policy::{
-    Accept, AddDevice, AppendContext, Authorized, Body, ChainMap, Chains, Create, DocumentKind, Draft, Epoch, Grant,
-    Invite, Member, Op, Parent, ParentAuthority, Receipt, Repair, Role, Wrap, WrapProof, WrappedKey, op_id_of_bytes,
-    wrap_list,
+    Accept, AddDevice, AppendContext, Authorized, Body, ChainMap, Chains, Create, DeviceKind, DocumentKind, Draft,
+    Epoch, Grant, Invite, Member, Op, Parent, ParentAuthority, Receipt, Repair, Role, Target, Wrap, WrapProof,
+    WrappedKey, op_id_of_bytes, wrap_list,
 };
 
 /// When the world begins: 21 September 2026.
@@ -137,6 +139,7 @@ impl Founding {
         };
         let about = "a user may read the case until a time, for a sealed purpose";
         self.append("grant", about, &amina, case, Body::Grant(grant), vec![])?;
+        self.go_on(&amina, agency, team, &team_secret)?;
         let Self { chains, events, relay, .. } = self;
         Ok(World { chains, events, relay, amina, chipo, agency, team, case, case_key, invite_secret, invite })
     }
@@ -197,9 +200,10 @@ impl Founding {
     ) -> Result<OpId> {
         let scope = epoch_scope(&amina.key.device_id(), &secret.commitment());
         let wrapped = self.wrap_to_user(scope, secret, chipo)?;
+        let targets = vec![target_of(&wrapped)];
         let (wraps, proven) = wrap_list(vec![wrapped]);
         let about = "the newcomer gets the team's key";
-        self.append("repair team", about, amina, team, Body::Repair(Repair { epoch: 0, wraps }), proven)
+        self.append("repair team", about, amina, team, Body::Repair(Repair { epoch: 0, wraps, targets }), proven)
     }
 
     fn begin_case(
@@ -220,14 +224,15 @@ impl Founding {
     fn add_device(&mut self, amina: &Person) -> Result<OpId> {
         let key = DeviceKey::from_seed(&[3; 32]);
         let wrapping = WrapKeyPair::from_seed(&Key32::new([0x13; 32]));
-        let add = AddDevice::with_key(amina.user, &key, wrapping.public().clone());
+        let add = AddDevice::with_key(amina.user, &key, wrapping.public().clone(), DeviceKind::Full);
         let about = "a second device of the user, proven by itself";
         self.append("add device", about, amina, amina.user, Body::AddDevice(add), vec![])?;
         let scope = epoch_scope(&amina.key.device_id(), &amina.secret.commitment());
         let wrapped = self.wrap(scope, amina.secret.key(), key.device_id().0, &wrapping)?;
+        let targets = vec![target_of(&wrapped)];
         let (wraps, proven) = wrap_list(vec![wrapped]);
         let about = "the second device gets the user's key";
-        self.append("repair user", about, amina, amina.user, Body::Repair(Repair { epoch: 0, wraps }), proven)
+        self.append("repair user", about, amina, amina.user, Body::Repair(Repair { epoch: 0, wraps, targets }), proven)
     }
 
     fn wrap_to_user(&mut self, scope: ChainId, secret: &GroupEpochSecret, person: &Person) -> Result<Wrap> {
@@ -254,7 +259,8 @@ impl Founding {
         let info = WrapInfo { chain, epoch: 0, recipient: group.0, recipient_epoch: 0 };
         let sealed = WrappedKey::Group(seal_for_group(&wrap_key, &info, key.key(), &mut self.rng));
         let (list, wraps) = wrap_list(vec![Wrap { recipient: Digest(group.0), recipient_epoch: 0, key: sealed }]);
-        (Epoch { public_key: None, commitment: key.commitment(), wraps: list, previous: None }, wraps)
+        let commitment = key.commitment();
+        (Epoch { public_key: None, commitment, wraps: list, previous: None, targets: vec![Some(0)] }, wraps)
     }
 
     fn create(
@@ -296,8 +302,13 @@ impl Founding {
 fn group_epoch(scope: ChainId, secret: &GroupEpochSecret, wraps: Vec<Wrap>) -> (Epoch, Wraps) {
     let commitment = secret.commitment();
     let public_key = Some(secret.derive_wrap_key_pair(scope, 0).public().clone());
+    let targets = wraps.iter().map(|wrap| Some(wrap.recipient_epoch)).collect();
     let (list, wraps) = wrap_list(wraps);
-    (Epoch { public_key, commitment, wraps: list, previous: None }, wraps)
+    (Epoch { public_key, commitment, wraps: list, previous: None, targets }, wraps)
+}
+
+const fn target_of(wrap: &Wrap) -> Target {
+    Target { recipient: wrap.recipient, epoch: wrap.recipient_epoch }
 }
 
 const fn manager(subject: ChainId) -> Member {

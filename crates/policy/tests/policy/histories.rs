@@ -314,7 +314,7 @@ fn random_histories_lead_where_the_oracle_says() {
         relied += world.relied;
     }
     eprintln!("{count} histories: {taken:?}, {adopted} documents adopted, content relied on a removal {relied} times");
-    if count >= 100 {
+    if count >= HISTORIES {
         let of_all = (0..=BodyCode::ERASE.0).all(|code| taken.get(&BodyCode(code)).is_some_and(|taken| *taken > 10));
         assert!(of_all && relied > 100 && adopted > 10, "there is too little of something");
     }

@@ -5,8 +5,8 @@ use vereda_base::{ChainId, Digest, OpId, Timestamp, limits};
 use vereda_crypto::{DeviceKey, Verified};
 use vereda_policy::{
     Accept, AddDevice, AppendContext, Body, BodyCode, ChainKind, ChainMap, Chains, Cite, CiteRegress, Create,
-    DeviceKind, DocumentKind, Draft, Grant, Invite, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, Op, OpRefusal,
-    Parent, ParentAuthority, Part, Repair, Role, Target, WrapList, authorize, op_id,
+    DeviceKind, DocumentKind, Draft, Grant, Invite, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, Op, OpRefusal, Parent,
+    ParentAuthority, Part, Repair, Role, Target, WrapList, authorize, op_id,
 };
 
 use crate::world::{
@@ -417,23 +417,6 @@ fn a_device_joins_once_and_by_its_own_will() {
     check(&world, &by, op(stolen), refusal.clone());
     let elsewhere = AddDevice::with_key(world.dina.user, &key(41), wrapping_key(), DeviceKind::Full);
     check(&world, &by, op(elsewhere), refusal);
-}
-
-#[test]
-fn a_user_has_a_bounded_number_of_devices() {
-    let mut world = World::found();
-    let (user, by) = (world.chipo.user, world.chipo.key.clone());
-    let device = |n: usize| {
-        DeviceKey::from_seed(&[[200; 30].as_slice(), &(n as u16).to_le_bytes()].concat().try_into().unwrap())
-    };
-    for n in 1..MAX_DEVICES {
-        let add = AddDevice::with_key(user, &device(n), wrapping_key(), DeviceKind::Full);
-        world.append(&by, &user, Body::AddDevice(add)).unwrap();
-    }
-    let add = AddDevice::with_key(user, &device(MAX_DEVICES), wrapping_key(), DeviceKind::Full);
-    let op = world.draft(&by, &user, Body::AddDevice(add)).into_value();
-    let refusal = OpRefusal::TooLong { part: Part::Devices, found: MAX_DEVICES + 1, max: MAX_DEVICES };
-    check(&world, &by, op, refusal);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use vereda_base::{ChainId, Timestamp};
 use vereda_crypto::DeviceKey;
 use vereda_policy::{
     Accept, AddDevice, Assign, Body, BodyCode, CancelInvite, ChainKind, Create, DeviceKind, Draft, DraftError, Expire,
-    Frontier, Grant, Heads, Invite, InviteEnd, MAX_MEMBERS, Moment, OpRefusal, Parent, ParentAuthority, Part, Revoke,
-    Role, authority, cite_governing, entitled, membership, op_id, reading_devices, removed_devices,
+    Frontier, Grant, Heads, Invite, InviteEnd, MAX_DEVICES, MAX_MEMBERS, Moment, OpRefusal, Parent, ParentAuthority,
+    Part, Revoke, Role, authority, cite_governing, entitled, membership, op_id, reading_devices, removed_devices,
 };
 
 use crate::world::{
@@ -382,4 +382,19 @@ fn a_chain_has_room_for_as_many_members_as_one_list_of_wraps() {
     world.append(&bashir.key, &team, grant(world.chipo.user, Role::Manager)).unwrap();
     let rotation = world.rotation(&team);
     world.append(&bashir.key, &team, rotation).unwrap();
+}
+
+#[test]
+fn a_user_has_a_bounded_number_of_devices() {
+    let mut world = World::found();
+    let chipo = world.chipo.clone();
+    let device = |n: usize| {
+        DeviceKey::from_seed(&[[200; 30].as_slice(), &(n as u16).to_le_bytes()].concat().try_into().unwrap())
+    };
+    for n in 1..MAX_DEVICES {
+        world.append(&chipo.key, &chipo.user, add(chipo.user, &device(n), DeviceKind::Full)).unwrap();
+    }
+    let one_more = add(chipo.user, &device(MAX_DEVICES), DeviceKind::Full);
+    let full = Err(OpRefusal::TooLong { part: Part::Devices, found: MAX_DEVICES + 1, max: MAX_DEVICES });
+    assert_eq!(world.offer(&chipo.key, &chipo.user, one_more, &[]), full);
 }

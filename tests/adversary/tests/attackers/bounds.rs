@@ -98,3 +98,23 @@ fn a_chunk_with_more_deps_changes_or_bytes_than_any_may_have_is_refused() {
     }
     assert_eq!(author.line.put_chunk(&author.person.seal(&honest, 300)), ChunkOutcome::Durable);
 }
+
+#[test]
+fn whoever_asks_for_more_at_once_than_may_be_named_is_ended() {
+    let mut office = Office::open();
+    let (chain, removal) = (office.team, OpId([1; 32]));
+    let keys = |count: usize| (0..count).map(|key| Digest(key_of(key))).collect::<Vec<_>>();
+    let links = |count: usize| (0..count).map(|key| Link(key_of(key))).collect::<Vec<_>>();
+    let mut attacker = office.join(office.team, Role::Reader);
+    for message in [
+        Up::AskLeaves { chain, removal, keys: keys(limits::MAX_NAMED + 1) },
+        Up::AskReview(links(limits::MAX_NAMED + 1)),
+    ] {
+        attacker.line.say(&message);
+        assert_eq!(attacker.line.end(), Goodbye::Violation);
+        office.reconnect(&mut attacker);
+    }
+    attacker.line.say(&Up::AskReview(links(limits::MAX_NAMED)));
+    attacker.line.say(&Up::AskLeaves { chain, removal, keys: keys(limits::MAX_NAMED) });
+    attacker.fence();
+}

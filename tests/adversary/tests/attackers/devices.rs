@@ -1,9 +1,13 @@
 //! Devices: added without their will, removed by whom they do not concern, used after removal; recovery keys.
 
-use vereda_adversary::{Member, Office, forge, office::op_refused};
+use vereda_adversary::{
+    Member, Office, forge,
+    office::{op_refused, refused},
+};
 use vereda_base::ChainId;
 use vereda_policy::{AddDevice, Body, DeviceKind, Frontier, JoinProof, RemoveDevice, Role};
-use vereda_protocol::{RefusalCode, Up};
+use vereda_protocol::{ChunkOutcome, RefusalCode, Up};
+use vereda_sync::people::link_of;
 
 fn removal(device: vereda_base::DeviceId) -> impl Fn(Frontier) -> Body {
     move |frontier| Body::RemoveDevice(RemoveDevice { device, frontier })
@@ -131,4 +135,35 @@ fn nobody_removes_his_own_last_device_and_one_of_two_he_does() {
     office.remove(&mut first, user, &[], removal(devices[1])).unwrap();
     let refusal = office.remove(&mut first, user, &[], removal(devices[0])).unwrap_err();
     assert_eq!(refusal, op_refused(RefusalCode::NobodyLeft));
+}
+
+#[test]
+fn a_recovery_key_reads_no_case_and_writes_none_but_adds_a_device() {
+    let mut office = Office::open();
+    let mut worker = office.join(office.team, Role::Manager);
+    let case = office.case(office.team);
+    let chunk = office.manager.person.chunk(case, 0, None, &[], 300);
+    assert_eq!(office.manager.line.put_chunk(&chunk), ChunkOutcome::Durable);
+    let mut paper = office.add_device(&mut worker, DeviceKind::Recovery);
+    paper.fence();
+    assert!(!paper.line.heard_of(&case) && paper.line.links().is_empty());
+    let user = paper.person.user();
+    let cites = forge::cites(&paper.person, &[case, office.team, user]);
+    let mut header = paper.person.header(case, 0, None, &[], 300);
+    header.cites.clone_from(&cites);
+    assert_eq!(paper.line.put_chunk(&paper.person.seal(&header, 300)), refused(RefusalCode::NotAuthorized));
+    let grant = forge::grant(user, Role::Editor);
+    let grant = forge::op(&paper.person, office.team, forge::cites(&paper.person, &[user]), grant);
+    assert_eq!(paper.line.put(&grant), op_refused(RefusalCode::NotAuthorized));
+
+    let mut phone = office.stranger();
+    phone.user = Some(user);
+    let add = forge::add_device(&paper.person, &phone.key, DeviceKind::Full);
+    office.put(&mut paper, &add);
+    let mut phone = Member { person: phone, line: office.line(), begun: worker.begun.clone() };
+    office.brief(&mut phone);
+    office.reconnect(&mut phone);
+    phone.line.hear_chunk(&chunk);
+    let written = phone.person.chunk(case, 0, None, &[link_of(&chunk)], 300);
+    assert_eq!(phone.line.put_chunk(&written), ChunkOutcome::Durable);
 }

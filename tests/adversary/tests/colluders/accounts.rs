@@ -3,11 +3,11 @@
 use vereda_adversary::{Colluder, Stage, Victim, colluder::wrap_entries, forge};
 use vereda_base::Digest;
 use vereda_crypto::{DeviceKey, Signature, Signed};
-use vereda_policy::{Body, Chains, DeviceKind, Repair, Revoke, Role, Target};
+use vereda_policy::{Beacon, Body, Chains, DeviceKind, Repair, Revoke, Role, Target};
 use vereda_protocol::{Down, OpOutcome, PolicyEntry, Up};
 use vereda_sync::{
-    device::{Disconnect, Event, SyncState},
-    people::Put,
+    device::{Disconnect, Event, RelayFault, SyncState},
+    people::{NOW, Put},
 };
 
 /// A grant of a reader's role in the case to Chipo himself, by Amina.
@@ -142,6 +142,27 @@ fn a_revocation_that_the_relay_holds_back_shows_as_soon_as_anybody_cites_it() {
     victim.policy(withheld);
     assert!(victim.has(&chunk) && victim.obeys(&revoke));
     assert_eq!(victim.explain(&stage.case), SyncState::Acknowledged);
+}
+
+#[test]
+fn a_revocation_that_the_relay_holds_back_is_named_by_the_next_beacon() {
+    let mut stage = Stage::set();
+    let mut victim = Victim::of(&stage);
+    let beacon = |stage: &Stage| {
+        let heads = forge::cites(&stage.amina, &[stage.team]);
+        stage.amina.draft(stage.agency, Body::Beacon(Beacon { time: NOW, heads }))
+    };
+    let honest = beacon(&stage);
+    victim.policy(stage.admit(&honest));
+    assert!(victim.faults().is_empty(), "nothing is missing");
+    let revoke = revocation(&stage);
+    let withheld = stage.admit(&revoke);
+    let telling = beacon(&stage);
+    victim.policy(stage.admit(&telling));
+    assert!(victim.saw(&Event::RelayWithholds { chain: stage.team }));
+    assert_eq!(victim.faults(), [RelayFault::Withholds { chain: stage.team, head: revoke.id() }]);
+    victim.policy(withheld);
+    assert!(victim.faults().is_empty());
 }
 
 #[test]

@@ -2,8 +2,11 @@
 
 use vereda_base::{Digest, Incarnation, Link, limits::MAX_FRAME_BYTES};
 use vereda_crypto::{KdfParams, Nonce24, Signable, Signature, Signed, WrapInfo};
-use vereda_policy::{Body, InviteProof, JoinProof, Op, Receipt, Wrap, WrapList, WrapProof, decode_op};
-use vereda_protocol::{Auth, Chunk, Header};
+use vereda_policy::{
+    Body, Frontier, FrontierTree, InviteProof, JoinProof, Leaf, LeafAnswer, Op, Place, Receipt, Wrap, WrapList,
+    WrapProof, decode_op,
+};
+use vereda_protocol::{Auth, Chunk, Header, Leaves, OfferedLeaf};
 
 /// Reads bytes as each type that has a canonical form.
 pub fn cbor_forms(data: &[u8]) {
@@ -24,6 +27,17 @@ pub fn cbor_forms(data: &[u8]) {
     again::<Link>(data);
     again::<Incarnation>(data);
     again::<Vec<Digest>>(data);
+    again::<Frontier>(data);
+    again::<Leaf>(data);
+    again::<Place>(data);
+    again::<Leaves>(data);
+    again::<OfferedLeaf>(data);
+    if let Some(answer) = again::<LeafAnswer>(data) {
+        // An answer proves nothing against a frontier with one leaf that it does not name.
+        let leaf = Leaf { key: Digest([0x55; 32]), seq: 0, id: Digest([0x55; 32]) };
+        let found = answer.verify(&FrontierTree::new([leaf]).frontier(), &leaf.key);
+        assert!(found.is_err() || found == Ok(Some(leaf)), "proven absent where it is");
+    }
 }
 
 /// Reads bytes as a signed operation.

@@ -36,7 +36,13 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .map(|vector| vector.text("link").map(|text| text.as_bytes().to_vec()).unwrap_or_default())
             .collect(),
         "primero_export" => vec![PRIMERO.to_vec()],
-        _ => [parts("operations", &["bytes"]), parts("proofs", &["bytes"]), parts("wrapping", &["info"])].concat(),
+        _ => [
+            parts("operations", &["bytes"]),
+            parts("proofs", &["bytes"]),
+            parts("wrapping", &["info"]),
+            frontier_parts(),
+        ]
+        .concat(),
     }
 }
 
@@ -47,6 +53,16 @@ const PRIMERO: &[u8] = br#"{"FormSection":[{"unique_id":"basic","parent_form":"c
 "Lookup":[{"unique_id":"lookup-gender","lookup_values_i18n":[{"id":"f","display_text":{"en":"Female"}}]}],
 "Location":[{"location_code":"SO","admin_level":0,"name_i18n":{"en":"Somalia"}}],"Role":[{"unique_id":"r",
 "name":"R","permissions":{"case":["read"]}}],"PrimeroModule":[{"unique_id":"m","name":"CP"}]}"#;
+
+/// Frontiers, leaves, places and answers.
+fn frontier_parts() -> Vec<Vec<u8>> {
+    let all = vectors("frontiers").into_iter().flat_map(|vector| vector.parts);
+    all.filter_map(|(_, part)| match part {
+        Part::Bytes(bytes) => Some(bytes),
+        _ => None,
+    })
+    .collect()
+}
 
 fn small_configuration() -> Vec<u8> {
     let mut configuration = vereda_records::starter::child_protection().clone();

@@ -1,14 +1,14 @@
 //! Every message and every variant of its parts, each as the first frame of a session.
 
 use anyhow::{Result, bail};
-use vereda_base::{Link, OpId};
+use vereda_base::{ChainId, Link, OpId};
 use vereda_crypto::Signature;
 use vereda_protocol::{
-    ChunkOutcome, Credential, Down, Goodbye, OpOutcome, Opening, Packer, Position, RefusalCode, Unpacker, Up,
-    decode_down, decode_up, encode_down, encode_up, founding_credential,
+    ChunkOutcome, Credential, Down, Goodbye, OfferedLeaf, OpOutcome, Opening, Packer, Position, RefusalCode, Unpacker,
+    Up, decode_down, decode_up, encode_down, encode_up, founding_credential,
 };
 
-use super::{Format, proofs::auth_of};
+use super::{Format, frontiers, proofs::auth_of};
 use crate::{vector::Vector, world::World};
 
 pub(super) const FORMAT: Format = Format {
@@ -22,7 +22,7 @@ pub(super) const FORMAT: Format = Format {
 const UP: &str = "sent by a device";
 const DOWN: &str = "sent by a relay";
 
-const REFUSALS: [RefusalCode; 12] = [
+const REFUSALS: [RefusalCode; 19] = [
     RefusalCode::Malformed,
     RefusalCode::BadSignature,
     RefusalCode::Unsupported,
@@ -35,6 +35,13 @@ const REFUSALS: [RefusalCode; 12] = [
     RefusalCode::CiteRegressed,
     RefusalCode::InviteSpent,
     RefusalCode::TooLarge,
+    RefusalCode::Repeated,
+    RefusalCode::DependsOnUnadopted,
+    RefusalCode::Discarded,
+    RefusalCode::ReviewClosed,
+    RefusalCode::Outdated,
+    RefusalCode::NobodyLeft,
+    RefusalCode::Erased,
 ];
 
 const GOODBYES: [Goodbye; 10] = [
@@ -103,6 +110,8 @@ fn ups() -> Result<Vec<(String, Up)>> {
         ("pull", Up::Pull { policy: Position(127), content: Position(u64::MAX) }),
         ("backfill", Up::Backfill { document: world.case, after: Position(0), upto: Position(128) }),
         ("credit", Up::Credit(300)),
+        ("ask leaves", Up::AskLeaves { chain: world.team, removal: OpId([0xd8; 32]), keys: vec![frontiers::absent()] }),
+        ("ask review", Up::AskReview(vec![Link([0xd7; 32]), Link([0xd9; 32])])),
     ];
     Ok(named.into_iter().map(|(name, message)| (name.to_owned(), message)).collect())
 }
@@ -117,6 +126,9 @@ fn downs() -> Vec<(String, Down)> {
         ("durable".to_owned(), Down::ChunkResult { link, outcome: ChunkOutcome::Durable }),
         ("in review".to_owned(), Down::ChunkResult { link, outcome: ChunkOutcome::InReview }),
         ("credit to a device".to_owned(), Down::Credit(1 << 21)),
+        ("operation in review".to_owned(), Down::OpResult { request: 3, outcome: OpOutcome::InReview }),
+        ("frontier moved".to_owned(), Down::OpResult { request: 4, outcome: OpOutcome::FrontierMoved(offered()) }),
+        ("leaves".to_owned(), leaves()),
     ];
     for code in REFUSALS {
         let outcome = OpOutcome::Refused(code);
@@ -126,4 +138,19 @@ fn downs() -> Vec<(String, Down)> {
     }
     named.extend(GOODBYES.map(|why| (format!("goodbye: {why}"), Down::Goodbye(why))));
     named
+}
+
+/// What a relay offers to whoever signs a frontier.
+fn offered() -> Vec<OfferedLeaf> {
+    let offer =
+        |(place, leaf): (vereda_policy::Place, vereda_policy::Leaf)| OfferedLeaf { place, seq: leaf.seq, id: leaf.id };
+    frontiers::places().into_iter().zip(frontiers::leaves()).map(offer).collect()
+}
+
+/// An answer for each place.
+fn leaves() -> Down {
+    let tree = frontiers::tree();
+    let keys = frontiers::places().into_iter().map(|place| place.key());
+    let answers = keys.map(|key| (key, tree.prove(&key))).collect();
+    Down::Leaves { chain: ChainId([0x81; 32]), removal: OpId([0xd8; 32]), answers }
 }

@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 use minicbor::bytes::ByteArray;
 use vereda_base::DeviceId;
 use vereda_crypto::{Context, Key32, Signature, context, derive_key, hash, verify};
-use vereda_policy::{InviteProof, JoinProof};
+use vereda_policy::{DeviceKind, InviteProof, JoinProof};
 use vereda_protocol::{
     Auth, Credential, Opening, Position, WelcomeFields, auth_message, founding_auth_message, founding_key,
     invite_auth_message, welcome_message,
@@ -39,7 +39,8 @@ fn make() -> Result<Vec<Vector>> {
     let invite_key = vereda_crypto::DeviceKey::from_seed(
         derive_key(context::INVITE_KEY, &Key32::new(*world.invite_secret.expose()), &[]).expose(),
     );
-    let join = JoinProof { user: chipo.user, device, wrapping_key: chipo.wrapping.public().clone() };
+    let join =
+        JoinProof { user: chipo.user, device, wrapping_key: chipo.wrapping.public().clone(), kind: DeviceKind::Full };
     let taken_up = InviteProof { invite: world.invite, user: chipo.user, device };
     let opening = Opening { relay: relay.device_id(), relay_epoch: 7, challenge: [0xd1; 32] };
     let auth = auth_of(&world, &opening, Credential::Member);

@@ -4,12 +4,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use minicbor::bytes::ByteArray;
 use vereda_base::limits::MAX_FRAME_BYTES;
 use vereda_crypto::{Signature, context};
+use vereda_policy::{LeafAnswer, ProvenLeaf};
 use vereda_protocol::{
-    ChunkOutcome, Credential, Down, OpOutcome, Opening, Packer, PolicyEntry, Position, Unpacker, Up, WelcomeFields,
-    decode_down, decode_up, encode_down, encode_up, welcome_message,
+    ChunkOutcome, Credential, Down, Leaves, OpOutcome, Opening, Packer, PolicyEntry, Position, Unpacker, Up,
+    WelcomeFields, decode_down, decode_up, encode_down, encode_up, welcome_message,
 };
 
-use super::{Format, chunks, proofs::auth_of};
+use super::{Format, chunks, frontiers, proofs::auth_of};
 use crate::{
     vector::Vector,
     world::{Event, START, World},
@@ -80,7 +81,7 @@ fn up_messages(world: &World) -> Result<Vec<Up>> {
         Up::Auth(auth_of(world, &opening(world), Credential::Member)),
         Up::Pull { policy: Position(3), content: Position(0) },
     ];
-    for (request, name) in (1..).zip(["create case", "repair team", "grant"]) {
+    for (request, name) in (1..).zip(["create case", "repair team", "grant", "rotate"]) {
         let event = world.event(name)?;
         let wraps = event.wraps.iter().map(|(wrap, _)| wrap.clone()).collect();
         messages.push(Up::PutOp { request, op: event.op.signed().clone(), wraps });
@@ -110,6 +111,20 @@ fn down_messages(world: &World) -> Result<Vec<Down>> {
     let results = links
         .map(|link: Result<_>| Ok(Down::ChunkResult { link: link?, outcome: ChunkOutcome::Durable }))
         .collect::<Result<Vec<_>>>()?;
+    let removal = world.event("assign")?;
+    let mut removed = entries_of(removal);
+    for leaves in [Leaves::All(frontiers::leaves()), Leaves::Some(proven())] {
+        removed.push(PolicyEntry::Frontier { chain: removal.op.chain(), removal: removal.op.id(), leaves });
+    }
+    let create = world.event("create incident")?;
+    let review = vec![
+        PolicyEntry::Review { chunk: chunks.first().context("no chunk")?.clone(), received: START },
+        PolicyEntry::ReviewDocument {
+            create: create.op.signed().clone(),
+            wraps: create.wraps.clone(),
+            received: START,
+        },
+    ];
     let visible = PolicyEntry::Visible { document: world.case, upto: Position(11) };
     let grant = world.event("grant")?;
     let mut messages = vec![
@@ -128,7 +143,19 @@ fn down_messages(world: &World) -> Result<Vec<Down>> {
         Down::OpResult { request: 3, outcome: OpOutcome::Appended(grant.receipt.clone()) },
     ];
     messages.extend(results);
+    messages.push(Down::Policy { entries: removed, cursor: Position(18) });
+    messages.push(Down::Policy { entries: review, cursor: Position(19) });
     Ok(messages)
+}
+
+/// The leaves of a frontier, each with its proof.
+fn proven() -> Vec<ProvenLeaf> {
+    let tree = frontiers::tree();
+    let present = |leaf: &vereda_policy::Leaf| match tree.prove(&leaf.key) {
+        LeafAnswer::Present(proven) => Some(proven),
+        LeafAnswer::Absent { .. } => None,
+    };
+    tree.leaves().iter().filter_map(present).collect()
 }
 
 fn entries_of(event: &Event) -> Vec<PolicyEntry> {

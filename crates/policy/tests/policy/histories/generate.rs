@@ -337,7 +337,12 @@ impl World {
         if is_document {
             chunks.push(Link([self.below(200) as u8; 32]));
         } else {
-            let waiting: Vec<ChainId> = self.waiting.iter().map(|(_, op)| vereda_policy::chain_of(op)).collect();
+            let owned = |op: &Op| match &op.body {
+                Body::Create(create) => vereda_policy::owners(create).any(|owner| owner == chain),
+                _ => false,
+            };
+            let waiting: Vec<ChainId> =
+                self.waiting.iter().filter(|(_, op)| owned(op)).map(|(_, op)| vereda_policy::chain_of(op)).collect();
             documents.extend((!waiting.is_empty()).then(|| self.draw(&waiting)));
         }
         if self.below(4) == 0 {

@@ -127,8 +127,8 @@ impl Oracle {
             let was_device =
                 |device: DeviceId| self.chains[&user].iter().any(|entry| entry.state.devices.contains_key(&device));
             let joined = |state: &&State| state.joined.contains(&user) || was_device(state.creator);
-            groups.iter().any(|state| named(&state))
-                && groups.iter().any(|state| joined(&state))
+            groups.iter().any(named)
+                && groups.iter().any(joined)
                 && self.membership(device, agency, at) == Some(Role::Manager)
         })
     }

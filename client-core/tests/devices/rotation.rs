@@ -1,0 +1,113 @@
+//! Keys after somebody left: new ones before the next edit, known to those who stayed and to nobody else.
+
+use std::time::Duration;
+
+use serde_json::json;
+use vereda_base::ChainId;
+use vereda_client_core::access::RevokeRequest;
+use vereda_policy::Role;
+
+use super::world::World;
+
+fn user(world: &World, device: usize) -> ChainId {
+    world.devices[device].home().unwrap().0
+}
+
+fn revoke(world: &mut World, by: usize, chain: ChainId, whom: usize) {
+    let subject = user(world, whom);
+    let request = RevokeRequest { chain, subject, successor: None };
+    world.on(by, |device, ambient| device.revoke(ambient, request)).unwrap();
+    rest(world);
+}
+
+/// Lets happen what devices leave to others for a while.
+fn rest(world: &mut World) {
+    for _ in 0..4 {
+        world.settle();
+        world.pass(Duration::from_secs(30));
+    }
+    world.settle();
+}
+
+/// Three people in a team, with a case that all of them read.
+fn three(seed: u64) -> (World, [usize; 3], ChainId, ChainId) {
+    let mut world = World::new(seed);
+    let (amina, team) = world.found();
+    world.connect(amina);
+    let berta = world.join(amina, team, Role::Editor, "Berta");
+    let carlos = world.join(amina, team, Role::Editor, "Carlos");
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    rest(&mut world);
+    (world, [amina, berta, carlos], team, case)
+}
+
+#[test]
+fn after_a_member_left_the_team_and_the_next_edit_are_under_keys_that_he_does_not_get() {
+    let (mut world, [amina, berta, carlos], team, case) = three(60);
+    assert_eq!(world.field(carlos, &case, "name_first"), json!("Samir"));
+    revoke(&mut world, amina, team, carlos);
+    let epochs = |world: &World, device: usize, chain: &ChainId| world.devices[device].epochs_of(chain);
+    assert_eq!(epochs(&world, amina, &team), (2, 2), "the team rotates at once");
+    assert_eq!(epochs(&world, amina, &case).0, 1, "a case only when it is written to");
+    world.edit_case(berta, &case, json!({"set": {"name_first": "Samira"}}));
+    rest(&mut world);
+    assert_eq!(epochs(&world, amina, &case), (2, 2));
+    for device in [amina, berta] {
+        assert_eq!(world.field(device, &case, "name_first"), json!("Samira"), "device {device}");
+        assert!(world.devices[device].status().unwrap().settled, "device {device}");
+    }
+    assert!(world.devices[carlos].show_case(&case).is_err(), "nothing of it is left with him");
+}
+
+#[test]
+fn who_joins_after_a_rotation_reads_what_was_written_before_it() {
+    let (mut world, [amina, berta, carlos], team, case) = three(61);
+    revoke(&mut world, amina, team, carlos);
+    world.edit_case(berta, &case, json!({"set": {"perpetrator_count": 3}}));
+    rest(&mut world);
+    let dina = world.join(amina, team, Role::Editor, "Dina");
+    rest(&mut world);
+    assert_eq!(world.field(dina, &case, "name_first"), json!("Samir"));
+    assert_eq!(world.field(dina, &case, "perpetrator_count"), json!(3));
+    let digests = world.digests();
+    assert_eq!((&digests[amina], &digests[berta]), (&digests[berta], &digests[dina]));
+}
+
+#[test]
+fn edits_sealed_before_a_removal_was_known_are_sealed_again_as_the_same_chunk() {
+    let (mut world, [amina, berta, carlos], team, case) = three(62);
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"name_first": "Samira"}}));
+    revoke(&mut world, amina, team, carlos);
+    // She is told of the removal only after she has sent what she sealed under the old key.
+    world.connect(berta);
+    rest(&mut world);
+    assert_eq!(world.field(amina, &case, "name_first"), json!("Samira"));
+    assert_eq!(world.devices[berta].explain(&case).unwrap().state, "synced");
+    let digests = world.digests();
+    assert_eq!(digests[amina], digests[berta]);
+}
+
+#[test]
+fn two_who_begin_the_same_epoch_agree_on_one() {
+    let (mut world, [amina, berta, carlos], team, case) = three(63);
+    world.cut(berta);
+    world.cut(amina);
+    let subject = user(&world, carlos);
+    let request = RevokeRequest { chain: team, subject, successor: None };
+    world.on(amina, |device, ambient| device.revoke(ambient, request)).unwrap();
+    world.edit_case(amina, &case, json!({"set": {"name_first": "Samira"}}));
+    world.edit_case(berta, &case, json!({"set": {"perpetrator_count": 2}}));
+    for device in [amina, berta] {
+        world.on(device, |device, ambient| device.go_online(ambient)).unwrap();
+    }
+    rest(&mut world);
+    for device in [amina, berta] {
+        assert_eq!(world.field(device, &case, "name_first"), json!("Samira"));
+        assert_eq!(world.field(device, &case, "perpetrator_count"), json!(2));
+        let status = world.devices[device].status().unwrap();
+        assert!(status.settled && status.pending_operations == 0, "{status:?}");
+    }
+    let (begun, held) = world.devices[berta].epochs_of(&case);
+    assert_eq!(begun, held);
+}

@@ -1,4 +1,4 @@
-//! What one relay gives to its connections: how many, and how long each may take.
+//! What one relay gives to its connections: how many, and how long each may take; and to what awaits a decision.
 
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ pub struct Limits {
     /// Silence after which a device is probed by a ping, and after twice which it counts as gone. A device that takes
     /// nothing in for that long is let go too.
     pub silence: Duration,
+    /// Chunks and documents of one removed device that may await a decision.
+    pub max_review_items: u64,
+    /// Their sizes, in bytes.
+    pub max_review_bytes: u64,
 }
 
 impl Default for Limits {
@@ -28,6 +32,8 @@ impl Default for Limits {
             handshake: Duration::from_secs(15),
             proof: Duration::from_secs(30),
             silence: Duration::from_secs(150),
+            max_review_items: 4_096,
+            max_review_bytes: 64 << 20,
         }
     }
 }

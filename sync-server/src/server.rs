@@ -79,7 +79,13 @@ impl Relay {
         let lock = folder.lock()?;
         let mut store = folder.open_store().map_err(FolderError::Open)?;
         let limits = options.limits;
-        let config = RelayConfig { auth_timeout: limits.proof, pull_timeout: limits.proof, ..RelayConfig::default() };
+        let config = RelayConfig {
+            auth_timeout: limits.proof,
+            pull_timeout: limits.proof,
+            max_review_items: limits.max_review_items,
+            max_review_bytes: limits.max_review_bytes,
+            ..RelayConfig::default()
+        };
         let machine = RelayMachine::open(key, config, &mut store, &mut SystemEntropy).map_err(FolderError::Store)?;
         let relay = machine.relay();
         let tcp = TcpListener::bind(options.listen)

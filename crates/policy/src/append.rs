@@ -119,7 +119,7 @@ pub fn owners(create: &Create) -> impl Iterator<Item = ChainId> {
 
 /// Finds who holds a document that its owner took in after its author had been removed. An owner that may only revoke lets
 /// in nobody whom the document was not begun for.
-fn adopted_holders(view: &dyn Chains, op: &Op, id: OpId) -> Option<Vec<Member>> {
+pub fn adopted_holders(view: &dyn Chains, op: &Op, id: OpId) -> Option<Vec<Member>> {
     let Body::Create(create) = &op.body else { return None };
     let document = ChainId(id.0);
     let is_full = create.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);

@@ -33,7 +33,8 @@ pub mod stale;
 pub mod wraps;
 
 pub use append::{
-    AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize, owners,
+    AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, adopted_holders, authorize,
+    owners,
 };
 pub use authority::{Evaluator, authority, membership, role};
 pub use chain::{

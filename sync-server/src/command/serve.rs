@@ -49,6 +49,14 @@ struct Bounds {
     #[arg(long, env = "VEREDA_RELAY_IDLE_TIMEOUT", default_value_t = Limits::default().silence.as_secs(),
         value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     idle_timeout: u64,
+    /// Chunks and documents of one removed device that may await a Manager's decision.
+    #[arg(long, env = "VEREDA_RELAY_MAX_REVIEW_ITEMS", default_value_t = Limits::default().max_review_items,
+        value_name = "N")]
+    max_review_items: u64,
+    /// Their sizes together, in MiB.
+    #[arg(long, env = "VEREDA_RELAY_MAX_REVIEW_SIZE", default_value_t = Limits::default().max_review_bytes >> 20,
+        value_name = "MIB", value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
+    max_review_size: u64,
 }
 
 impl Bounds {
@@ -59,6 +67,8 @@ impl Bounds {
             handshake: Duration::from_secs(self.handshake_timeout),
             proof: Duration::from_secs(self.proof_timeout),
             silence: Duration::from_secs(self.idle_timeout),
+            max_review_items: self.max_review_items,
+            max_review_bytes: self.max_review_size << 20,
         }
     }
 }

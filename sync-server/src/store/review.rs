@@ -121,11 +121,7 @@ impl SqliteStore {
         )
     }
 
-    pub(super) fn append_frontier(
-        &mut self,
-        row: &row::Row,
-        leaves: &[OfferedLeaf],
-    ) -> Result<Position, StoreError> {
+    pub(super) fn append_frontier(&mut self, row: &row::Row, leaves: &[OfferedLeaf]) -> Result<Position, StoreError> {
         let position = self.append_row(row, None)?;
         for leaf in leaves {
             let chain = self.make_name(leaf.place.chain().as_bytes())?;
@@ -194,8 +190,7 @@ impl SqliteStore {
     ) -> Result<Option<Reviewed>, StoreError> {
         let (author, document) = (self.author(device, incarnation)?, self.name(document.as_bytes())?);
         let Some((author, document)) = author.zip(document) else { return Ok(None) };
-        let sql =
-            format!("{COLUMNS} WHERE author = ?1 AND document = ?2 AND standing <> 2 ORDER BY seq DESC LIMIT 1");
+        let sql = format!("{COLUMNS} WHERE author = ?1 AND document = ?2 AND standing <> 2 ORDER BY seq DESC LIMIT 1");
         let raw = self.one("review", &sql, [author, document], read_reviewed)?;
         raw.map(|raw| self.reviewed_of(raw)).transpose()
     }
@@ -233,9 +228,7 @@ impl SqliteStore {
                 UNION ALL
                 SELECT bytes FROM review_create WHERE device = ?1 AND standing = 0
             )";
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok(ReviewLoad { count: to_u64(row.get(0)?), bytes: to_u64(row.get(1)?) })
-        };
+        let read = |row: &rusqlite::Row<'_>| Ok(ReviewLoad { count: to_u64(row.get(0)?), bytes: to_u64(row.get(1)?) });
         Ok(self.one("review", sql, [device], read)?.unwrap_or_default())
     }
 

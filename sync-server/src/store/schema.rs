@@ -222,7 +222,8 @@ fn fill_written(connection: &Connection) -> rusqlite::Result<()> {
         "SELECT log.position, log.chain, data.content FROM log JOIN data ON data.position = log.position
          WHERE log.kind = 0 ORDER BY log.position",
     )?;
-    let mut name = connection.prepare("SELECT id FROM name WHERE substr(value, 1, 6) = substr(?1, 1, 6) AND value = ?1")?;
+    let mut name =
+        connection.prepare("SELECT id FROM name WHERE substr(value, 1, 6) = substr(?1, 1, 6) AND value = ?1")?;
     let mut make = connection.prepare("INSERT INTO name (value) VALUES (?1)")?;
     let mut write = connection.prepare(
         "INSERT INTO written (device, chain, seq, position) VALUES (?1, ?2, ?3, ?4)
@@ -266,4 +267,30 @@ pub enum OpenError {
     /// The database failed.
     #[error(transparent)]
     Store(StoreError),
+}
+
+/// Makes the first shape of a database again, as far as it says the same: to test the way forward.
+#[cfg(test)]
+pub(super) fn set_back_to_first(connection: &Connection) {
+    let back = "
+        PRAGMA foreign_keys = OFF;
+        CREATE TABLE log_1 (
+            position INTEGER PRIMARY KEY,
+            kind INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 2),
+            chain INTEGER NOT NULL,
+            party INTEGER,
+            bytes INTEGER NOT NULL
+        ) STRICT;
+        INSERT INTO log_1 SELECT position, kind, chain, party, bytes FROM log;
+        DROP TABLE log;
+        ALTER TABLE log_1 RENAME TO log;
+        CREATE INDEX log_policy ON log (position) WHERE kind < 2;
+        CREATE INDEX log_op ON log (chain, position) WHERE kind = 0;
+        CREATE INDEX log_chain ON log (chain, position) WHERE kind < 2;
+        DROP TABLE written;
+        DROP TABLE frontier;
+        DROP TABLE review;
+        DROP TABLE review_create;
+        PRAGMA user_version = 1;";
+    connection.execute_batch(back).unwrap();
 }

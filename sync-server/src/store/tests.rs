@@ -91,3 +91,26 @@ fn a_full_disk_is_told_and_leaves_nothing_half_written() {
     kept.commit().unwrap();
     assert_eq!(kept.naming(&Digest([0; 32]), Naming::Group), Ok(vec![ChainId([0; 32])]));
 }
+
+#[test]
+fn a_database_of_the_first_shape_is_brought_forward_with_all_that_it_holds() {
+    use vereda_sync::people::Person;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("relay.db");
+    let mut kept = SqliteStore::open(&path).unwrap();
+    vereda_sync::relay::store::conformance::operations_and_wraps_are_found_by_chain_and_in_log_order(&mut kept);
+    kept.commit().unwrap();
+    let device = Person::new(1).device();
+    let (places, end) = (kept.places(&device, None).unwrap(), kept.end().unwrap());
+    let entries: Vec<_> = (1..=end.0).map(|position| kept.entry(Position(position)).unwrap()).collect();
+    drop(kept);
+    assert_eq!(places.len(), 2);
+    schema::set_back_to_first(&Connection::open(&path).unwrap());
+    let kept = SqliteStore::open(&path).unwrap();
+    assert_eq!((kept.places(&device, None), kept.end()), (Ok(places), Ok(end)));
+    let found: Vec<_> = (1..=end.0).map(|position| kept.entry(Position(position)).unwrap()).collect();
+    assert_eq!(found, entries);
+    assert_eq!(kept.heads(Scope::Policy, Position(0), end, 99).unwrap().len(), entries.len());
+    assert!(kept.connection.execute("INSERT INTO data VALUES (99, x'00')", []).is_err(), "foreign keys hold again");
+}

@@ -2,9 +2,7 @@
 
 use vereda_base::{ChainId, DeviceId, Link, Timestamp, limits};
 use vereda_crypto::{Verified, VerifyError, context, hash};
-use vereda_policy::{
-    Authorized, Chains, ContentRefusal, Evaluator, Heads, Role, authorize_content, content_reliance,
-};
+use vereda_policy::{Authorized, Chains, ContentRefusal, Evaluator, Heads, Role, authorize_content, content_reliance};
 use vereda_protocol::{Chunk, ChunkOutcome, Header, RefusalCode};
 
 use super::{

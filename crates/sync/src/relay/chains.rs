@@ -2,10 +2,10 @@
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
-use vereda_base::{ChainId, Timestamp, limits};
+use vereda_base::{ChainId, OpId, Timestamp, limits};
 use vereda_crypto::{Signable, Signed};
 use vereda_policy::{
-    Authorized, Body, ChainKind, ChainState, Chains, DecidedDocument, Decision, Member, Op, ParentAuthority, Receipt, ReplayedOp,
+    Authorized, Body, ChainKind, ChainState, Chains, Member, Op, Receipt, ReplayedOp, adopted_holders,
 };
 use vereda_protocol::Position;
 
@@ -103,29 +103,24 @@ impl ChainCache {
             return Ok(Some(known));
         }
         let Some(stored) = store.chain(id)? else { return Ok(None) };
-        let holders = self.adopted_holders(store, id, &stored)?;
+        let holders = self.holders(store, id, &stored)?;
         let known = Arc::new(rebuild(stored, holders.as_deref())?);
         self.insert(*id, Arc::clone(&known));
         Ok(Some(known))
     }
 
-    /// Finds who holds a document that its owning team took in after its author had been removed.
-    fn adopted_holders(
+    /// Finds who holds a document that its owner took in after its author had been removed.
+    fn holders(
         &mut self,
         store: &dyn RelayStore,
         id: &ChainId,
         stored: &StoredChain,
     ) -> Result<Option<Vec<Member>>, StoreError> {
         let Some(first) = stored.ops.first() else { return Ok(None) };
-        let Body::Create(create) = read_op(&first.op)?.body else { return Ok(None) };
-        for owner in create.parents.iter().filter(|parent| parent.authority == ParentAuthority::Full) {
-            let owner = self.load(store, &owner.chain)?;
-            let decided = owner.as_ref().and_then(|owner| owner.state.decided_document(id));
-            if let Some(DecidedDocument { adopted, decision: Decision::Adopted { .. } }) = decided {
-                return Ok(Some(adopted.holders.clone()));
-            }
-        }
-        Ok(None)
+        let create = read_op(&first.op)?;
+        let view = self.view(store);
+        let holders = adopted_holders(&view, &create, OpId(id.0));
+        view.finish(holders)
     }
 
     /// Takes an operation in that was appended at `position`.
@@ -168,7 +163,11 @@ impl ChainCache {
     }
 
     /// Finds the leaves of a removal by the position of their entry.
-    fn frontier(&mut self, store: &dyn RelayStore, position: Position) -> Result<Option<Arc<StoredFrontier>>, StoreError> {
+    fn frontier(
+        &mut self,
+        store: &dyn RelayStore,
+        position: Position,
+    ) -> Result<Option<Arc<StoredFrontier>>, StoreError> {
         if let Some(found) = self.frontiers.get(&position) {
             return Ok(Some(Arc::clone(found)));
         }

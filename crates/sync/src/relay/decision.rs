@@ -64,7 +64,7 @@ pub(super) fn check(
             None => return Ok(Err(RefusalCode::MissingDeps)),
         };
         let (create, _) = read_create(store, &row)?;
-        if !owners(create.value()).any(|owner| owner == *chain) {
+        if !owners(create.value()).contains(chain) {
             return Ok(Err(RefusalCode::NotAuthorized));
         }
         if is_adoption {
@@ -185,7 +185,7 @@ fn adopt_document(
     let time = receipt_time(None, now);
     let view = chains.view(store);
     let op = authorize(&view, &create, &AppendContext::relay(time));
-    let agency = owners(create.value()).find_map(|owner| view.known(&owner)?.agency);
+    let agency = owners(create.value()).iter().find_map(|owner| view.known(owner)?.agency);
     let op = view.finish(op)?.map_err(|_| damaged.clone())?;
     let (wraps, proofs): (Vec<_>, Vec<_>) = wraps.into_iter().unzip();
     let passed = Passed::new(op, signer, time, proofs, agency).ok_or(damaged)?;

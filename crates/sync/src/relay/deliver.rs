@@ -88,7 +88,10 @@ impl RelayMachine {
             let about = About::Wrap { chain, recipient: wrap.recipient };
             let head = Head { position: *position, bytes: 0, about };
             for id in concerned {
-                if Some(id) != author && self.ask(id, now, store, |sight| sight.sees(&head))? && self.keeps_up(id, *position) {
+                if Some(id) != author
+                    && self.ask(id, now, store, |sight| sight.sees(&head))?
+                    && self.keeps_up(id, *position)
+                {
                     let entry = PolicyEntry::Wrap { chain, op, wrap: wrap.clone(), proof: proof.clone() };
                     self.push_entries(id, *position, [entry]);
                 }
@@ -116,7 +119,11 @@ impl RelayMachine {
         }
         for id in concerned {
             let decides = |sight: &mut Sight<'_, '_>| {
-                Ok(if owners.is_empty() { sight.decides(&document) } else { owners.iter().any(|owner| sight.decides(owner)) })
+                Ok(if owners.is_empty() {
+                    sight.decides(&document)
+                } else {
+                    owners.iter().any(|owner| sight.decides(owner))
+                })
             };
             if self.ask(id, now, store, decides)? && self.keeps_up(id, position) {
                 let Some(open) = self.sessions.get(&id).and_then(Session::open) else { continue };

@@ -46,8 +46,7 @@ impl RelayMachine {
         let appended = append::append_op(&mut self.chains, store, open, &passed, wraps)?;
         let (body, chain) = (passed.body().clone(), appended.known.state.id());
         let prepared = passed.prepared;
-        let decided =
-            decision::carry_out(&mut self.chains, store, &self.signer, &body, &chain, prepared, now.wall)?;
+        let decided = decision::carry_out(&mut self.chains, store, &self.signer, &body, &chain, prepared, now.wall)?;
         let end = store.end()?;
         self.end = Some(end);
         let outcome = OpOutcome::Appended(appended.receipt.clone());
@@ -135,7 +134,7 @@ impl RelayMachine {
         let op = create.value();
         admit::note_cites(&mut self.chains, store, &op.device, &op.cites)?;
         self.end = Some(position);
-        let (document, above) = (document_of(create.signed()), owners(op).collect());
+        let (document, above) = (document_of(create.signed()), owners(op));
         let entry =
             |open: &super::session::Open| document_entry(open, create.signed().clone(), wraps.clone(), received);
         self.deliver_review(position, document, above, entry, received, store)
@@ -183,7 +182,8 @@ impl RelayMachine {
             let found = view.frontier(leaves)?;
             frontier = view.finish(found)?.filter(|found| found.removal() == removal);
         }
-        let answers: Vec<_> = frontier.iter().flat_map(|found| keys.iter().map(|key| (*key, found.prove(key)))).collect();
+        let answers: Vec<_> =
+            frontier.iter().flat_map(|found| keys.iter().map(|key| (*key, found.prove(key)))).collect();
         let mut parts = answers.chunks(MAX_ANSWERS).map(<[_]>::to_vec).peekable();
         if parts.peek().is_none() {
             self.send(id, &Down::Leaves { chain, removal, answers: Vec::new() });

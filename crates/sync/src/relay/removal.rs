@@ -1,10 +1,8 @@
 //! Removals: whose work they cut off, and up to where it stands in the log (access.md, "Removals and frontiers").
 
-use std::collections::BTreeSet;
-
-use vereda_base::{ChainId, DeviceId, OpId, limits::MAX_FRAME_BYTES};
+use vereda_base::{ChainId, OpId, limits::MAX_FRAME_BYTES};
 use vereda_policy::{
-    Body, ChainKind, Chains, Frontier, FrontierTree, Leaf, LeafAnswer, Op, ParentAuthority, ProvenLeaf, chain_of,
+    Body, ChainKind, Chains, Frontier, FrontierTree, Leaf, LeafAnswer, Op, ProvenLeaf, chain_of, removed_devices,
 };
 use vereda_protocol::{Leaves, OfferedLeaf, OpOutcome, PolicyEntry, RefusalCode};
 
@@ -31,53 +29,12 @@ pub(super) const fn frontier_of(body: &Body) -> Option<&Frontier> {
     }
 }
 
-/// Lists the devices whose work a removal cuts off, recovery keys included, as they stand before it.
-pub(super) fn devices_of(view: &dyn Chains, chain: &ChainId, body: &Body) -> BTreeSet<DeviceId> {
-    let subjects = match body {
-        Body::RemoveDevice(remove) => return [remove.device].into(),
-        Body::Revoke(revoke) => vec![revoke.subject],
-        Body::Expire(expire) => vec![expire.subject],
-        Body::Assign(assign) => {
-            let mut subjects = assign.takes.clone();
-            if let (Some(parents), Some(state)) = (&assign.parents, view.chain(chain)) {
-                let ended = state.parents().filter(|parent| !parents.contains(parent)).map(|parent| parent.chain);
-                subjects.extend(with_those_above(view, ended.collect()));
-            }
-            subjects
-        }
-        _ => Vec::new(),
-    };
-    devices_in(view, subjects)
-}
-
-/// Lists, with these chains, those whose Managers have full authority over them.
-fn with_those_above(view: &dyn Chains, chains: Vec<ChainId>) -> BTreeSet<ChainId> {
-    let (mut found, mut open) = (BTreeSet::new(), chains);
-    while let Some(id) = open.pop() {
-        let Some(state) = view.chain(&id).filter(|_| found.insert(id)) else { continue };
-        let full = state.parents().filter(|parent| parent.authority == ParentAuthority::Full);
-        open.extend(full.map(|parent| parent.chain));
-    }
-    found
-}
-
-fn devices_in(view: &dyn Chains, subjects: Vec<ChainId>) -> BTreeSet<DeviceId> {
-    let (mut devices, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), subjects);
-    while let Some(id) = open.pop() {
-        let Some(state) = view.chain(&id).filter(|_| seen.insert(id)) else { continue };
-        let head = state.head_seq();
-        devices.extend(state.devices().iter().filter(|device| device.stands_at(head)).map(|device| device.device));
-        open.extend(state.standing_members());
-    }
-    devices
-}
-
 /// Lists what a removal is to name, as it stands in the log now, sorted by key.
 pub(super) fn committed(view: &View<'_>, op: &Op) -> Result<Vec<OfferedLeaf>, StoreError> {
     let chain = chain_of(op);
     let is_document = view.chain(&chain).is_some_and(|state| state.kind() == ChainKind::Document);
     let mut leaves = Vec::new();
-    for device in devices_of(view, &chain, &op.body) {
+    for device in removed_devices(view, &chain, &op.body) {
         leaves.extend(view.store().places(&device, is_document.then_some(&chain))?);
     }
     leaves.sort_by_cached_key(|leaf| leaf.place.key());

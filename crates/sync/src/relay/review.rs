@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use vereda_base::{ChainId, DeviceId, Link, Timestamp};
 use vereda_crypto::Verified;
 use vereda_policy::{
-    AppendContext, Authorized, ChainState, Chains, Cite, Op, Reliance, Retention, authorize, authorize_content,
-    content_reliance,
+    AppendContext, Authorized, ChainState, Chains, Cite, Op, Reliance, Retention, Wrap, WrapProof, authorize,
+    authorize_content, content_reliance,
 };
 use vereda_protocol::{Chunk, Header, RefusalCode};
 
@@ -66,7 +66,7 @@ pub(super) fn check_new_document(
     // The head of the new document itself is in no chain that stands.
     let cites: Vec<Cite> = header.value().cites.iter().filter(|cite| cite.chain != document).copied().collect();
     let ledger = check_cites(&view, &header.value().device, &cites)?;
-    let agency = super::sight::owners(create.value()).find_map(|owner| view.known(&owner)?.agency);
+    let agency = super::sight::owners(create.value()).iter().find_map(|owner| view.known(owner)?.agency);
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     match (authorized, ledger) {
         (Ok(header), Ok(())) => {
@@ -157,16 +157,17 @@ fn check_dep(
     })
 }
 
+/// Wraps, each with its place in its list.
+pub(super) type ProvenWraps = Vec<(Wrap, WrapProof)>;
+
 /// Reads the first operation of a document in review, with its wraps.
 pub(super) fn read_create(
     store: &dyn RelayStore,
     row: &ReviewedDocument,
-) -> Result<(Verified<Op>, Vec<(vereda_policy::Wrap, vereda_policy::WrapProof)>), StoreError> {
+) -> Result<(Verified<Op>, ProvenWraps), StoreError> {
     let damaged = StoreError::Damaged { table: "log" };
     match store.entry(row.position)? {
-        Some(Entry::ReviewDocument { create, wraps, .. }) => {
-            Ok((create.verify().map_err(|_| damaged)?, wraps))
-        }
+        Some(Entry::ReviewDocument { create, wraps, .. }) => Ok((create.verify().map_err(|_| damaged)?, wraps)),
         _ => Err(damaged),
     }
 }

@@ -175,7 +175,10 @@ impl RelayMachine {
         let (mut entries, chunks, cursor) = (page.entries, page.chunks, page.cursor);
         while let Some(rest) = split_frame(&mut entries) {
             let part = std::mem::replace(&mut entries, rest);
-            self.send_stream(id, &Down::BackfillPart { document: chain, entries: part, chunks: Vec::new(), cursor: after });
+            self.send_stream(
+                id,
+                &Down::BackfillPart { document: chain, entries: part, chunks: Vec::new(), cursor: after },
+            );
         }
         if ends || !entries.is_empty() || !chunks.is_empty() {
             self.send_stream(id, &Down::BackfillPart { document: chain, entries, chunks, cursor });

@@ -1,7 +1,7 @@
 //! What a device may see, as policy stands now.
 
 use vereda_base::{ChainId, Timestamp};
-use vereda_policy::{Body, ChainKind, Chains, Evaluator, Heads, Op, ParentAuthority, Role, may_read};
+use vereda_policy::{Body, ChainKind, Chains, Evaluator, Heads, Op, Role, may_read};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
@@ -62,7 +62,9 @@ impl<'a, 'v> Sight<'a, 'v> {
     /// Says whether the device may read a document.
     pub(super) fn reads(&self, document: &ChainId) -> bool {
         let is_document = |chain| self.view.chain(chain).is_some_and(|state| state.kind() == ChainKind::Document);
-        self.open.is_member() && is_document(document) && may_read(self.view, &self.open.device, document, Some(self.now))
+        self.open.is_member()
+            && is_document(document)
+            && may_read(self.view, &self.open.device, document, Some(self.now))
     }
 
     /// Makes the entries of a removal's leaves, of the places that the device may see.
@@ -74,21 +76,17 @@ impl<'a, 'v> Sight<'a, 'v> {
     /// Says whether the device may decide on content of a document or a team.
     pub(super) fn decides(&self, chain: &ChainId) -> bool {
         let newest = Heads::newest(Some(self.now));
-        self.open.is_member()
-            && Evaluator::new(self.view, self.open.device, &newest).role(chain) == Some(Role::Manager)
+        self.open.is_member() && Evaluator::new(self.view, self.open.device, &newest).role(chain) == Some(Role::Manager)
     }
 
     /// Says whether the device may decide on one that begins with this operation.
     pub(super) fn decides_create(&self, create: &Op) -> bool {
-        owners(create).any(|owner| self.decides(&owner))
+        owners(create).iter().any(|owner| self.decides(owner))
     }
 
     fn decides_chunk(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
-        let may = if self.view.known(document).is_some() {
-            self.decides(document)
-        } else {
-            self.decides_document(document)?
-        };
+        let may =
+            if self.view.known(document).is_some() { self.decides(document) } else { self.decides_document(document)? };
         if !may {
             return Ok(false);
         }
@@ -108,11 +106,10 @@ impl<'a, 'v> Sight<'a, 'v> {
     }
 }
 
-/// Lists the teams that own a new document.
-pub(super) fn owners(create: &Op) -> impl Iterator<Item = ChainId> {
-    let parents = match &create.body {
-        Body::Create(create) => create.parents.as_slice(),
-        _ => &[],
-    };
-    parents.iter().filter(|parent| parent.authority == ParentAuthority::Full).map(|parent| parent.chain)
+/// Lists the chains that own a new document.
+pub(super) fn owners(create: &Op) -> Vec<ChainId> {
+    match &create.body {
+        Body::Create(create) => vereda_policy::owners(create).collect(),
+        _ => Vec::new(),
+    }
 }

@@ -1,11 +1,9 @@
 //! Whether the wraps that come with an operation are for whom it says, and for whom they must be.
 
-use std::collections::BTreeMap;
-
-use vereda_base::{Digest, Timestamp};
+use vereda_base::Timestamp;
 use vereda_policy::{
     Body, ChainState, Chains, Epoch, Op, Repair, Rotate, Target, Wrap, WrapList, WrapProof, WrappedKey, check_wraps,
-    epoch_targets, hash_previous, is_stale, targets_of,
+    hash_previous, is_stale, targets_of,
 };
 use vereda_protocol::RefusalCode;
 
@@ -44,25 +42,18 @@ fn check_previous(epoch: &Epoch, state: &ChainState, wraps: &[Wrap]) -> Result<(
     }
 }
 
-/// Checks that a repair is of an epoch in use, for members as they stand now, of whom none was given the key before.
-/// Devices do not see one another's wraps and count them: a second one for the same member would be counted for another,
-/// who would then be given none.
+/// Checks that a repair is of an epoch in use, and that none of its members was given the key before. Devices do not see one
+/// another's wraps and count them: a second one for the same member would be counted for another, who would then be given
+/// none.
 fn check_repair(view: &dyn Chains, repair: &Repair, state: &ChainState, now: Timestamp) -> Result<(), RefusalCode> {
     let newest = state.newest_epoch().ok_or(RefusalCode::Malformed)?;
-    let recipients = state.recipients();
-    if repair.targets.iter().any(|target| recipients.binary_search(&target.recipient).is_err()) {
-        return Err(RefusalCode::NotAuthorized);
-    }
-    if repair.epoch == newest.number && repair.targets.iter().any(|target| newest.targets.contains(target)) {
-        return Err(RefusalCode::Repeated);
-    }
-    if repair.epoch != newest.number || is_stale(view, &state.id(), Some(now)) {
+    if repair.epoch != newest.number {
         return Err(RefusalCode::Outdated);
     }
-    let due: BTreeMap<Digest, Option<u64>> =
-        recipients.into_iter().zip(epoch_targets(view, &state.id(), Some(now))).collect();
-    let is_due = |target: &Target| due.get(&target.recipient) == Some(&Some(target.epoch));
-    if repair.targets.iter().all(is_due) { Ok(()) } else { Err(RefusalCode::Outdated) }
+    if repair.targets.iter().any(|target| newest.targets.contains(target)) {
+        return Err(RefusalCode::Repeated);
+    }
+    if is_stale(view, &state.id(), Some(now)) { Err(RefusalCode::Outdated) } else { Ok(()) }
 }
 
 /// The list of wraps that a body commits to.

@@ -102,7 +102,7 @@ fn a_member_is_given_the_key_of_an_epoch_once() {
     assert_eq!(repair(&mut manager, &[a]), Some(RefusalCode::Repeated));
     assert_eq!(repair(&mut manager, &[b, c]), Some(RefusalCode::Repeated));
     assert_eq!(repair(&mut manager, &[c]), None);
-    assert_eq!(repair(&mut manager, &[agency]), Some(RefusalCode::NotAuthorized));
+    assert_eq!(repair(&mut manager, &[agency]), Some(RefusalCode::Outdated), "it is no member");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use vereda_base::{ChainId, Digest, OpId};
 use vereda_policy::{Body, DeviceKind, FrontierTree, LeafAnswer, Place, Revoke, Role, verify_all_leaves};
-use vereda_protocol::{Chunk, ChunkOutcome, Down, Leaves, OfferedLeaf, OpOutcome, PolicyEntry, Position, RefusalCode, Up};
+use vereda_protocol::{
+    Chunk, ChunkOutcome, Down, Leaves, OfferedLeaf, OpOutcome, PolicyEntry, Position, RefusalCode, Up,
+};
 use vereda_sync::people::{Person, Put, link_of, nothing_stands};
 use vereda_sync::relay::{RelayStore, SessionId, StoreError, store::Entry};
 
@@ -164,7 +166,8 @@ fn a_question_for_leaves_is_answered_with_proofs() {
         answers.clone()
     };
     let answers = ask(&mut t.room, t.manager_id, put.id(), vec![absent, present], t.team);
-    let verified: Vec<_> = answers.iter().map(|(key, answer): &(Digest, LeafAnswer)| answer.verify(&frontier, key)).collect();
+    let verified: Vec<_> =
+        answers.iter().map(|(key, answer): &(Digest, LeafAnswer)| answer.verify(&frontier, key)).collect();
     assert_eq!(verified, [Ok(None), Ok(Some(offered[0].leaf()))]);
     assert_eq!(ask(&mut t.room, t.manager_id, OpId([9; 32]), vec![present], t.team), []);
     assert_eq!(ask(&mut t.room, t.manager_id, put.id(), vec![present], t.agency), []);
@@ -249,7 +252,8 @@ fn a_recovery_key_sees_policy_and_its_own_wraps() {
 fn a_commit_that_fails_leaves_neither_removal_nor_leaves() {
     let mut t = Team::new();
     let (team, subject) = (t.team, t.worker.user());
-    let sign = |frontier| t.manager.draft(team, Body::Revoke(Revoke { subject, keeps: None, successor: None, frontier }));
+    let sign =
+        |frontier| t.manager.draft(team, Body::Revoke(Revoke { subject, keeps: None, successor: None, frontier }));
     let OpOutcome::FrontierMoved(offered) = t.room.put(t.manager_id, &sign(nothing_stands())) else { panic!() };
     let put = sign(FrontierTree::new(offered.iter().map(OfferedLeaf::leaf)).frontier());
     let end = t.room.store.end().unwrap();

@@ -7,8 +7,8 @@ use vereda_base::{ChainId, Monotonic, Now, OpId};
 use vereda_crypto::{DeviceKey, context};
 use vereda_policy::{Body, Frontier, FrontierTree, Revoke, Role, rotations_due};
 use vereda_protocol::{
-    Auth, Chunk, ChunkOutcome, Credential, Down, Goodbye, OfferedLeaf, OpOutcome, Opening, Packer, PolicyEntry, Position,
-    RefusalCode, Unpacker, Up, WelcomeFields, decode_down, encode_up, founding_credential, welcome_message,
+    Auth, Chunk, ChunkOutcome, Credential, Down, Goodbye, OfferedLeaf, OpOutcome, Opening, Packer, PolicyEntry,
+    Position, RefusalCode, Unpacker, Up, WelcomeFields, decode_down, encode_up, founding_credential, welcome_message,
 };
 use vereda_sync::people::{NOW, Person, Put, link_of, nothing_stands};
 use vereda_sync::relay::{

@@ -1,11 +1,11 @@
 //! Rotations: what the relay takes under which epoch.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use vereda_base::Digest;
 use vereda_policy::{Role, Target, epoch_targets};
 use vereda_protocol::{ChunkOutcome, Down, OpOutcome, PolicyEntry, RefusalCode};
-use vereda_sync::people::{NOW, Person};
+use vereda_sync::people::NOW;
 
 use super::room::{Room, assert_appended, entries, learn, refused, revoke, rotate};
 
@@ -118,33 +118,4 @@ fn a_repair_of_a_stale_epoch_is_outdated() {
     let target = Target { recipient: Digest(worker.user().0), epoch: 0 };
     let put = manager.clone().repair(team.chain(), &[target]);
     assert_eq!(room.put(id, &put), OpOutcome::Refused(RefusalCode::Outdated));
-}
-
-#[test]
-fn a_chunk_of_a_large_team_is_judged_in_little_time() {
-    const MEMBERS: u8 = 150;
-    const CHUNKS: u32 = 40;
-    let (mut room, mut manager, id, agency) = Room::founded();
-    let mut members = vec![(manager.user(), Role::Manager)];
-    for seed in 2..=MEMBERS {
-        let (person, session): (Person, _) = room.join((&mut manager, id), agency, Role::Reader, seed);
-        members.push((person.user(), Role::Editor));
-        room.input(vereda_sync::relay::Input::Closed(session));
-    }
-    let team = manager.create_team(agency, &members);
-    assert_appended(&room.put(id, &team));
-    let case = room.case((&mut manager, id), team.chain());
-    let (mut prev, mut sealed) = (None, Vec::new());
-    for seq in 0..u64::from(CHUNKS) {
-        let chunk = manager.chunk(case, seq, prev, &[], 300);
-        prev = Some(vereda_sync::people::link_of(&chunk));
-        sealed.push(chunk);
-    }
-    let begun = Instant::now();
-    for chunk in &sealed {
-        assert_eq!(room.put_chunk(id, chunk), ChunkOutcome::Durable);
-    }
-    let each = begun.elapsed() / CHUNKS;
-    println!("{each:?} for a chunk in a case of a team of {MEMBERS}");
-    assert!(each < Duration::from_millis(20), "{each:?}");
 }

@@ -9,10 +9,12 @@
 
 use vereda_base::{ChainId, Digest, Incarnation, OpId};
 use vereda_crypto::Verified;
-use vereda_policy::{AppendContext, Authorized, ChainMap, Op, Receipt, check_wraps};
-use vereda_protocol::Position;
+use vereda_policy::{AppendContext, Authorized, ChainMap, Op, Place, Receipt, Role, check_wraps, wrap_list};
+use vereda_protocol::{OfferedLeaf, Position};
 
-use super::{About, Entry, Founding, Naming, NewEntry, RelayStore, Scope};
+use super::{
+    About, Entry, Founding, Naming, NewEntry, RelayStore, ReviewLoad, ReviewStanding, Reviewed, ReviewedDocument, Scope,
+};
 use crate::{
     people::{NOW, Person, Put, link_of},
     relay::admit::AcceptedChunk,
@@ -47,6 +49,21 @@ macro_rules! relay_store_conformance {
             #[test]
             fn pages_of_the_log_are_bounded_by_position_scope_and_count() {
                 suite::pages_of_the_log_are_bounded_by_position_scope_and_count(&mut $open);
+            }
+
+            #[test]
+            fn places_of_a_device_are_listed_with_the_last_that_stands() {
+                suite::places_of_a_device_are_listed_with_the_last_that_stands(&mut $open);
+            }
+
+            #[test]
+            fn leaves_are_found_by_the_chains_that_they_name() {
+                suite::leaves_are_found_by_the_chains_that_they_name(&mut $open);
+            }
+
+            #[test]
+            fn what_is_in_review_stands_beside_the_log_until_it_is_decided_on() {
+                suite::what_is_in_review_stands_beside_the_log_until_it_is_decided_on(&mut $open);
             }
 
             #[test]
@@ -146,6 +163,127 @@ pub fn pages_of_the_log_are_bounded_by_position_scope_and_count(store: &mut dyn 
 }
 
 /// See the name.
+pub fn places_of_a_device_are_listed_with_the_last_that_stands(store: &mut dyn RelayStore) {
+    let mut writer = Writer::new();
+    let user = writer.person.create_user();
+    writer.put(store, &user);
+    let (first, second) = (writer.create_case(), writer.create_case());
+    writer.put(store, &first);
+    writer.put(store, &second);
+    let grant = writer.person.grant(first.chain(), user.chain(), Role::Manager);
+    writer.put(store, &grant);
+    let chunk = writer.person.chunk(first.chain(), 0, None, &[], 300);
+    let next = writer.person.chunk(first.chain(), 1, Some(link_of(&chunk)), &[], 300);
+    writer.accept(store, &chunk);
+    writer.accept(store, &next);
+    writer.person.incarnation = Incarnation(u64::MAX - 1);
+    let other = writer.person.chunk(second.chain(), 0, None, &[], 300);
+    writer.accept(store, &other);
+    let device = writer.person.device();
+    let content = |document, incarnation, seq, chunk| OfferedLeaf {
+        place: Place::Content { document, device, incarnation },
+        seq,
+        id: Digest(link_of(chunk).0),
+    };
+    let ops =
+        |put: &Put, seq| OfferedLeaf { place: Place::Ops { chain: put.chain(), device }, seq, id: Digest(put.id().0) };
+    let in_first = vec![content(first.chain(), Person::new(1).incarnation, 1, &next), ops(&grant, 1)];
+    let in_second = vec![content(second.chain(), Incarnation(u64::MAX - 1), 0, &other), ops(&second, 0)];
+    let places = |within: Option<&ChainId>| {
+        let mut places = store.places(&device, within).unwrap();
+        places.sort_by_key(|leaf| leaf.place);
+        places
+    };
+    let sorted = |lists: &[&[OfferedLeaf]]| {
+        let mut places = lists.concat();
+        places.sort_by_key(|leaf| leaf.place);
+        places
+    };
+    assert_eq!(places(Some(&first.chain())), sorted(&[&in_first]));
+    assert_eq!(places(Some(&second.chain())), sorted(&[&in_second]));
+    assert_eq!(places(Some(&ChainId([9; 32]))), []);
+    assert_eq!(places(None), sorted(&[&in_first, &in_second, &[ops(&user, 0)]]));
+    assert_eq!(store.places(&Person::new(2).device(), None), Ok(Vec::new()));
+}
+
+/// See the name.
+pub fn leaves_are_found_by_the_chains_that_they_name(store: &mut dyn RelayStore) {
+    let mut writer = Writer::new();
+    let document = writer.begin(store);
+    let device = writer.person.device();
+    let other = ChainId([8; 32]);
+    let leaf = |chain, seq| OfferedLeaf { place: Place::Ops { chain, device }, seq, id: Digest([7; 32]) };
+    let append = |store: &mut dyn RelayStore, removal, leaves: &[OfferedLeaf]| {
+        store.append(&NewEntry::Frontier { chain: &document, removal: &OpId([removal; 32]), leaves }).unwrap()
+    };
+    let first = append(store, 1, &[leaf(document, 1), leaf(other, u64::from(u32::MAX))]);
+    let second = append(store, 2, &[leaf(other, 4)]);
+    let none = append(store, 3, &[]);
+    assert_eq!(store.frontiers_naming(&document), Ok(vec![first]));
+    assert_eq!(store.frontiers_naming(&other), Ok(vec![first, second]));
+    assert_eq!(store.frontiers_naming(&ChainId([9; 32])), Ok(Vec::new()));
+    let leaves = vec![leaf(other, 4)];
+    let entry = Entry::Frontier { chain: document, removal: OpId([2; 32]), leaves };
+    assert_eq!(store.entry(second), Ok(Some(entry)));
+    let heads = store.heads(Scope::Policy, Position(4), none, 9).unwrap();
+    assert_eq!(heads.len(), 3);
+    assert!(heads.iter().all(|head| head.about == About::Frontier { chain: document }));
+    assert_eq!(store.heads(Scope::Chain(document), Position(4), none, 9).unwrap(), heads);
+}
+
+/// See the name.
+pub fn what_is_in_review_stands_beside_the_log_until_it_is_decided_on(store: &mut dyn RelayStore) {
+    let mut writer = Writer::new();
+    let document = writer.begin(store);
+    let (device, incarnation) = (writer.person.device(), writer.person.incarnation);
+    let first = writer.person.chunk(document, 0, None, &[], 300);
+    let next = writer.person.chunk(document, 1, Some(link_of(&first)), &[], 400);
+    let position = writer.review(store, &first);
+    let second = writer.review(store, &next);
+    assert_eq!(store.chunk_at(&document, &link_of(&first)), Ok(None));
+    assert_eq!((store.version(&device, incarnation, &document), store.held(&device, incarnation)), (Ok(None), Ok(0)));
+    let awaits = Reviewed {
+        link: link_of(&first),
+        document,
+        device,
+        incarnation,
+        seq: 0,
+        position,
+        standing: ReviewStanding::Awaits,
+    };
+    let last = Reviewed { link: link_of(&next), seq: 1, position: second, ..awaits };
+    assert_eq!(store.reviewed(&link_of(&first)), Ok(Some(awaits)));
+    assert_eq!(store.in_review(&document), Ok(vec![awaits, last]));
+    assert_eq!(store.reviewed_version(&device, incarnation, &document), Ok(Some(last)));
+    assert_eq!(store.entry(position), Ok(Some(Entry::Review { chunk: first.clone(), received: NOW })));
+    let heads = store.heads(Scope::Policy, Position(position.0 - 1), position, 9).unwrap();
+    assert_eq!(heads[0].about, About::Review { document });
+    let create = writer.create_case();
+    let (_, proven) = wrap_list(create.wraps.clone());
+    let entry = NewEntry::ReviewDocument { create: &create.op, wraps: &proven, received: NOW };
+    let place = store.append(&entry).unwrap();
+    let found = ReviewedDocument { device, position: place, standing: ReviewStanding::Awaits };
+    assert_eq!(store.reviewed_document(&create.chain()), Ok(Some(found)));
+    let entry = Entry::ReviewDocument { create: create.op.signed().clone(), wraps: proven, received: NOW };
+    assert_eq!(store.entry(place), Ok(Some(entry)));
+    assert_eq!(store.chain(&create.chain()), Ok(None));
+    let load = store.review_load(&device).unwrap();
+    assert_eq!(load.count, 3);
+    assert!(load.bytes > 700, "{load:?}");
+    let end = store.end();
+    store.decide(&link_of(&first), ReviewStanding::Adopted).unwrap();
+    store.decide(&link_of(&next), ReviewStanding::Discarded).unwrap();
+    store.decide_document(&create.chain(), ReviewStanding::Discarded).unwrap();
+    assert_eq!((store.in_review(&document), store.review_load(&device).unwrap().count), (Ok(Vec::new()), 0));
+    assert_eq!(store.reviewed(&link_of(&first)).unwrap().unwrap().standing, ReviewStanding::Adopted);
+    let away = Reviewed { standing: ReviewStanding::Discarded, ..last };
+    assert_eq!(store.reviewed_version(&device, incarnation, &document), Ok(Some(away)));
+    let gone = [position, second, place].map(|position| store.entry(position));
+    assert_eq!(gone, [Ok(None), Ok(None), Ok(None)]);
+    assert_eq!(store.end(), end);
+}
+
+/// See the name.
 pub fn small_rows_read_back(store: &mut dyn RelayStore) {
     let person = Person::new(1);
     assert_eq!(store.relay_epoch(), Ok(None));
@@ -193,7 +331,10 @@ pub fn write_before_a_crash(store: &mut dyn RelayStore) {
     store.set_cited(&writer.person.device(), &document, 1).unwrap();
     store.note_member(&Digest([1; 32]), Naming::Group, &document).unwrap();
     store.set_agency(&document, &document).unwrap();
-    assert_eq!(store.end(), Ok(Position(7)));
+    let next = writer.person.chunk(document, 1, Some(link_of(&chunk)), &[], 300);
+    writer.review(store, &next);
+    store.append(&NewEntry::Frontier { chain: &document, removal: &OpId([1; 32]), leaves: &[] }).unwrap();
+    assert_eq!(store.end(), Ok(Position(9)));
 }
 
 /// Finds what was committed, and appends where the log ended.
@@ -211,6 +352,10 @@ pub fn read_after_a_crash(store: &mut dyn RelayStore) {
     assert_eq!(store.cited(&writer.person.device(), &document), Ok(None));
     assert_eq!(store.naming(&Digest([1; 32]), Naming::Group), Ok(Vec::new()));
     let chunk = writer.person.chunk(document, 0, None, &[], 300);
+    let device = writer.person.device();
+    assert_eq!((store.in_review(&document), store.review_load(&device)), (Ok(Vec::new()), Ok(ReviewLoad::default())));
+    let chains: Vec<ChainId> = store.places(&device, None).unwrap().iter().map(|leaf| leaf.place.chain()).collect();
+    assert_eq!(chains.len(), 2, "the user and the case that were committed: {chains:?}");
     assert_eq!(writer.accept(store, &chunk), Position(5));
     store.commit().unwrap();
 }
@@ -255,11 +400,18 @@ impl Writer {
         position
     }
 
+    fn review(&self, store: &mut dyn RelayStore, chunk: &vereda_protocol::Chunk) -> Position {
+        store.append(&NewEntry::Review { chunk: &self.check(chunk), received: NOW }).unwrap()
+    }
+
     fn accept(&self, store: &mut dyn RelayStore, chunk: &vereda_protocol::Chunk) -> Position {
+        store.append(&NewEntry::Chunk(&self.check(chunk))).unwrap()
+    }
+
+    fn check(&self, chunk: &vereda_protocol::Chunk) -> AcceptedChunk {
         let header = chunk.header.clone().verify().unwrap();
         let chains = &self.person.chains;
         let header = vereda_policy::authorize_content(chains, &header, None).unwrap();
-        let accepted = AcceptedChunk::new(header, chunk.clone());
-        store.append(&NewEntry::Chunk(&accepted)).unwrap()
+        AcceptedChunk::new(header, chunk.clone())
     }
 }

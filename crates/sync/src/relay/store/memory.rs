@@ -179,7 +179,9 @@ impl RelayStore for MemoryStore {
         let wanted = |head: &Head| match (scope, head.about) {
             (Scope::Policy, about) => !matches!(about, About::Chunk { .. }),
             (Scope::Content, about) => matches!(about, About::Chunk { .. }),
-            (Scope::Chain(of), About::Op { chain } | About::Wrap { chain, .. } | About::Frontier { chain }) => chain == of,
+            (Scope::Chain(of), About::Op { chain } | About::Wrap { chain, .. } | About::Frontier { chain }) => {
+                chain == of
+            }
             (
                 Scope::Chain(of),
                 About::Chunk { document, .. } | About::Review { document } | About::ReviewDocument { document },

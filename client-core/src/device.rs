@@ -100,6 +100,8 @@ pub struct Device<S: DeviceStore> {
     /// Chains that grew: members may lack wraps.
     repair_from: Option<Monotonic>,
     repairing: BTreeSet<ChainId>,
+    /// Groups that may have a new epoch: what passed them over may be passed on to them.
+    renewed: BTreeSet<ChainId>,
     rotations: Rotations,
     /// Chunks that the relay wants sealed again.
     resealing: BTreeSet<(ChainId, Link)>,
@@ -164,6 +166,7 @@ impl<S: IncarnatedStore> Device<S> {
             keys_may_open: true,
             repair_from: None,
             repairing: BTreeSet::new(),
+            renewed: BTreeSet::new(),
             rotations: Rotations::default(),
             resealing: BTreeSet::new(),
             excluding: BTreeSet::new(),
@@ -340,6 +343,7 @@ impl<S: DeviceStore> Device<S> {
             && !self.keys_may_open
             && self.effects.is_empty()
             && self.repairing.is_empty()
+            && self.renewed.is_empty()
             && self.repair_from.is_none()
             && self.rotations.is_idle()
             && self.remaking.is_empty()
@@ -424,6 +428,7 @@ impl<S: DeviceStore> Device<S> {
                 self.keys_may_open = true;
                 self.rotations.groups_changed = true;
                 self.repairing.insert(*chain);
+                self.renewed.insert(*chain);
             }
             Event::WrapStored { chain } => {
                 self.keyless.insert(*chain);

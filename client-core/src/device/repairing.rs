@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vereda_base::{ChainId, Timestamp};
 use vereda_policy::{
-    Body, ChainKind, Chains, Repair, Staleness, Subject, Target, Wrap, WrapProof, entitled, wrap_list,
+    Body, ChainKind, ChainState, Chains, Repair, Staleness, Subject, Target, Wrap, WrapProof, entitled, wrap_list,
 };
 use vereda_sync::device::{DeviceStore, OutboxItem, StoreError};
 
@@ -24,12 +24,14 @@ impl<S: DeviceStore> Device<S> {
     /// Repairs what this device should, once it is caught up; commits. Says whether it did anything.
     pub(super) fn repair(&mut self, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
         let now = ambient.now;
+        let relay_now = self.relay_now(ambient);
         let is_due = self.repair_from.is_some_and(|due| due <= now.monotonic);
+        self.find_passed_over(relay_now)?;
         let chains: Vec<ChainId> = self.repairing.iter().copied().collect();
         let mut did = false;
         let mut waits = false;
         for chain in chains {
-            let lacking = self.view(|view, _| lacking(view, &chain, Some(now.wall)));
+            let lacking = self.view(|view, _| lacking(view, &chain, Some(relay_now)));
             let holds = self.chain(&chain).is_some_and(|state| self.keyring.holds_newest(&state));
             // Once the relay has it, the chain grows, and is looked at again.
             if lacking.is_empty() || !holds || self.is_repair_queued(&chain)? {
@@ -91,7 +93,33 @@ impl<S: DeviceStore> Device<S> {
     /// Finds the groups whose members may lack a wrap: whatever this process did not see happen, an earlier one may have.
     pub(super) fn find_repairs(&mut self) -> Result<(), StoreError> {
         for kind in [ChainKind::User, ChainKind::Team, ChainKind::Agency] {
-            self.repairing.extend(self.list_chains(kind)?);
+            let groups = self.list_chains(kind)?;
+            self.renewed.extend(&groups);
+            self.repairing.extend(groups);
+        }
+        Ok(())
+    }
+
+    /// Finds the chains whose key passed a group over that was stale, now that it may have a new epoch. Where nobody ever
+    /// left a group there is none.
+    fn find_passed_over(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let mut renewed = std::mem::take(&mut self.renewed);
+        renewed.retain(|group| {
+            self.chain(group).is_some_and(|state| {
+                state.kind() != ChainKind::Document && state.newest_epoch().is_some_and(|epoch| epoch.number > 0)
+            })
+        });
+        if renewed.is_empty() {
+            return Ok(());
+        }
+        for kind in [ChainKind::Team, ChainKind::Agency, ChainKind::Document] {
+            for chain in self.list_chains(kind)? {
+                let names = |state: &ChainState| state.members().iter().any(|held| renewed.contains(&held.subject));
+                let held = self.chain(&chain).filter(|state| names(state) && self.keyring.holds_newest(state));
+                if held.is_some() && !self.view(|view, _| lacking(view, &chain, Some(now))).is_empty() {
+                    self.repairing.insert(chain);
+                }
+            }
         }
         Ok(())
     }

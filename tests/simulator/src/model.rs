@@ -66,6 +66,8 @@ pub struct LoggedEpoch {
 /// A wrap in the relay's log.
 #[derive(Debug, Clone)]
 pub struct LoggedWrap {
+    /// The operation that committed to it.
+    pub op: OpId,
     /// The chain whose key is wrapped.
     pub chain: ChainId,
     /// Of which epoch.
@@ -114,6 +116,8 @@ pub struct Model {
     pub promised: BTreeSet<(ChainId, Link)>,
     /// Up to where each device could read each document, at least for a while.
     pub last_read: BTreeMap<(ChainId, DeviceId), Position>,
+    /// Whom each document ever named as a reader, if only by a role whose time had passed when it came.
+    pub named: BTreeSet<(ChainId, DeviceId)>,
     /// Who read each document, from each change of that on.
     pub readers: BTreeMap<ChainId, Vec<Readers>>,
 }
@@ -166,7 +170,7 @@ impl Model {
             }
             Entry::Wrap { chain, op, wrap, .. } => {
                 if let Some(epoch) = self.epoch_of_op.get(op) {
-                    self.wraps.push(LoggedWrap { chain: *chain, epoch: *epoch, wrap: wrap.clone() });
+                    self.wraps.push(LoggedWrap { op: *op, chain: *chain, epoch: *epoch, wrap: wrap.clone() });
                 }
             }
             Entry::Review { chunk, .. } => {
@@ -202,6 +206,7 @@ impl Model {
         for device in self.ledger.readers(document, AsOf::Time(now)).into_keys() {
             self.last_read.insert((*document, device), position);
         }
+        self.named.extend(self.ledger.readers(document, AsOf::Ever).into_keys().map(|device| (*document, device)));
         let lasting: BTreeSet<DeviceId> = self.ledger.readers(document, AsOf::Lasting).into_keys().collect();
         let known = self.readers.entry(*document).or_default();
         if known.last().is_none_or(|last| last.lasting != lasting) {

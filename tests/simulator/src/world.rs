@@ -10,7 +10,7 @@ mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vereda_base::{ChainId, DeviceId};
+use vereda_base::{ChainId, DeviceId, Digest, OpId};
 use vereda_client_core::device::Device;
 use vereda_crypto::DeviceKey;
 use vereda_policy::ChainKind;
@@ -108,11 +108,16 @@ pub(crate) struct Person {
     pub(crate) draw: Draw,
     /// Actions left until the person goes online again.
     pub(crate) offline_for: u32,
+    /// Wraps that the relay ever sent to the device: operation, recipient and its epoch.
+    pub(crate) wraps_sent: BTreeSet<SentWrap>,
     /// What the device wrote last, unsealed.
     pub(crate) last_written: Option<Vec<u8>>,
     /// Edits put off, for mutations of the application.
     pub(crate) put_off: Vec<(ChainId, crate::intent::Intent)>,
 }
+
+/// Names a wrap: the operation that committed to it, its recipient and the recipient's epoch.
+pub(crate) type SentWrap = (OpId, Digest, u64);
 
 /// What was counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -301,8 +306,17 @@ impl World {
         AsOf::Time(self.relay_now().wall)
     }
 
-    /// Says whether a person's device reads a chain, as the relay has it now.
+    /// Says whether a person's device reads a chain, as the relay has it now, and is let in by it: whoever is in no team and
+    /// not in the agency is handed nothing, even of a document that names him.
     pub(crate) fn reads(&self, who: usize, chain: &ChainId) -> bool {
+        self.is_named_in(who, chain) && self.is_let_in(who)
+    }
+
+    fn is_let_in(&self, who: usize) -> bool {
+        self.agency.iter().chain(&self.teams).any(|group| self.is_named_in(who, group))
+    }
+
+    fn is_named_in(&self, who: usize, chain: &ChainId) -> bool {
         let device = self.people.get(who).and_then(|person| person.id);
         device.is_some_and(|device| self.model.ledger.readers(chain, self.relay_time()).contains_key(&device))
     }
@@ -312,7 +326,7 @@ impl World {
     pub(crate) fn follows(&self, who: usize, chain: &ChainId) -> bool {
         match self.model.ledger.chain(chain).map(|chain| chain.kind) {
             Some(ChainKind::Document) => self.reads(who, chain),
-            Some(_) => self.agency.iter().chain(&self.teams).any(|group| self.reads(who, group)),
+            Some(_) => self.is_let_in(who),
             None => false,
         }
     }

@@ -28,8 +28,11 @@ pub(crate) fn check(world: &mut World) {
         let (Some(device), Some(id)) = (person.device.as_ref(), person.id) else { continue };
         let is_foreign = |case: &ChainId| !world.model.ever_read(case, &id) && !person.made.contains(case);
         let foreign: Vec<ChainId> = world.model.cases().into_iter().filter(is_foreign).collect();
+        let unnamed: Vec<ChainId> =
+            foreign.iter().filter(|case| !world.model.named.contains(&(**case, id))).copied().collect();
         let mut found = Vec::new();
-        for (table, is_whole) in CHAIN_TABLES.map(|table| (table, false)).into_iter().chain(CHUNK_TABLES.map(|table| (table, true))) {
+        let of_chains = CHAIN_TABLES.map(|table| (table, false, &unnamed));
+        for (table, is_whole, foreign) in of_chains.into_iter().chain(CHUNK_TABLES.map(|table| (table, true, &foreign))) {
             for (key, value) in rows::list(device.store(), table, None) {
                 let holds = |case: &&ChainId| contains(&key, case) || (is_whole && contains(&value, case));
                 found.extend(foreign.iter().find(holds).map(|case| (table, *case)));

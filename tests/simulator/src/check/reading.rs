@@ -1,7 +1,7 @@
-//! No device can open what its person may not read: given the whole log of the relay and every key that it ever held, it
-//! comes to no key of a chunk that was appended after it last read the document.
+//! No device can open what its person may not read: from every key that it ever held and every wrap that it was ever sent
+//! there is no way to the key of a chunk that was appended after it last read the document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest};
 use vereda_crypto::{
@@ -15,7 +15,7 @@ use crate::{
     breach::Checker,
     keys::HeldKeys,
     model::{LoggedWrap, Model},
-    world::World,
+    world::{SentWrap, World},
 };
 
 /// Keys by chain and epoch.
@@ -31,7 +31,7 @@ pub(crate) fn check(world: &mut World) {
         if world.is_leaking() {
             world.people.iter().for_each(|other| other.hand.with_held(|keys| held.take_over(keys)));
         }
-        let keys = reach(&world.model, &held, &device);
+        let keys = reach(&world.model, &held, &device, &person.wraps_sent);
         let opened = world.model.cases().into_iter().filter_map(|case| opens(&world.model, &keys, &device, &case));
         wrong.extend(opened.map(|what| format!("device {who} {what}")));
     }
@@ -72,8 +72,8 @@ fn is_opened(keys: &Keys, header: &Header) -> bool {
     commits_to(&header.commitment, &derive_chunk_key(&DocumentEpochKey::from_key(key.clone()), &scope))
 }
 
-/// All keys that come out of what was held and what the relay ever stored.
-fn reach(model: &Model, held: &HeldKeys, device: &DeviceId) -> Keys {
+/// All keys that come out of what was held and what was sent.
+fn reach(model: &Model, held: &HeldKeys, device: &DeviceId, sent: &BTreeSet<SentWrap>) -> Keys {
     let mut keys = held.keys().clone();
     for (chain, epochs) in &model.epochs {
         for (number, epoch) in (0..).zip(epochs) {
@@ -84,7 +84,8 @@ fn reach(model: &Model, held: &HeldKeys, device: &DeviceId) -> Keys {
     }
     loop {
         let before = keys.len();
-        for wrap in &model.wraps {
+        let was_sent = |wrap: &&LoggedWrap| sent.contains(&(wrap.op, wrap.wrap.recipient, wrap.wrap.recipient_epoch));
+        for wrap in model.wraps.iter().filter(was_sent) {
             let is_previous = wrap.wrap.recipient == Digest(wrap.chain.0);
             let gives = (wrap.chain, if is_previous { wrap.wrap.recipient_epoch } else { wrap.epoch });
             if keys.contains_key(&gives) {
@@ -107,7 +108,7 @@ fn reach(model: &Model, held: &HeldKeys, device: &DeviceId) -> Keys {
 }
 
 fn open_wrap(model: &Model, keys: &Keys, held: &HeldKeys, device: &DeviceId, wrap: &LoggedWrap) -> Option<Key32> {
-    let LoggedWrap { chain, epoch, wrap } = wrap;
+    let LoggedWrap { chain, epoch, wrap, .. } = wrap;
     let info = WrapInfo {
         chain: scope(model, chain, *epoch)?,
         epoch: *epoch,
@@ -132,7 +133,7 @@ fn open_wrap(model: &Model, keys: &Keys, held: &HeldKeys, device: &DeviceId, wra
 }
 
 /// Opens the key of the epoch before, which lies sealed under a key.
-fn open_previous(keys: &Keys, LoggedWrap { chain, epoch, wrap }: &LoggedWrap) -> Option<Key32> {
+fn open_previous(keys: &Keys, LoggedWrap { chain, epoch, wrap, .. }: &LoggedWrap) -> Option<Key32> {
     let WrappedKey::Group(sealed) = &wrap.key else { return None };
     let key = GroupEpochSecret::from_key(keys.get(&(*chain, *epoch))?.clone());
     let follows = wrap.recipient_epoch;

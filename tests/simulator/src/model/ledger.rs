@@ -61,6 +61,8 @@ pub enum AsOf {
     Time(Timestamp),
     /// Roles without an end.
     Lasting,
+    /// All roles that no operation ended.
+    Ever,
 }
 
 impl Ledger {
@@ -162,6 +164,11 @@ impl Ledger {
         self.chains.get(user).is_some_and(|state| state.devices.contains_key(device))
     }
 
+    /// Says whether a user ever had a device.
+    pub fn has_named(&self, user: &ChainId, device: &DeviceId) -> bool {
+        self.stands(user, device) || self.lowered.contains(device)
+    }
+
     /// Says whether a user ever took an invite to a group up.
     pub fn has_joined(&self, group: &ChainId, user: &ChainId) -> bool {
         self.joined.contains(&(*group, *user))
@@ -252,6 +259,7 @@ impl Held {
         match as_of {
             AsOf::Time(now) => self.expires.is_none_or(|expires| expires > now),
             AsOf::Lasting => self.expires.is_none(),
+            AsOf::Ever => true,
         }
     }
 }

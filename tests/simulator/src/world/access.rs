@@ -19,24 +19,44 @@ impl World {
     pub(super) fn decide_something(&mut self, who: usize) {
         // Managers decide more than others do; the founder is one of everything.
         let who = if self.draw.chance(400) { 0 } else { who };
-        let (what, done) = match self.draw.below(100) {
-            0..24 => ("refers a case", self.refer(who)),
-            24..36 => ("withdraws a case", self.withdraw(who)),
-            36..47 => ("puts somebody out", self.put_out(who)),
-            47..55 => ("lowers somebody", self.lower(who)),
-            55..66 => ("assigns a case", self.assign(who)),
-            66..70 => ("leaves", self.leave(who)),
-            70..77 => ("removes a device", self.remove_device(who)),
-            77..81 => ("cancels an invite", self.cancel_invite(who)),
-            81..91 => ("begins a section", self.begin_section(who)),
-            _ => ("links a device", self.link_device(who)),
-        };
+        let kind = self.draw.below(100);
+        let (mut by, mut done) = (who, self.decide_by(who, kind));
+        if done.is_none() && who != 0 {
+            (by, done) = (0, self.decide_by(0, kind));
+        }
+        let who = by;
         if done.is_some() {
             self.counts.decisions += 1;
-            note!(self, "person {who} {what}");
+            note!(self, "person {who} {}", done.unwrap_or_default());
         }
         self.note_stored(who);
         self.carry_out(who);
+    }
+
+    /// Takes a decision of a kind; tells which, where there was one to take and the device let him.
+    fn decide_by(&mut self, who: usize, kind: u64) -> Option<&'static str> {
+        let (what, done) = match kind {
+            0..20 => ("refers a case", self.refer(who)),
+            20..30 => ("withdraws a case", self.withdraw(who)),
+            30..46 => ("puts somebody out", self.put_out(who)),
+            46..54 => ("lowers somebody", self.lower(who)),
+            54..66 => ("assigns a case", self.assign(who)),
+            66..70 => ("leaves", self.leave(who)),
+            70..79 => ("removes a device", self.remove_device(who)),
+            79..82 => ("cancels an invite", self.cancel_invite(who)),
+            82..92 => ("begins a section", self.begin_section(who)),
+            _ => ("links a device", self.link_device(who)),
+        };
+        done.map(|()| what)
+    }
+
+    /// Draws somebody to take something from: rather one who is offline, since his work then comes too late.
+    fn draw_victim(&mut self) -> usize {
+        let offline: Vec<usize> = (1..self.people.len())
+            .filter(|who| self.people.get(*who).is_some_and(|person| person.offline_for > 0))
+            .collect();
+        let any = 1 + self.draw.index(self.people.len() - 1);
+        if self.draw.chance(700) { self.draw.pick(&offline).copied().unwrap_or(any) } else { any }
     }
 
     /// A Manager looks at what is in review, and takes it in or turns it away.
@@ -117,14 +137,14 @@ impl World {
     }
 
     fn put_out(&mut self, who: usize) -> Option<()> {
-        let other = 1 + self.draw.index(self.people.len() - 1);
+        let other = self.draw_victim();
         let (subject, team) = (self.user_of(other)?, self.people.get(other)?.team);
         let request = RevokeRequest { chain: *self.teams.get(team)?, subject, successor: None };
         self.call(who, |device, ambient| device.revoke(ambient, request).ok()).flatten()
     }
 
     fn lower(&mut self, who: usize) -> Option<()> {
-        let other = 1 + self.draw.index(self.people.len() - 1);
+        let other = self.draw_victim();
         let subject = self.user_of(other)?;
         let team = *self.teams.get(self.people.get(other)?.team)?;
         let chain = if self.draw.chance(500) { team } else { self.draw_document(who)? };
@@ -149,7 +169,7 @@ impl World {
 
     fn remove_device(&mut self, who: usize) -> Option<()> {
         let own: Vec<usize> = (1..self.people.len()).filter(|other| self.owner_of(*other) == who).collect();
-        let other = if who == 0 || own.is_empty() { 1 + self.draw.index(self.people.len() - 1) } else { *self.draw.pick(&own)? };
+        let other = if who == 0 || own.is_empty() { self.draw_victim() } else { *self.draw.pick(&own)? };
         let device = self.people.get(other)?.id?;
         self.call(who, |remover, ambient| remover.remove_device(ambient, &device).ok()).flatten()
     }
@@ -227,7 +247,15 @@ impl World {
     /// Whoever was put out may come back: with the same device by a new invite, or, where it was removed, with a new one.
     pub(super) fn bring_back(&mut self) {
         let out: Vec<usize> = (1..self.people.len()).filter(|who| self.is_out(*who)).collect();
-        let Some(who) = self.draw.pick(&out).copied().filter(|_| self.draw.chance(250)) else { return };
+        let Some(who) = self.draw.pick(&out).copied() else { return };
+        if !self.draw.chance(250) {
+            return;
+        }
+        // What he asked for before is on its way.
+        let waits = self.call(who, |device, _| device.status().is_ok_and(|status| status.pending_operations > 0));
+        if waits == Some(true) {
+            return;
+        }
         let stands = self.user_of(who).zip(self.people.get(who).and_then(|person| person.id));
         let stands = stands.is_some_and(|(user, device)| self.model.ledger.stands(&user, &device));
         let new = self.people.len();

@@ -42,6 +42,7 @@ impl World {
             clock_error: 0,
             draw,
             offline_for: 0,
+            wraps_sent: std::collections::BTreeSet::new(),
             last_written: None,
             put_off: Vec::new(),
         });

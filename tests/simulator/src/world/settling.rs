@@ -76,14 +76,12 @@ impl World {
         if last.is_some_and(|last| last > self.relay_now().wall) {
             return false;
         }
-        let is_settled = |person: &super::Person| {
-            person.entry == Entry::Spare || person.device.as_ref().is_some_and(|device| device.is_settled())
-        };
+        let is_settled = |person: &super::Person| person.device.as_ref().is_some_and(|device| device.is_settled());
         let is_everybody_in = |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined | Entry::Spare);
         if self.relay.is_none()
             || self.is_commit_due
             || !self.network.is_idle()
-            || !self.people.iter().all(|person| is_everybody_in(person) && is_settled(person))
+            || !self.people.iter().enumerate().all(|(who, person)| is_everybody_in(person) && (self.is_spare(who) || is_settled(person)))
             || !(0..self.people.len()).all(|who| self.is_connected(who))
         {
             return false;
@@ -91,9 +89,16 @@ impl World {
         (0..self.people.len()).all(|who| self.missing_at(who).is_none())
     }
 
+    /// Says whether a further device was never linked in the end: its person lost the right to, or the device that he had.
+    fn is_spare(&self, who: usize) -> bool {
+        let Some(person) = self.people.get(who) else { return false };
+        let named = || self.user_of(who).zip(person.id).is_some_and(|(user, device)| self.model.ledger.has_named(&user, &device));
+        person.of.is_some() && (person.entry == Entry::Spare || !named())
+    }
+
     /// Whether the connection that a device believes in is one.
     fn is_connected(&mut self, who: usize) -> bool {
-        if self.people.get(who).is_some_and(|person| person.entry == Entry::Spare) {
+        if self.is_spare(who) {
             return true;
         }
         let id = self.people.get(who).and_then(|person| person.connection);

@@ -3,7 +3,6 @@
 //! Everything that changes something is one transaction, committed before the call returns. A call that fails leaves
 //! nothing behind, in the store or in memory.
 
-mod beaconing;
 mod books;
 mod engine;
 mod error;
@@ -30,7 +29,6 @@ use vereda_sync::device::{
     DeviceConfig, DeviceLimits, DeviceMachine, DeviceStore, Disconnect, Effect, Event, Input, StoreError,
 };
 
-pub use beaconing::BeaconAge;
 pub(crate) use books::{Books, Line};
 pub use error::{DeviceError, DocumentError};
 pub(crate) use loading::read_header;
@@ -93,15 +91,13 @@ pub struct Device<S: DeviceStore> {
     keyless: BTreeSet<ChainId>,
     /// Epochs that this process called bad.
     called_bad: BTreeSet<(ChainId, u64)>,
-    /// When some Manager's device last said what it knows, as far as this process looked.
-    last_beacon: Option<vereda_base::Timestamp>,
     /// Wraps or operations came in: keys may open that did not before.
     keys_may_open: bool,
     /// Chains that grew: members may lack wraps.
     repair_from: Option<Monotonic>,
     repairing: BTreeSet<ChainId>,
-    /// Groups that may have a new epoch: what passed them over may be passed on to them.
-    renewed: BTreeSet<ChainId>,
+    /// Chains in which somebody lacks a wrap until he has a new epoch of his own.
+    deferred: BTreeSet<ChainId>,
     rotations: Rotations,
     /// Chunks that the relay wants sealed again.
     resealing: BTreeSet<(ChainId, Link)>,
@@ -162,11 +158,10 @@ impl<S: IncarnatedStore> Device<S> {
             set_aside: BTreeSet::new(),
             keyless: BTreeSet::new(),
             called_bad: BTreeSet::new(),
-            last_beacon: None,
             keys_may_open: true,
             repair_from: None,
             repairing: BTreeSet::new(),
-            renewed: BTreeSet::new(),
+            deferred: BTreeSet::new(),
             rotations: Rotations::default(),
             resealing: BTreeSet::new(),
             excluding: BTreeSet::new(),
@@ -343,7 +338,6 @@ impl<S: DeviceStore> Device<S> {
             && !self.keys_may_open
             && self.effects.is_empty()
             && self.repairing.is_empty()
-            && self.renewed.is_empty()
             && self.repair_from.is_none()
             && self.rotations.is_idle()
             && self.remaking.is_empty()
@@ -428,7 +422,7 @@ impl<S: DeviceStore> Device<S> {
                 self.keys_may_open = true;
                 self.rotations.groups_changed = true;
                 self.repairing.insert(*chain);
-                self.renewed.insert(*chain);
+                self.repairing.append(&mut self.deferred);
             }
             Event::WrapStored { chain } => {
                 self.keyless.insert(*chain);

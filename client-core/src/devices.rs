@@ -1,5 +1,6 @@
 //! The devices of a person: linking a further one, listing and removing them, a printed key for when all are lost.
 
+mod beacon;
 mod code;
 mod letters;
 mod link;
@@ -10,6 +11,7 @@ mod recovery;
 mod recovery_key;
 mod remove;
 
+pub use beacon::BeaconView;
 pub use code::{LinkingCode, ParseCodeError};
 pub use link::{LinkError, LinkingView, OFFER_LASTS};
 pub use list::DeviceView;

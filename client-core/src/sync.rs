@@ -2,8 +2,10 @@
 
 mod digest;
 mod explain;
+mod faults;
 mod status;
 
 pub use digest::{DigestError, ReplicaDigest};
 pub use explain::Explanation;
+pub use faults::RelayFaultView;
 pub use status::{ConnectionView, StatusView};

@@ -5,6 +5,7 @@
 
 mod devices {
     mod access;
+    mod beacons;
     mod cases;
     mod joining;
     mod linking;

@@ -37,7 +37,7 @@ pub(crate) const EVERYWHERE: &str = "Options of every command";
 ///
 /// Exit codes: 0 done; 1 failed; 2 wrong command line; 3 the vault stays
 /// locked; 4 no such thing; 5 stored, but the relay was not reached; 6 a
-/// file or value cannot be used.
+/// file or value cannot be used; 7 something speaks against the relay.
 #[derive(Debug, Parser)]
 #[command(name = "vereda", version, verbatim_doc_comment, max_term_width = 100)]
 pub(crate) struct Vereda {

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle, time::timeout};
 use vereda_client_core::{
-    device::{Device, DeviceError},
+    device::{Device, DeviceError, IncarnatedStore},
     native::driver::{Notice, SharedDevice},
-    sync_machine::Event,
+    sync_machine::{Disconnect, Event},
     vault::Vault,
 };
 
 use crate::{
-    fault::{Fault, Outcome},
+    fault::{Fault, FaultKind, Outcome},
     opened::Opened,
 };
 
@@ -23,9 +23,13 @@ pub(crate) struct Contact {
 impl Contact {
     /// Goes online and stays so until dropped.
     pub(crate) fn begin(opened: &Opened) -> Outcome<Self> {
-        let device = opened.device().clone();
+        Self::of(opened, opened.device())
+    }
+
+    fn of<S: IncarnatedStore + Send + 'static>(opened: &Opened, device: &SharedDevice<S>) -> Outcome<Self> {
         let tls = opened.tls();
-        opened.device().with(Device::go_online)?;
+        device.with(Device::go_online)?;
+        let device = device.clone();
         Ok(Self { driver: opened.runtime().spawn(async move { device.stay_connected(tls).await }) })
     }
 }
@@ -44,15 +48,25 @@ pub(crate) fn exchange(opened: &Opened, patience: Duration) -> Outcome {
 
 /// As [`exchange`], until something holds.
 pub(crate) fn exchange_until(opened: &Opened, patience: Duration, holds: impl Fn(&Device<Vault>) -> bool) -> Outcome {
-    if opened.device().with(|device, _| device.home()).is_none() {
+    drive_until(opened, opened.device(), patience, |device| device.is_settled() && holds(device))
+}
+
+/// Connects a device until something holds, or until the first attempt fails.
+pub(crate) fn drive_until<S: IncarnatedStore + Send + 'static>(
+    opened: &Opened,
+    device: &SharedDevice<S>,
+    patience: Duration,
+    holds: impl Fn(&Device<S>) -> bool,
+) -> Outcome {
+    if device.with(|device, _| device.home()).is_none() {
         return Err(DeviceError::NoAgency.into());
     }
-    let mut notices = opened.device().notices();
-    let mut steps = opened.device().steps();
-    let contact = Contact::begin(opened)?;
+    let mut notices = device.notices();
+    let mut steps = device.steps();
+    let contact = Contact::of(opened, device)?;
     let waiting = async {
         loop {
-            if opened.device().with(|device, _| device.is_settled() && holds(device)) {
+            if device.with(|device, _| holds(device)) {
                 return Ok(());
             }
             tokio::select! {
@@ -83,6 +97,10 @@ pub(crate) fn exchange_until(opened: &Opened, patience: Duration, holds: impl Fn
 fn fail_if_lost(notice: Notice) -> Outcome {
     match notice {
         Notice::NotReached(reason) => Err(Fault::pending(format!("the relay is not reached: {reason}"))),
+        Notice::Event(Event::Disconnected {
+            reason: reason @ (Disconnect::RelayForked | Disconnect::LogShorter),
+            ..
+        }) => Err(Fault::new(FaultKind::Relay, reason)),
         Notice::Event(Event::Disconnected { reason, .. }) => Err(Fault::pending(format!("not connected: {reason}"))),
         Notice::Failed(reason) => Err(Fault::failed(reason)),
         _ => Ok(()),

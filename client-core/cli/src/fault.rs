@@ -17,6 +17,8 @@ pub(crate) enum FaultKind {
     Pending,
     /// A file or value given cannot be used.
     Unusable,
+    /// Something speaks against the relay: it told two stories, was set back, or withholds news.
+    Relay,
 }
 
 impl FaultKind {
@@ -29,6 +31,7 @@ impl FaultKind {
             Self::NotFound => 4,
             Self::Pending => 5,
             Self::Unusable => 6,
+            Self::Relay => 7,
         }
     }
 
@@ -41,6 +44,7 @@ impl FaultKind {
             Self::NotFound => "not_found",
             Self::Pending => "pending",
             Self::Unusable => "unusable",
+            Self::Relay => "relay",
         }
     }
 }

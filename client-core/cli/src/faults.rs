@@ -4,7 +4,7 @@ use vereda_client_core::{
     cases::{CreateCaseError, EditCaseError, HistoryError, ResolveError, plain::ReadEditError},
     configuration::ApplyConfigurationError,
     device::{DeviceError, DocumentError},
-    devices::{LinkError, NameDeviceError},
+    devices::{LinkError, NameDeviceError, ParseRecoveryKeyError, RecoveryError, RemoveDeviceError},
     directory::FindError,
     identity::{CreateAgencyError, CreateTeamError, InviteError, JoinError},
     link::ParseLinkError,
@@ -89,6 +89,33 @@ impl From<LinkError> for Fault {
             LinkError::Taken | LinkError::CodesDiffer => Self::failed(error),
             error => Self::unusable(error),
         }
+    }
+}
+
+impl From<RemoveDeviceError> for Fault {
+    fn from(error: RemoveDeviceError) -> Self {
+        match error {
+            RemoveDeviceError::Device(error) => error.into(),
+            RemoveDeviceError::Unknown | RemoveDeviceError::Removed => Self::not_found(error),
+            error => Self::failed(error),
+        }
+    }
+}
+
+impl From<RecoveryError> for Fault {
+    fn from(error: RecoveryError) -> Self {
+        match error {
+            RecoveryError::Device(error) => error.into(),
+            RecoveryError::NotMember => Self::pending(error),
+            RecoveryError::Name => Self::unusable(error),
+            error => Self::failed(error),
+        }
+    }
+}
+
+impl From<ParseRecoveryKeyError> for Fault {
+    fn from(error: ParseRecoveryKeyError) -> Self {
+        Self::unusable(error)
     }
 }
 

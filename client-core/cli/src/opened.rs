@@ -6,6 +6,7 @@ use vereda_base::{Sensitive, Timestamp};
 use vereda_client_core::{
     device::{Ambient, Device},
     native::{calibration::calibrated, clock::Clock, driver::SharedDevice, entropy::SystemEntropy, tls},
+    sync_machine::DeviceStore,
     vault::{KdfParams, UnlockSecret, UnlockVaultError, Vault, VaultHome, VaultId, VaultListing},
 };
 
@@ -134,6 +135,8 @@ pub(crate) struct Opened {
     label: String,
     runtime: tokio::runtime::Runtime,
     tls: Arc<tls::ClientConfig>,
+    clock: Clock,
+    allow_plain: bool,
 }
 
 impl Opened {
@@ -146,11 +149,14 @@ impl Opened {
         let mut ambient = Ambient { now: place.clock.now(), rng: &mut SystemEntropy };
         let device = Device::open(vault, &mut ambient)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let device = SharedDevice::new(device, place.clock);
-        if common.allow_plain {
-            device.allow_plain();
-        }
-        Ok(Self { device, label, runtime, tls })
+        let (clock, allow_plain) = (place.clock, common.allow_plain);
+        let device = share(device, clock, allow_plain);
+        Ok(Self { device, label, runtime, tls, clock, allow_plain })
+    }
+
+    /// Makes another device one that can be connected as this one is.
+    pub(crate) fn share<S: DeviceStore>(&self, device: Device<S>) -> SharedDevice<S> {
+        share(device, self.clock, self.allow_plain)
     }
 
     /// The device.
@@ -179,4 +185,12 @@ impl Opened {
     pub(crate) fn tls(&self) -> Arc<tls::ClientConfig> {
         Arc::clone(&self.tls)
     }
+}
+
+fn share<S: DeviceStore>(device: Device<S>, clock: Clock, allow_plain: bool) -> SharedDevice<S> {
+    let device = SharedDevice::new(device, clock);
+    if allow_plain {
+        device.allow_plain();
+    }
+    device
 }

@@ -163,6 +163,12 @@ pub(crate) fn event_of(notice: Notice) -> Option<Json> {
         Notice::Event(Event::ChunkRefused { document, code, .. }) => {
             json!({"event": "refused", "document": document, "reason": code.to_string()})
         }
+        Notice::Event(Event::RelayForked { chain, .. }) => {
+            json!({"event": "relay_fault", "fault": "forked", "chain": chain})
+        }
+        Notice::Event(Event::RelayWithholds { chain }) => {
+            json!({"event": "relay_fault", "fault": "withholds", "chain": chain})
+        }
         Notice::Event(_) => return None,
         Notice::NotReached(reason) => json!({"event": "not_reached", "reason": reason}),
         Notice::Changed(documents) => json!({"event": "changed", "documents": documents}),
@@ -182,6 +188,12 @@ pub(crate) fn sentence_of(notice: &Notice) -> Option<String> {
         Notice::Event(Event::IntentFailed { reason, .. }) => format!("Refused: {reason}."),
         Notice::Event(Event::ChunkRefused { document, code, .. }) => {
             format!("Refused: an edit of {}: {code}; it is kept here.", short(document))
+        }
+        Notice::Event(Event::RelayForked { chain, .. }) => {
+            format!("Beware: the relay gave two different accounts of one decision in {}.", short(chain))
+        }
+        Notice::Event(Event::RelayWithholds { chain }) => {
+            format!("Beware: the relay withholds news of {} that colleagues know.", short(chain))
         }
         Notice::Event(_) => return None,
         Notice::NotReached(reason) => {

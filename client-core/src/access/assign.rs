@@ -56,6 +56,14 @@ pub enum AssignError {
         /// Who.
         to: ChainId,
     },
+    /// Nobody would be left who can pass the key on.
+    #[error(
+        "team {to} has no key of it yet, and nobody here could pass it on afterwards: assign it without transfer first, sync, then transfer it"
+    )]
+    KeyFirst {
+        /// The team.
+        to: ChainId,
+    },
     /// Policy, or anything below.
     #[error(transparent)]
     Decide(#[from] DecideError),
@@ -80,6 +88,15 @@ impl<S: DeviceStore> Device<S> {
             Some(ChainKind::User) if request.transfer => return Err(AssignError::TransferToPerson),
             Some(ChainKind::User | ChainKind::Team) => {}
             _ => return Err(AssignError::Nobody { chain: request.to }),
+        }
+        let is_wrapped = |state: &ChainState| {
+            let recipient = vereda_base::Digest(request.to.0);
+            state.newest_epoch().is_some_and(|epoch| epoch.newest_target(&recipient).is_some())
+        };
+        let moves = [case].into_iter().chain(request.sections.iter().copied()).filter_map(|chain| self.chain(&chain));
+        let stays = self.content_role(&request.to, ambient.now.wall).is_some();
+        if request.transfer && !stays && !moves.into_iter().all(|state| is_wrapped(&state)) {
+            return Err(AssignError::KeyFirst { to: request.to });
         }
         let known = self.sections_of(&case).map_err(DeviceError::from).map_err(DecideError::from)?;
         if let Some(section) = request.sections.iter().find(|section| !known.contains(section)) {

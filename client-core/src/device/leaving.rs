@@ -48,6 +48,8 @@ impl<S: DeviceStore> Device<S> {
                 lost.remove(&document);
             }
         }
+        // A key that was passed on to none of those who hold the document now would be lost to all.
+        lost.retain(|chain| !self.is_last_to_hold(chain));
         self.commit()?;
         self.destroy(&lost, ambient.rng)?;
         self.commit()?;
@@ -63,6 +65,14 @@ impl<S: DeviceStore> Device<S> {
             let mut evaluator = Evaluator::new(view, device, &heads);
             held.into_iter().filter(|chain| evaluator.membership(chain).is_none()).collect()
         })
+    }
+
+    /// Says whether a document is held by others none of whom was ever given its newest key.
+    fn is_last_to_hold(&self, chain: &ChainId) -> bool {
+        let Some(state) = self.chain(chain).filter(|state| state.kind() == ChainKind::Document) else { return false };
+        let (recipients, epoch) = (state.recipients(), state.newest_epoch());
+        let is_given = epoch.is_some_and(|epoch| recipients.iter().any(|one| epoch.newest_target(one).is_some()));
+        !recipients.is_empty() && !is_given
     }
 
     /// Seals edits under the newest key that the heads on which they rely know.

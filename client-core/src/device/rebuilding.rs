@@ -1,8 +1,6 @@
 //! Documents of which something does not stand any more: rebuilt from what does, this device's own edits that rested on
 //! it made again (protocol.md §6).
 
-use std::collections::BTreeSet;
-
 use vereda_base::ChainId;
 use vereda_sync::device::{DeviceStore, Input, StoreError};
 
@@ -64,7 +62,7 @@ impl<S: DeviceStore> Device<S> {
     pub(super) fn note_remaking(&mut self) -> Result<(), StoreError> {
         let Some(machine) = &self.machine else { return Ok(()) };
         for (document, links) in machine.to_remake(&self.store)? {
-            self.remaking.entry(document).or_insert_with(BTreeSet::new).extend(links);
+            self.remaking.entry(document).or_default().extend(links);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vereda_base::{ChainId, Timestamp};
 use vereda_policy::{
-    Body, ChainKind, ChainState, Chains, Repair, Staleness, Subject, Target, Wrap, WrapProof, entitled, wrap_list,
+    Body, ChainKind, Chains, Repair, Staleness, Subject, Target, Wrap, WrapProof, entitled, wrap_list,
 };
 use vereda_sync::device::{DeviceStore, OutboxItem, StoreError};
 
@@ -26,12 +26,14 @@ impl<S: DeviceStore> Device<S> {
         let now = ambient.now;
         let relay_now = self.relay_now(ambient);
         let is_due = self.repair_from.is_some_and(|due| due <= now.monotonic);
-        self.find_passed_over(relay_now)?;
         let chains: Vec<ChainId> = self.repairing.iter().copied().collect();
         let mut did = false;
         let mut waits = false;
         for chain in chains {
-            let lacking = self.view(|view, _| lacking(view, &chain, Some(relay_now)));
+            let (lacking, is_deferred) = self.view(|view, _| lacking(view, &chain, Some(relay_now)));
+            if is_deferred {
+                self.deferred.insert(chain);
+            }
             let holds = self.chain(&chain).is_some_and(|state| self.keyring.holds_newest(&state));
             // Once the relay has it, the chain grows, and is looked at again.
             if lacking.is_empty() || !holds || self.is_repair_queued(&chain)? {
@@ -93,33 +95,7 @@ impl<S: DeviceStore> Device<S> {
     /// Finds the groups whose members may lack a wrap: whatever this process did not see happen, an earlier one may have.
     pub(super) fn find_repairs(&mut self) -> Result<(), StoreError> {
         for kind in [ChainKind::User, ChainKind::Team, ChainKind::Agency] {
-            let groups = self.list_chains(kind)?;
-            self.renewed.extend(&groups);
-            self.repairing.extend(groups);
-        }
-        Ok(())
-    }
-
-    /// Finds the chains whose key passed a group over that was stale, now that it may have a new epoch. Where nobody ever
-    /// left a group there is none.
-    fn find_passed_over(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let mut renewed = std::mem::take(&mut self.renewed);
-        renewed.retain(|group| {
-            self.chain(group).is_some_and(|state| {
-                state.kind() != ChainKind::Document && state.newest_epoch().is_some_and(|epoch| epoch.number > 0)
-            })
-        });
-        if renewed.is_empty() {
-            return Ok(());
-        }
-        for kind in [ChainKind::Team, ChainKind::Agency, ChainKind::Document] {
-            for chain in self.list_chains(kind)? {
-                let names = |state: &ChainState| state.members().iter().any(|held| renewed.contains(&held.subject));
-                let held = self.chain(&chain).filter(|state| names(state) && self.keyring.holds_newest(state));
-                if held.is_some() && !self.view(|view, _| lacking(view, &chain, Some(now))).is_empty() {
-                    self.repairing.insert(chain);
-                }
-            }
+            self.repairing.extend(self.list_chains(kind)?);
         }
         Ok(())
     }
@@ -147,7 +123,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// A number of this device's own, so that not all devices repair at once.
-    pub(super) fn turn(&self) -> u64 {
+    pub(crate) fn turn(&self) -> u64 {
         // A device's id is a public key, and so as good as random.
         self.id().0.first().map_or(0, |byte| u64::from(*byte) % STEPS)
     }
@@ -155,10 +131,11 @@ impl<S: DeviceStore> Device<S> {
 
 /// Lists who lacks a wrap of a chain's newest epoch: to whom the chain says it was never wrapped, or to an epoch of his
 /// that turned out bad. Whoever has a wrap to an older epoch of his own reads by it: the keys of his later ones lead back
-/// to it. Members that are stale are left until they have a new epoch.
-fn lacking(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> Vec<(Subject, u64)> {
-    let Some(state) = view.chain(chain) else { return Vec::new() };
-    let Some(epoch) = state.newest_epoch() else { return Vec::new() };
+/// to it. Members that are stale are left until they have a new epoch: says whether there are such.
+fn lacking(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> (Vec<(Subject, u64)>, bool) {
+    let Some(state) = view.chain(chain) else { return (Vec::new(), false) };
+    let Some(epoch) = state.newest_epoch() else { return (Vec::new(), false) };
+    let mut is_deferred = false;
     let mut staleness = Staleness::new(view, now);
     let mut lacking = entitled(view, chain, now);
     lacking.retain(|(subject, newest)| {
@@ -171,9 +148,12 @@ fn lacking(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> Vec<(S
                         state.epoch(wrapped).is_some_and(|epoch| epoch.fault.is_none() || wrapped == *newest)
                     })
                 };
-                !wrapped.is_some_and(opens) && !staleness.is_stale(member)
+                let lacks = !wrapped.is_some_and(opens);
+                let is_stale = lacks && staleness.is_stale(member);
+                is_deferred |= is_stale;
+                lacks && !is_stale
             }
         }
     });
-    lacking
+    (lacking, is_deferred)
 }

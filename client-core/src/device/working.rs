@@ -74,6 +74,7 @@ impl<S: DeviceStore> Device<S> {
         let mut is_more = self.repair(ambient)?;
         is_more |= self.renew_groups(ambient)?;
         is_more |= self.reseal_all(ambient)?;
+        self.sign_beacon(ambient)?;
         Ok(is_more)
     }
 

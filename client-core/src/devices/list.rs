@@ -64,18 +64,16 @@ impl<S: DeviceStore> Device<S> {
     /// # Errors
     /// [`FindError`] if nothing fits, or several do; [`DeviceError`] by cause.
     pub fn find_device(&self, now: Timestamp, text: &str) -> Result<Result<DeviceView, FindError>, DeviceError> {
-        let wanted = text.trim().to_lowercase();
-        let standing = || Ok::<_, DeviceError>(self.devices(now)?.into_iter().filter(|device| !device.is_removed));
-        let is_named = |device: &DeviceView| device.name.as_ref().is_some_and(|name| name.to_lowercase() == wanted);
-        let mut found: Vec<DeviceView> = standing()?.filter(is_named).collect();
-        if found.is_empty() && wanted.len() >= 3 {
-            found = standing()?.filter(|device| device.device.to_string().starts_with(&wanted)).collect();
-        }
-        Ok(match (found.pop(), found.len()) {
-            (Some(one), 0) => Ok(one),
-            (None, _) => Err(FindError::Nothing { what: "device" }),
-            (Some(_), others) => Err(FindError::Several { found: others.saturating_add(1) }),
-        })
+        let standing = self.devices(now)?.into_iter().filter(|device| !device.is_removed);
+        Ok(only_one(standing.collect(), text))
+    }
+
+    /// As [`Self::find_device`], removed ones too.
+    ///
+    /// # Errors
+    /// [`FindError`] if nothing fits, or several do; [`DeviceError`] by cause.
+    pub fn find_past_device(&self, now: Timestamp, text: &str) -> Result<Result<DeviceView, FindError>, DeviceError> {
+        Ok(only_one(self.devices(now)?, text))
     }
 
     /// Says whether a device stands in this person's chain.
@@ -107,5 +105,18 @@ impl<S: DeviceStore> Device<S> {
             until: standing.until_seq.and_then(time),
             is_removed: standing.until_seq.is_some(),
         }
+    }
+}
+
+fn only_one(devices: Vec<DeviceView>, text: &str) -> Result<DeviceView, FindError> {
+    let wanted = text.trim().to_lowercase();
+    let is_named = |device: &&DeviceView| device.name.as_ref().is_some_and(|name| name.to_lowercase() == wanted);
+    let fits = |device: &&DeviceView| wanted.len() >= 3 && device.device.to_string().starts_with(&wanted);
+    let named: Vec<&DeviceView> = devices.iter().filter(is_named).collect();
+    let found = if named.is_empty() { devices.iter().filter(fits).collect() } else { named };
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(FindError::Nothing { what: "device" }),
+        several => Err(FindError::Several { found: several.len() }),
     }
 }

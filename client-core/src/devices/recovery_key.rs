@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use rand_core::CryptoRng;
-use vereda_base::Sensitive;
+use vereda_base::{DeviceId, Sensitive};
 use vereda_crypto::{DeviceKey, Key32, WrapKeyPair, context, derive_key, hash};
 use zeroize::Zeroizing;
 
@@ -33,6 +33,12 @@ impl RecoveryKey {
     pub fn expose(&self) -> Sensitive<String> {
         let bytes = Zeroizing::new([self.0.as_slice(), &checksum(&self.0)].concat());
         Sensitive::new(letters::write(&bytes, LETTERS))
+    }
+
+    /// Names the restricted device.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.derive().signing.device_id()
     }
 
     /// Derives the keys of the restricted device.

@@ -65,7 +65,10 @@ impl<S: DeviceStore> Device<S> {
         let begun = self.begun().map_err(DecideError::from)?;
         if let Some(begun) = begun.iter().find(|begun| begun.document == *document) {
             let owner = self.deciding_owner(begun, now).ok_or(AdoptError::NoOwner { document: *document })?;
-            let adopted = AdoptedDocument { document: *document, holders: self.holders_of(begun, &owner) };
+            let mut chunks = self.links_in_review(document).map_err(DecideError::from)?;
+            // What is left waits in the document's own chain, and is adopted there.
+            chunks.truncate(MAX_NAMED);
+            let adopted = AdoptedDocument { document: *document, holders: self.holders_of(begun, &owner), chunks };
             return Ok(vec![(owner, Body::Adopt(Adopt { chunks: Vec::new(), documents: vec![adopted] }))]);
         }
         let links = self.links_in_review(document).map_err(DecideError::from)?;

@@ -29,7 +29,7 @@ impl<S: DeviceStore> Device<S> {
         });
         let is_locked = self.keyring.key(document, 0).is_none();
         if is_locked && !is_member {
-            return Ok(self.explain_left(document)?);
+            return self.explain_left(document);
         }
         if is_locked {
             return Ok(explanation(

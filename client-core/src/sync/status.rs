@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use vereda_base::{ChainId, DeviceId};
 use vereda_policy::ChainKind;
-use vereda_sync::device::{DeviceStore, OutboxItem, RelayFault};
+use vereda_sync::device::{DeviceStore, OutboxItem};
 
+use super::RelayFaultView;
 use crate::device::{Device, DeviceError};
 
 /// This device at a glance.
@@ -42,8 +43,8 @@ pub struct StatusView {
     pub in_review: usize,
     /// Documents on which this person may decide: work of others that came after their rights had ended.
     pub to_decide: usize,
-    /// What speaks against the relay, in sentences; empty where nothing does.
-    pub relay_faults: Vec<String>,
+    /// What speaks against the relay; empty where nothing does.
+    pub relay_faults: Vec<RelayFaultView>,
     /// Everything the relay had is here and opened, and everything made here is there.
     pub settled: bool,
 }
@@ -116,7 +117,7 @@ impl<S: DeviceStore> Device<S> {
             (false, false) => "offline",
         };
         let deceived = contact.is_deceived.then(|| {
-            "the relay does not hold what the invite promised: it was set back, or deceives; ask whoever invited you"
+            "the relay does not hold what the invite or link promised: it was set back, or deceives; ask whoever invited you"
                 .to_owned()
         });
         let reason = contact.last_loss.map(|reason| reason.to_string()).filter(|_| !contact.is_live);
@@ -169,26 +170,5 @@ impl<S: DeviceStore> Device<S> {
         let begun = machine.review_documents(&self.store)?;
         documents.extend(begun.iter().map(|begun| ChainId(vereda_policy::op_id_of_bytes(begun.create.bytes()).0)));
         Ok(documents.len())
-    }
-
-    fn relay_faults(&self) -> Result<Vec<String>, DeviceError> {
-        let Some(machine) = &self.machine else { return Ok(Vec::new()) };
-        let sentence = |fault: RelayFault| match fault {
-            RelayFault::Forked { chain, seq } => {
-                format!(
-                    "the relay gave two different accounts of operation {seq} of {chain}: connect to nothing until you know why"
-                )
-            }
-            RelayFault::Withholds { chain, .. } => {
-                format!("the relay holds back news of {chain} that others know")
-            }
-            RelayFault::LogShorter { .. } => {
-                "the relay's log was shorter than it had said: it was set back, or deceives".to_owned()
-            }
-            RelayFault::CutsOff { chain } => {
-                format!("the relay would have a removal in {chain} cut off work that is known to stand")
-            }
-        };
-        Ok(machine.relay_faults(&self.store)?.into_iter().map(sentence).collect())
     }
 }

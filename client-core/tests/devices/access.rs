@@ -180,6 +180,29 @@ fn a_case_is_transferred_to_another_team_whose_managers_govern_it_from_then_on()
 }
 
 #[test]
+fn a_case_is_not_transferred_before_somebody_there_has_its_key() {
+    let Two { mut world, amina, carmen, south, case, .. } = two_teams(67);
+    let (user, _) = world.devices[amina].home().unwrap();
+    let successor = world.devices[carmen].home().unwrap().0;
+    let leave = RevokeRequest { chain: south, subject: user, successor: None };
+    world.on(amina, |device, ambient| device.revoke(ambient, leave)).unwrap();
+    world.settle();
+    let request = AssignRequest { case, to: south, role: Role::Editor, transfer: true, sections: Vec::new() };
+    let early = world.on(amina, |device, ambient| device.assign(ambient, &request));
+    assert!(matches!(early, Err(AssignError::KeyFirst { .. })), "{early:?} {successor}");
+    let beside = AssignRequest { transfer: false, ..request.clone() };
+    world.on(amina, |device, ambient| device.assign(ambient, &beside)).unwrap();
+    for _ in 0..3 {
+        world.settle();
+        world.pass(std::time::Duration::from_secs(30));
+    }
+    world.on(amina, |device, ambient| device.assign(ambient, &request)).unwrap();
+    world.settle();
+    assert_eq!(world.field(carmen, &case, "name_first"), json!("Samir"));
+    assert!(world.devices[amina].show_case(&case).is_err());
+}
+
+#[test]
 fn a_case_assigned_to_another_worker_leaves_the_one_before() {
     let Two { mut world, amina, berta, north, case, .. } = two_teams(66);
     let dora = world.join(amina, north, Role::Editor, "Dora");

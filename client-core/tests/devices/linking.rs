@@ -205,6 +205,8 @@ fn a_relay_without_the_promised_heads_is_told_nothing_by_a_linked_device() {
     world.connect(tablet);
     let connection = world.devices[tablet].status().unwrap().connection;
     assert!(connection.state == "offline" && connection.reason.unwrap_or_default().contains("promised"));
+    let faults = world.devices[tablet].status().unwrap().relay_faults;
+    assert_eq!(faults.iter().map(|fault| fault.fault).collect::<Vec<_>>(), ["withholds"]);
     let id = world.devices[tablet].id();
     assert_eq!(world.devices[amina].device_name(&id), None);
 }

@@ -1,5 +1,8 @@
 //! Listing and removing devices, and what a removed one leaves to look through.
 
+use std::time::Duration;
+
+use serde_json::json;
 use vereda_base::DeviceId;
 use vereda_client_core::{devices::RemoveDeviceError, identity::InviteState};
 use vereda_policy::Role;
@@ -52,6 +55,7 @@ fn who_may_not_remove_a_device_is_told_so_before_anything_is_queued() {
 fn a_removed_device_is_out_and_what_it_let_in_is_listed() {
     let mut world = World::new(112);
     let (amina, team) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
     world.connect(amina);
     let tablet = world.link(amina, "Tablet");
     let laptop = world.link(tablet, "Laptop");
@@ -72,6 +76,13 @@ fn a_removed_device_is_out_and_what_it_let_in_is_listed() {
     assert_eq!(invites, [(InviteState::Accepted, "editor"), (InviteState::Open, "manager")]);
     assert_eq!(made.invites[0].accepted_by_name.as_deref(), Some("Berta"));
     assert_eq!(open.chain, team);
+    world.edit_case(amina, &case, json!({"set": {"name_last": "Hassan"}}));
+    for _ in 0..10 {
+        world.pass(Duration::from_secs(10));
+        world.settle();
+    }
+    assert_eq!(world.field(berta, &case, "name_last"), json!("Hassan"));
+    assert!(world.devices[tablet].show_case(&case).is_err(), "what it could read is gone");
     assert!(
         made.grants.is_empty() && world.devices[amina].made_by(&DeviceId([7; 32]), world.now.wall).unwrap().is_empty()
     );

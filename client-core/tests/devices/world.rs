@@ -79,6 +79,8 @@ impl IncarnatedStore for Store {
 pub struct World {
     pub devices: Vec<Device<Store>>,
     sessions: BTreeMap<usize, SessionId>,
+    /// What the relay told sessions of devices that are none of the world's own.
+    astray: BTreeMap<SessionId, Vec<Input>>,
     /// Devices that hear only so many more frames.
     hearing: BTreeMap<usize, usize>,
     relay: RelayMachine,
@@ -111,6 +113,7 @@ impl World {
         Self {
             devices: Vec::new(),
             sessions: BTreeMap::new(),
+            astray: BTreeMap::new(),
             hearing: BTreeMap::new(),
             relay,
             relay_store,
@@ -148,6 +151,46 @@ impl World {
     pub fn connect(&mut self, device: usize) {
         self.on(device, |device, ambient| device.go_online(ambient)).unwrap();
         self.settle();
+    }
+
+    /// Connects a device that is none of the world's own until something holds, or nothing happens any more. Others rest.
+    pub fn drive<S: IncarnatedStore>(&mut self, device: &mut Device<S>, holds: impl Fn(&Device<S>) -> bool) {
+        let session = SessionId(self.next_session);
+        self.next_session += 1;
+        let mut inputs = VecDeque::from([Input::Start]);
+        for _ in 0..500 {
+            let mut ambient = Ambient { now: self.now, rng: &mut self.rng };
+            while let Some(input) = inputs.pop_front() {
+                device.handle(&mut ambient, input).unwrap();
+                device.commit().unwrap();
+            }
+            let is_more = device.work(&mut ambient).unwrap().is_more;
+            let effects = device.take_effects();
+            if holds(device) || (effects.is_empty() && !is_more) {
+                break;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Connect => {
+                        inputs.push_back(Input::Connected);
+                        inputs.extend(self.relay_answers(relay::Input::Opened(session), session));
+                    }
+                    Effect::Send(frame) => {
+                        inputs.extend(self.relay_answers(relay::Input::Frame(session, frame), session))
+                    }
+                    Effect::Probe => inputs.push_back(Input::Alive),
+                    Effect::Close | Effect::Event(_) => {}
+                }
+            }
+        }
+        self.relay_input(relay::Input::Closed(session));
+        self.settle();
+    }
+
+    /// Hands the relay an input and takes what it answers in one session; what it tells others is delivered.
+    fn relay_answers(&mut self, input: relay::Input, session: SessionId) -> Vec<Input> {
+        self.relay_input(input);
+        self.astray.remove(&session).unwrap_or_default()
     }
 
     /// Lets only so many further frames reach a device; what it sends arrives.
@@ -253,10 +296,10 @@ impl World {
                 match effect {
                     relay::Effect::Send(session, frame) => {
                         let length = frame.len();
-                        if let Some(device) = self.device_of(session)
-                            && self.hears(device)
-                        {
-                            self.device_input(device, Input::Frame(frame));
+                        match self.device_of(session) {
+                            Some(device) if self.hears(device) => self.device_input(device, Input::Frame(frame)),
+                            Some(_) => {}
+                            None => self.astray.entry(session).or_default().push(Input::Frame(frame)),
                         }
                         let written = relay::Input::Written(session, length);
                         self.relay.handle_input(self.now, written, &mut self.relay_store, &mut self.rng);
@@ -265,6 +308,8 @@ impl World {
                         if let Some(device) = self.device_of(session) {
                             self.sessions.remove(&device);
                             self.device_input(device, Input::Closed);
+                        } else {
+                            self.astray.entry(session).or_default().push(Input::Closed);
                         }
                     }
                 }

@@ -16,7 +16,7 @@ pub use form::{MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES};
 pub use refusal::{Moment, OpRefusal, Part};
 
 use crate::{
-    Authorized, Body, ChainState, Chains, CheckedReceipt, Create, Decision, Evaluator, Heads, Member, Op,
+    AdoptedDocument, Authorized, Body, ChainState, Chains, CheckedReceipt, Create, Decision, Evaluator, Heads, Member, Op,
     ParentAuthority,
     id::verified_op_id,
     ledger::{LedgerError, check_cites_advance},
@@ -85,7 +85,7 @@ pub fn authorize(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext) 
     if let Some(state) = state.as_deref().filter(|state| state.is_erased()) {
         return Err(OpRefusal::Erased { document: state.id() });
     }
-    let adopted = adopted_holders(view, op.value(), id);
+    let adopted = find_adoption(view, op.value(), id);
     let context = &AppendContext { also_now: context.also_now && adopted.is_none(), ..*context };
     let append = Append { view, op: op.value(), context };
     append.check_sense(state.as_deref())?;
@@ -96,7 +96,7 @@ pub fn authorize(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext) 
         state.as_deref().map_or(Ok(()), |state| append.check_targets(state))?;
     }
     Ok(match adopted {
-        Some(holders) => Authorized::adopted(op.clone(), holders),
+        Some(adopted) => Authorized::taken_in(op.clone(), adopted),
         None => Authorized::new(op.clone()),
     })
 }
@@ -117,23 +117,23 @@ pub fn owners(create: &Create) -> impl Iterator<Item = ChainId> {
     create.parents.iter().filter(move |parent| parent.authority >= least).map(|parent| parent.chain)
 }
 
-/// Finds who holds a document that its owner took in after its author had been removed. An owner that may only revoke lets
+/// Finds how a document was taken in by its owner after its author had been removed. An owner that may only revoke lets
 /// in nobody whom the document was not begun for.
-pub fn adopted_holders(view: &dyn Chains, op: &Op, id: OpId) -> Option<Vec<Member>> {
+pub fn find_adoption(view: &dyn Chains, op: &Op, id: OpId) -> Option<AdoptedDocument> {
     let Body::Create(create) = &op.body else { return None };
     let document = ChainId(id.0);
     let is_full = create.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);
     owners(create).filter_map(|owner| view.chain(&owner)).find_map(|owner| {
         let decided = owner.decided_document(&document)?;
         let Decision::Adopted { .. } = decided.decision else { return None };
-        let mut holders = decided.adopted.holders.clone();
+        let mut adopted = decided.adopted.clone();
         if !is_full {
             let named = |holder: &Member| {
                 create.members.iter().any(|member| member.subject == holder.subject && member.role >= holder.role)
             };
-            holders.retain(named);
+            adopted.holders.retain(named);
         }
-        (!holders.is_empty()).then_some(holders)
+        (!adopted.holders.is_empty()).then_some(adopted)
     })
 }
 

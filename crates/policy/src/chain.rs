@@ -13,7 +13,7 @@ pub use parts::{
     OpRecord, ParentStanding, Removal,
 };
 
-use crate::{Authorized, ChainKind, Cite, DocumentKind, Member, Op, Parent, Retention, Role};
+use crate::{AdoptedDocument, Authorized, ChainKind, Cite, DocumentKind, Op, Parent, Retention, Role};
 
 /// The state of one chain. Compact: a case with two operations takes about a kilobyte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +46,12 @@ struct Rare {
 
 impl ChainState {
     /// Begins the chain of an authorised `Create`, received at `time` (`None` before its receipt is known). A document that
-    /// was adopted is held by whom the adoption names ([`Authorized::holders`]).
+    /// was adopted is held by whom the adoption names ([`Authorized::adopted`]).
     ///
     /// # Errors
     /// [`ApplyError::NotBegun`] if the operation is no `Create`.
     pub fn begin(op: &Authorized<Op>, time: Option<Timestamp>) -> Result<Self, ApplyError> {
-        Self::begin_with(op.value(), op.id(), time, op.holders())
+        Self::begin_with(op.value(), op.id(), time, op.adopted())
     }
 
     /// Appends an authorised operation, received at `time`.
@@ -73,15 +73,18 @@ impl ChainState {
     }
 
     /// Rebuilds the state from operations that this store itself accepted as [`Authorized`] before it kept them, or found
-    /// void. `holders` are those of a document that was adopted. Checks their order only: never for operations from
+    /// void. `adopted` says how a document was adopted. Checks their order only: never for operations from
     /// outside.
     ///
     /// # Errors
     /// [`ApplyError`] if they are not one chain from its first operation on.
-    pub fn replay(ops: impl IntoIterator<Item = ReplayedOp>, holders: Option<&[Member]>) -> Result<Self, ApplyError> {
+    pub fn replay(
+        ops: impl IntoIterator<Item = ReplayedOp>,
+        adopted: Option<&AdoptedDocument>,
+    ) -> Result<Self, ApplyError> {
         let mut ops = ops.into_iter();
         let first = ops.next().ok_or(ApplyError::NotBegun)?;
-        let mut state = Self::begin_with(&first.op, crate::op_id(&first.op), first.time, holders)?;
+        let mut state = Self::begin_with(&first.op, crate::op_id(&first.op), first.time, adopted)?;
         for ReplayedOp { op, time, is_void } in ops {
             let id = crate::op_id(&op);
             if is_void { state.apply_void(&op, id, time)? } else { state.apply_with(&op, id, time)? }

@@ -33,7 +33,7 @@ pub mod stale;
 pub mod wraps;
 
 pub use append::{
-    AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, adopted_holders, authorize,
+    AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize, find_adoption,
     owners,
 };
 pub use authority::{Evaluator, authority, membership, role};

@@ -6,18 +6,18 @@ use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, DeviceId, OpId};
 use vereda_crypto::{DeviceKey, Signature, Signed, Verified, WrapPublicKey, context};
 
-use crate::{AddDevice, DeviceKind, Member, Op, id::verified_op_id};
+use crate::{AddDevice, AdoptedDocument, DeviceKind, Op, id::verified_op_id};
 
 /// A verified value whose author was found entitled to it. Only this crate makes one; a store accepts nothing less.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorized<T> {
     verified: Verified<T>,
-    holders: Option<Vec<Member>>,
+    adopted: Option<AdoptedDocument>,
 }
 
 impl<T> Authorized<T> {
     pub(crate) const fn new(verified: Verified<T>) -> Self {
-        Self { verified, holders: None }
+        Self { verified, adopted: None }
     }
 
     /// Borrows the value.
@@ -47,13 +47,13 @@ impl Authorized<Op> {
         verified_op_id(&self.verified)
     }
 
-    /// Lists who holds a document that was adopted, in place of those whom its `Create` names; `None` for all others.
-    pub fn holders(&self) -> Option<&[Member]> {
-        self.holders.as_deref()
+    /// Tells how a document was adopted: who holds it, and what of it stands; `None` for all others.
+    pub const fn adopted(&self) -> Option<&AdoptedDocument> {
+        self.adopted.as_ref()
     }
 
-    pub(crate) const fn adopted(verified: Verified<Op>, holders: Vec<Member>) -> Self {
-        Self { verified, holders: Some(holders) }
+    pub(crate) const fn taken_in(verified: Verified<Op>, adopted: AdoptedDocument) -> Self {
+        Self { verified, adopted: Some(adopted) }
     }
 
     /// Names the operation's chain.

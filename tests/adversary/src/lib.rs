@@ -4,6 +4,7 @@
 //! - [`Office`] is a real relay on a loopback port with people of an agency; [`Line`] is a websocket to it, by hand.
 //! - [`Colluder`] is a relay that serves, orders and gives receipts for whatever it likes; [`Victim`] is a real device
 //!   machine that listens to it.
+//! - [`town::Town`] is real devices with real keys around the relay's real machine, and all that can be taken out of them.
 //! - [`forge`] signs what no honest program would.
 
 #![allow(
@@ -18,6 +19,7 @@ pub mod colluder;
 pub mod forge;
 pub mod line;
 pub mod office;
+pub mod town;
 pub mod victim;
 
 pub use colluder::{Colluder, Stage};

@@ -152,7 +152,7 @@ fn a_case_begun_offline_by_somebody_removed_meanwhile_is_kept_and_taken_in() {
     let mut victim = victim.restart();
     victim.connect(&stage.relay);
     let holders = vec![Member { subject: stage.team, role: Role::Editor }];
-    let documents = vec![AdoptedDocument { document: begun.chain(), holders }];
+    let documents = vec![AdoptedDocument { document: begun.chain(), holders, chunks: vec![link_of(&written)] }];
     let adopt = stage.amina.draft(stage.team, Body::Adopt(Adopt { chunks: vec![], documents }));
     let cursor = victim.cursor();
     victim.hear(&Down::CaughtUp { cursor });

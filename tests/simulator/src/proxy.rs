@@ -46,7 +46,8 @@ impl Proxy {
                 }
             }
             (Down::Policy { entries, .. } | Down::BackfillPart { entries, .. }, ReviewHidden) => {
-                entries.retain(|entry| !matches!(entry, PolicyEntry::Review { .. } | PolicyEntry::ReviewDocument { .. }));
+                entries
+                    .retain(|entry| !matches!(entry, PolicyEntry::Review { .. } | PolicyEntry::ReviewDocument { .. }));
             }
             // A frame that tells nothing, in its place.
             (Down::ChunkResult { outcome: ChunkOutcome::InReview, .. }, ReviewUntold) => message = Down::Credit(0),

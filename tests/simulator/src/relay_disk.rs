@@ -7,7 +7,8 @@ use vereda_protocol::{OfferedLeaf, Position};
 use vereda_sync::relay::{
     MemoryStore, RelayStore, StoreError,
     store::{
-        Entry, Founding, Head, Naming, NewEntry, ReviewLoad, ReviewStanding, Reviewed, ReviewedDocument, Scope, StoredChain,
+        Entry, Founding, Head, Naming, NewEntry, ReviewLoad, ReviewStanding, Reviewed, ReviewedDocument, Scope,
+        StoredChain,
     },
 };
 

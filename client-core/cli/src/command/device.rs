@@ -1,13 +1,15 @@
 //! `vereda device`: a person's devices.
 
 mod link;
+mod list;
+mod recovery;
 
 use clap::Subcommand;
 
 use super::Common;
 use crate::fault::Outcome;
 
-/// Links a further device of yours, lists them, removes one
+/// Links a further device of yours, lists them, removes one, makes a recovery key
 ///
 /// To link a new device, the two show each other a link and then the same code:
 ///
@@ -21,6 +23,12 @@ pub(crate) enum Device {
     Link(link::Link),
     Answer(link::Answer),
     Confirm(link::Confirm),
+    List(list::List),
+    Name(list::Name),
+    Remove(list::Remove),
+    Made(list::Made),
+    #[command(subcommand)]
+    Recovery(recovery::Recovery),
 }
 
 impl Device {
@@ -29,6 +37,11 @@ impl Device {
             Self::Link(link) => link.run(common),
             Self::Answer(answer) => answer.run(common),
             Self::Confirm(confirm) => confirm.run(common),
+            Self::List(list) => list.run(common),
+            Self::Name(name) => name.run(common),
+            Self::Remove(remove) => remove.run(common),
+            Self::Made(made) => made.run(common),
+            Self::Recovery(recovery) => recovery.run(common),
         }
     }
 }

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use vereda_client_core::sync::StatusView;
+use vereda_client_core::{
+    devices::BeaconView,
+    sync::{RelayFaultView, StatusView},
+};
 
 use super::Common;
 use crate::{
     contact::{Contact, exchange},
-    fault::Outcome,
+    fault::{Fault, FaultKind, Outcome},
     opened::Opened,
     output::{note, print, print_json, print_line},
     session::{event_of, sentence_of},
-    views::{count, name, short},
+    views::{count, moment, name, short},
 };
 
 /// Exchanges what is new with the relay
@@ -54,8 +57,18 @@ impl Sync {
                 count(status.cases, "case")
             ))?;
         }
-        exchanged
+        exchanged.and_then(|()| said(&status.relay_faults))
     }
+}
+
+/// Fails with what speaks against the relay.
+fn said(faults: &[RelayFaultView]) -> Outcome {
+    let Some(first) = faults.first() else { return Ok(()) };
+    let others = match faults.len() {
+        1 => String::new(),
+        several => format!("; {} more: vereda status", several.saturating_sub(1)),
+    };
+    Err(Fault::new(FaultKind::Relay, format!("{}{others}", first.sentence)))
 }
 
 fn stay(opened: &Opened, json: bool) -> Outcome {
@@ -82,7 +95,8 @@ fn stay(opened: &Opened, json: bool) -> Outcome {
     done
 }
 
-/// Shows this device: who, where, what is not yet sent
+/// Shows this device: who, where, what is not yet sent, what speaks against the
+/// relay (exit code 7)
 ///
 /// Examples:
 ///   vereda status
@@ -101,7 +115,7 @@ impl Status {
         if let Some(text) = self.explain {
             let explained = opened.device().with(|device, _| {
                 let document = device.find_case(&text).or_else(|_| device.find_document(&text))?;
-                Ok::<_, crate::fault::Fault>(device.explain(&document)?)
+                Ok::<_, Fault>(device.explain(&document)?)
             })?;
             opened.close()?;
             if common.json {
@@ -109,17 +123,25 @@ impl Status {
             }
             return print_line(&explained.sentence);
         }
-        let status = opened.device().with(|device, _| device.status())?;
+        let (status, beacon) = opened
+            .device()
+            .with(|device, ambient| Ok::<_, Fault>((device.status()?, device.beacon(ambient.now.wall))))?;
         let label = opened.label().to_owned();
         opened.close()?;
         if common.json {
-            return print_json(&json!(status));
+            let mut answer = json!(status);
+            if let Some(answer) = answer.as_object_mut() {
+                answer.insert("beacon".into(), json!(beacon));
+            }
+            print_json(&answer)?;
+        } else {
+            print(&describe(&label, &status, beacon.as_ref()))?;
         }
-        print(&describe(&label, &status))
+        said(&status.relay_faults)
     }
 }
 
-fn describe(label: &str, status: &StatusView) -> String {
+fn describe(label: &str, status: &StatusView, beacon: Option<&BeaconView>) -> String {
     let standing = match status.membership {
         "member" => "member",
         "waiting_for_key" => "waiting for a colleague's device to pass the key on",
@@ -145,6 +167,19 @@ fn describe(label: &str, status: &StatusView) -> String {
         (documents, operations) => format!("{}, {}", count(documents, "document"), count(operations, "decision")),
     };
     lines.push(("Not yet sent", pending));
+    if let Some(beacon) = beacon.filter(|beacon| beacon.is_too_old) {
+        let days = count(usize::try_from(beacon.days).unwrap_or(usize::MAX), "day");
+        let text =
+            format!("no Manager's device was heard of for {days}: the relay may hold news back, ask a colleague");
+        lines.push(("Beware", text));
+    } else if let Some(beacon) = beacon.filter(|beacon| beacon.device.is_some()) {
+        lines.push(("News checked", moment(beacon.time)));
+    }
+    for fault in &status.relay_faults {
+        let place = fault.chain.map(|chain| fault.name.clone().unwrap_or_else(|| short(&chain)));
+        let place = place.map_or_else(String::new, |place| format!("{}: ", name(Some(place))));
+        lines.push(("Beware", format!("{place}{}", fault.sentence)));
+    }
     lines.into_iter().map(|(what, text)| format!("{what:<13} {text}\n")).collect()
 }
 
@@ -165,7 +200,7 @@ impl Digest {
     pub(super) fn run(self, common: &Common) -> Outcome {
         let opened = Opened::open(common)?;
         let (digest, cases) = opened.device().with(|device, _| {
-            Ok::<_, crate::fault::Fault>(match &self.case {
+            Ok::<_, Fault>(match &self.case {
                 Some(case) => {
                     let case = device.find_case(case)?;
                     (device.case_digest(&case)?, 1)

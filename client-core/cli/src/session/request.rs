@@ -111,7 +111,9 @@ pub(super) fn perform(opened: &Opened, request: Request) -> Outcome<Json> {
     opened.device().with(|device, ambient| match request {
         Request::Status {} => {
             let mut status = json!(device.status()?);
+            let beacon = device.beacon(ambient.now.wall);
             if let Some(status) = status.as_object_mut() {
+                status.insert("beacon".into(), json!(beacon));
                 status.insert("bytes_up".into(), bytes.0.into());
                 status.insert("bytes_down".into(), bytes.1.into());
             }

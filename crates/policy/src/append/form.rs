@@ -49,7 +49,8 @@ pub(super) fn check_form(op: &Op) -> Result<(), OpRefusal> {
             check_list(Part::Chunks, &adopt.chunks, limits::MAX_NAMED, |chunk| *chunk)?;
             check_list(Part::Documents, &adopt.documents, limits::MAX_LIST, |adopted| adopted.document)?;
             let holders = |adopted: &AdoptedDocument| {
-                check_list(Part::Members, &adopted.holders, MAX_MEMBERS, |member| member.subject)
+                check_list(Part::Members, &adopted.holders, MAX_MEMBERS, |member| member.subject)?;
+                check_list(Part::Chunks, &adopted.chunks, limits::MAX_NAMED, |chunk| *chunk)
             };
             adopt.documents.iter().try_for_each(holders)
         }

@@ -8,7 +8,7 @@ use super::{
     InviteState, Membership, OpRecord, ParentStanding, Rare, Removal,
 };
 use crate::{
-    AdoptedDocument, Assign, BadRotate, Body, Create, DeviceKind, Epoch, Expire, Frontier, Member, Op, Parent, Repair,
+    AdoptedDocument, Assign, BadRotate, Body, Create, DeviceKind, Epoch, Expire, Frontier, Op, Parent, Repair,
     Revoke, Role, Target,
 };
 
@@ -17,7 +17,7 @@ impl ChainState {
         op: &Op,
         id: OpId,
         time: Option<Timestamp>,
-        holders: Option<&[Member]>,
+        adopted: Option<&AdoptedDocument>,
     ) -> Result<Self, ApplyError> {
         let Body::Create(create) = &op.body else { return Err(ApplyError::NotBegun) };
         let mut state = Self::empty(create, op, ChainId(id.0));
@@ -29,10 +29,13 @@ impl ChainState {
         };
         state.begin_epoch(&create.epoch, op, id, None, &named);
         if let Some(epoch) = state.epochs.first_mut() {
-            epoch.is_adopted = holders.is_some();
+            epoch.is_adopted = adopted.is_some();
         }
-        for member in holders.unwrap_or(&create.members) {
+        for member in adopted.map_or(&create.members, |adopted| &adopted.holders) {
             state.add_member(member.subject, member.role, 0, None);
+        }
+        if let Some(adopted) = adopted.filter(|adopted| !adopted.chunks.is_empty()) {
+            state.decide(&adopted.chunks, &[], Decision::Adopted { seq: 0 });
         }
         state.note(op, id, time);
         Ok(state)
@@ -98,7 +101,11 @@ impl ChainState {
             Body::BadRotate(bad) => self.note_bad(bad),
             Body::Adopt(adopt) => self.decide(&adopt.chunks, &adopt.documents, Decision::Adopted { seq: op.seq }),
             Body::Discard(discard) => {
-                let nobody = |document: &ChainId| AdoptedDocument { document: *document, holders: Vec::new() };
+                let nobody = |document: &ChainId| AdoptedDocument {
+                    document: *document,
+                    holders: Vec::new(),
+                    chunks: Vec::new(),
+                };
                 let documents: Vec<_> = discard.documents.iter().map(nobody).collect();
                 self.decide(&discard.chunks, &documents, Decision::Discarded { seq: op.seq });
             }

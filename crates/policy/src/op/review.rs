@@ -27,6 +27,10 @@ pub struct AdoptedDocument {
     /// Who holds it, in place of those whom its `Create` names; sorted, none twice.
     #[n(1)]
     pub holders: Vec<Member>,
+    /// Its chunks that are taken in with it; sorted, none twice, with all in review that they build on. Whoever began it
+    /// may be gone: what else he makes of it later does not stand.
+    #[n(2)]
+    pub chunks: Vec<Link>,
 }
 
 /// See [`crate::Body::Discard`].

@@ -253,10 +253,10 @@ impl World {
 
     fn check_replay(&self) {
         for (chain, ops) in &self.oracle.chains {
-            let holders = self.holders(*chain);
+            let adopted = self.adopted(*chain);
             let replayed =
                 ops.iter().map(|one| ReplayedOp { op: one.op.clone(), time: Some(one.time), is_void: false });
-            let again = ChainState::replay(replayed, holders.as_deref()).unwrap();
+            let again = ChainState::replay(replayed, adopted.as_ref()).unwrap();
             assert_eq!(Some(&again), self.chains.chain(chain).as_deref());
             for entry in ops {
                 assert_eq!(op_id(&entry.op), entry.id);
@@ -264,12 +264,13 @@ impl World {
         }
     }
 
-    fn holders(&self, chain: ChainId) -> Option<Vec<vereda_policy::Member>> {
+    fn adopted(&self, chain: ChainId) -> Option<vereda_policy::AdoptedDocument> {
         let first = &self.oracle.chains[&chain][0].state;
         if !first.epochs[0].is_foreign {
             return None;
         }
-        Some(first.holds.keys().map(|(_, subject, role)| member(*subject, *role)).collect())
+        let holders = first.holds.keys().map(|(_, subject, role)| member(*subject, *role)).collect();
+        Some(vereda_policy::AdoptedDocument { document: chain, holders, chunks: Vec::new() })
     }
 
     /// What every device decides of the newest operation of a chain without the relay's word.

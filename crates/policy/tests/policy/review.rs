@@ -25,7 +25,7 @@ fn discard(chunks: Vec<Link>, documents: Vec<ChainId>) -> Body {
 }
 
 fn adopted(document: ChainId, holder: ChainId) -> AdoptedDocument {
-    AdoptedDocument { document, holders: vec![member(holder, Role::Manager)] }
+    AdoptedDocument { document, holders: vec![member(holder, Role::Manager)], chunks: vec![] }
 }
 
 #[test]
@@ -84,8 +84,8 @@ fn chunks_are_named_in_their_documents_chain_and_documents_in_their_owners() {
     let shape = |kind, part| Err(OpRefusal::Shape { kind, part });
     let (in_document, in_team) = (shape(ChainKind::Document, Part::Chunks), shape(ChainKind::Team, Part::Documents));
     let unsorted = |part| Err(OpRefusal::NotSorted { part });
-    let nobody = AdoptedDocument { document, holders: vec![] };
-    let twice = AdoptedDocument { document, holders: vec![member(team, Role::Reader), member(team, Role::Editor)] };
+    let nobody = AdoptedDocument { document, holders: vec![], chunks: vec![] };
+    let twice = AdoptedDocument { document, holders: vec![member(team, Role::Reader), member(team, Role::Editor)], chunks: vec![] };
     let unknown = adopted(document, ChainId([9; 32]));
     let long = OpRefusal::TooLong { part: Part::Reason, found: 2_049, max: 2_048 };
     let long_reason = Body::Discard(Discard { chunks: vec![CHUNK], documents: vec![], sealed_reason: vec![0; 2_049] });
@@ -143,7 +143,7 @@ fn a_document_is_taken_in_by_its_owner_only() {
     documents[1].holders.sort();
     documents.sort();
     world.append(&bashir.key, &team, adopt(vec![], documents)).unwrap();
-    let holders = |op| vereda_policy::authorize(&world.chains, op, &relay).unwrap().holders().unwrap().to_vec();
+    let holders = |op| vereda_policy::authorize(&world.chains, op, &relay).unwrap().adopted().unwrap().holders.clone();
     assert_eq!(holders(&full), [member(bashir.user, Role::Manager)]);
     assert_eq!(holders(&section), chipo_too, "who may only revoke lets in nobody else");
     let by_dina =

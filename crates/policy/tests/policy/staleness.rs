@@ -195,11 +195,11 @@ fn an_adopted_document_is_held_by_whom_the_adoption_names_and_is_stale_at_once()
 
     let mut holders = vec![member(team, Role::Manager), member(dina.user, Role::Reader)];
     holders.sort();
-    let adopted = vereda_policy::AdoptedDocument { document, holders };
+    let adopted = vereda_policy::AdoptedDocument { document, holders, chunks: vec![] };
     let adopt = Body::Adopt(vereda_policy::Adopt { chunks: vec![], documents: vec![adopted.clone()] });
     world.append(&bashir.key, &team, adopt).unwrap();
     let taken = world.chains.append(&op, &AppendContext::relay(START)).unwrap();
-    assert_eq!(taken.holders(), Some(adopted.holders.as_slice()));
+    assert_eq!(taken.adopted(), Some(&adopted));
     let state = world.state(&document);
     let mut standing: Vec<ChainId> = vec![team, dina.user];
     standing.sort();
@@ -211,7 +211,7 @@ fn an_adopted_document_is_held_by_whom_the_adoption_names_and_is_stale_at_once()
     rotate(&mut world, &bashir, document);
     assert_eq!(stale(&world, &[document]), [false]);
     let ops = [op.value().clone()].map(|op| vereda_policy::ReplayedOp { op, time: Some(START), is_void: false });
-    let again = vereda_policy::ChainState::replay(ops, Some(&adopted.holders)).unwrap();
+    let again = vereda_policy::ChainState::replay(ops, Some(&adopted)).unwrap();
     assert_eq!(again.standing_members(), standing);
     assert_eq!(again.epoch(0), state.epoch(0));
 }

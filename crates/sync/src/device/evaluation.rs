@@ -8,7 +8,7 @@ use std::{
 use vereda_base::{ChainId, DeviceId, Digest, OpId, Timestamp};
 use vereda_crypto::{Signed, Verified};
 use vereda_policy::{
-    AppendContext, Authorized, Body, ChainMap, ChainState, Chains, Member, Op, Place, authorize, chain_of,
+    AdoptedDocument, AppendContext, Authorized, Body, ChainMap, ChainState, Chains, Op, Place, authorize, chain_of,
     check_receipt, op_id_of_bytes, op_reliance,
 };
 
@@ -42,7 +42,7 @@ struct Evaluation {
     void: BTreeSet<OpId>,
     /// Chains that have never been.
     dropped: BTreeSet<ChainId>,
-    holders: BTreeMap<OpId, Vec<Member>>,
+    adopted: BTreeMap<OpId, AdoptedDocument>,
 }
 
 impl DeviceMachine {
@@ -134,7 +134,7 @@ impl DeviceMachine {
             chains: ChainMap::new(),
             void: BTreeSet::new(),
             dropped: BTreeSet::new(),
-            holders: BTreeMap::new(),
+            adopted: BTreeMap::new(),
         };
         for one in arrived {
             if evaluation.dropped.contains(&one.chain) {
@@ -145,7 +145,7 @@ impl DeviceMachine {
             let stands = match &authorized {
                 None => false,
                 // What only this device knows, and what was adopted, relies on nothing.
-                Some(op) if one.row.receipt.is_none() || op.holders().is_some() => true,
+                Some(op) if one.row.receipt.is_none() || op.adopted().is_some() => true,
                 Some(_) => self.judge_op_reliance(&evaluation.chains, store, &one.op, &one.context)? != Reliant::Beyond,
             };
             evaluation.take(one, authorized.filter(|_| stands))?;
@@ -162,7 +162,7 @@ impl DeviceMachine {
     ) -> Result<BTreeSet<OpId>, StoreError> {
         let mut beyond = BTreeSet::new();
         for one in arrived {
-            let is_adopted = one.row.holders.is_some();
+            let is_adopted = one.row.adopted.is_some();
             if one.row.receipt.is_some()
                 && !is_adopted
                 && self.judge_op_reliance(chains, store, &one.op, &one.context)? == Reliant::Beyond
@@ -183,8 +183,8 @@ impl DeviceMachine {
         let mut changed: BTreeMap<ChainId, Option<vereda_policy::Role>> = BTreeMap::new();
         for one in arrived {
             let (is_void, is_dropped) = (evaluation.void.contains(&one.id), evaluation.dropped.contains(&one.chain));
-            let holders = evaluation.holders.get(&one.id).cloned();
-            if !is_dropped && is_void == one.row.is_void && holders == one.row.holders {
+            let adopted = evaluation.adopted.get(&one.id).cloned();
+            if !is_dropped && is_void == one.row.is_void && adopted == one.row.adopted {
                 continue;
             }
             if let Entry::Vacant(place) = changed.entry(one.chain) {
@@ -205,11 +205,11 @@ impl DeviceMachine {
                 continue;
             }
             let is_void = evaluation.void.contains(&one.id);
-            let holders = evaluation.holders.get(&one.id).cloned();
+            let adopted = evaluation.adopted.get(&one.id).cloned();
             if is_void && !one.row.is_void {
                 self.tell(Event::OpVoid { chain: one.chain, seq });
             }
-            let row = OpRow { is_void, holders, ..one.row.clone() };
+            let row = OpRow { is_void, adopted, ..one.row.clone() };
             save(store, OPS, one.chain.as_bytes(), &key, &row)?;
         }
         self.shelf.clear();
@@ -273,8 +273,8 @@ impl Evaluation {
         let damaged = |_| StoreError::Unknown { table: OPS.0 };
         let time = one.context.time();
         if let Some(op) = standing {
-            if let Some(holders) = op.holders() {
-                self.holders.insert(one.id, holders.to_vec());
+            if let Some(adopted) = op.adopted() {
+                self.adopted.insert(one.id, adopted.clone());
             }
             return self.chains.apply(&op, time).map_err(damaged);
         }

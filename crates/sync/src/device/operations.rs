@@ -126,7 +126,7 @@ impl DeviceMachine {
             Err(_) if rests_on_void(view, op.value()) => return Ok(Effectual::Void),
             Err(_) => return Ok(Effectual::Forbidden),
         };
-        if authorized.holders().is_some() {
+        if authorized.adopted().is_some() {
             return Ok(Effectual::Full(Box::new(authorized)));
         }
         Ok(match self.judge_op_reliance(view, store, op, context)? {
@@ -151,7 +151,7 @@ impl DeviceMachine {
         let changes = is_removal(body) || store.get(REMOVED, chain.as_bytes())?.is_some();
         let before = if changes { self.standing_in(&chain, &*store)? } else { None };
         self.shelf.apply(&*store, op, time)?;
-        let row = OpRow { holders: op.holders().map(<[_]>::to_vec), ..row };
+        let row = OpRow { adopted: op.adopted().cloned(), ..row };
         save(store, OPS, chain.as_bytes(), &place_key(&chain, seq), &row)?;
         self.note_chain(chain, store)?;
         if changes {
@@ -166,7 +166,7 @@ impl DeviceMachine {
                     self.take_decisions(&state, body, seq, store)?;
                 }
             }
-            Body::Create(_) if op.holders().is_some() => self.close_document(&chain, true, store)?,
+            Body::Create(_) if op.adopted().is_some() => self.close_document(&chain, true, store)?,
             Body::Beacon(_) => self.beacons_changed = true,
             _ => {}
         }

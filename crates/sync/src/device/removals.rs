@@ -284,15 +284,15 @@ impl Chains for Before<'_> {
 }
 
 fn replay_before(store: &dyn DeviceStore, chain: &ChainId, seq: u64) -> Result<Option<ChainState>, StoreError> {
-    let (mut ops, mut holders) = (Vec::new(), None);
+    let (mut ops, mut adopted) = (Vec::new(), None);
     for (_, row) in load_all::<OpRow>(store, OPS, Some(chain.as_bytes()))? {
         let op: Op = read(OPS, row.op.bytes())?;
-        holders = holders.or(row.holders);
+        adopted = adopted.or(row.adopted);
         if op.seq < seq {
             ops.push(ReplayedOp { op, time: None, is_void: row.is_void });
         }
     }
-    Ok(ChainState::replay(ops, holders.as_deref()).ok())
+    Ok(ChainState::replay(ops, adopted.as_ref()).ok())
 }
 
 /// Names the place of a chunk.

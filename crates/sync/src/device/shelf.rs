@@ -51,15 +51,15 @@ impl ChainShelf {
         }
         let damaged = || StoreError::Unknown { table: OPS.0 };
         let mut ops = Vec::with_capacity(rows.len());
-        let mut holders = None;
+        let mut adopted = None;
         for (_, row) in rows {
             let op: Op = tables::read(OPS, row.op.bytes())?;
             let receipt = row.receipt.map(|receipt| tables::read::<vereda_policy::Receipt>(OPS, receipt.bytes()));
-            holders = holders.or(row.holders);
+            adopted = adopted.or(row.adopted);
             let time = receipt.transpose()?.map(|receipt| receipt.time);
             ops.push(ReplayedOp { op, time, is_void: row.is_void });
         }
-        let state = Arc::new(ChainState::replay(ops, holders.as_deref()).map_err(|_| damaged())?);
+        let state = Arc::new(ChainState::replay(ops, adopted.as_ref()).map_err(|_| damaged())?);
         self.keep(state.clone());
         Ok(Some(state))
     }

@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, ChunkId, DeviceId, Digest, Incarnation, Link, OpId, limits};
 use vereda_crypto::Signed;
-use vereda_policy::{Cite, Member, Op, Receipt, Wrap};
+use vereda_policy::{AdoptedDocument, Cite, Op, Receipt, Wrap};
 use vereda_protocol::{OfferedLeaf, Position, RefusalCode};
 
 use super::store::{DeviceStore, StoreError, Table};
@@ -101,15 +101,15 @@ pub(crate) struct OpRow {
     /// It keeps its place and has no effect.
     #[n(2)]
     pub(crate) is_void: bool,
-    /// Who holds a document that was adopted.
+    /// How a document was adopted.
     #[n(3)]
-    pub(crate) holders: Option<Vec<Member>>,
+    pub(crate) adopted: Option<AdoptedDocument>,
 }
 
 impl OpRow {
     /// A row of an operation that stands.
     pub(crate) const fn new(op: Signed<Op>, receipt: Option<Signed<Receipt>>) -> Self {
-        Self { op, receipt, is_void: false, holders: None }
+        Self { op, receipt, is_void: false, adopted: None }
     }
 }
 

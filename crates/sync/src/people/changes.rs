@@ -112,8 +112,16 @@ impl Person {
     }
 
     /// Takes a document in that is in review.
-    pub fn adopt_document(&mut self, team: ChainId, document: ChainId, holders: &[(ChainId, Role)]) -> Put {
-        let documents = vec![AdoptedDocument { document, holders: members(holders) }];
+    pub fn adopt_document(
+        &mut self,
+        team: ChainId,
+        document: ChainId,
+        holders: &[(ChainId, Role)],
+        chunks: &[Link],
+    ) -> Put {
+        let mut chunks = chunks.to_vec();
+        chunks.sort_unstable();
+        let documents = vec![AdoptedDocument { document, holders: members(holders), chunks }];
         self.append(team, Body::Adopt(Adopt { chunks: Vec::new(), documents }))
     }
 

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 use vereda_base::{ChainId, OpId, Timestamp, limits};
 use vereda_crypto::{Signable, Signed};
 use vereda_policy::{
-    Authorized, Body, ChainKind, ChainState, Chains, Member, Op, Receipt, ReplayedOp, adopted_holders,
+    AdoptedDocument, Authorized, Body, ChainKind, ChainState, Chains, Op, Receipt, ReplayedOp, find_adoption,
 };
 use vereda_protocol::Position;
 
@@ -103,24 +103,24 @@ impl ChainCache {
             return Ok(Some(known));
         }
         let Some(stored) = store.chain(id)? else { return Ok(None) };
-        let holders = self.holders(store, id, &stored)?;
-        let known = Arc::new(rebuild(stored, holders.as_deref())?);
+        let adopted = self.adoption(store, id, &stored)?;
+        let known = Arc::new(rebuild(stored, adopted.as_ref())?);
         self.insert(*id, Arc::clone(&known));
         Ok(Some(known))
     }
 
-    /// Finds who holds a document that its owner took in after its author had been removed.
-    fn holders(
+    /// Finds how a document was taken in by its owner after its author had been removed.
+    fn adoption(
         &mut self,
         store: &dyn RelayStore,
         id: &ChainId,
         stored: &StoredChain,
-    ) -> Result<Option<Vec<Member>>, StoreError> {
+    ) -> Result<Option<AdoptedDocument>, StoreError> {
         let Some(first) = stored.ops.first() else { return Ok(None) };
         let create = read_op(&first.op)?;
         let view = self.view(store);
-        let holders = adopted_holders(&view, &create, OpId(id.0));
-        view.finish(holders)
+        let adopted = find_adoption(&view, &create, OpId(id.0));
+        view.finish(adopted)
     }
 
     /// Takes an operation in that was appended at `position`.
@@ -250,7 +250,7 @@ impl Chains for View<'_> {
     }
 }
 
-fn rebuild(stored: StoredChain, holders: Option<&[Member]>) -> Result<Known, StoreError> {
+fn rebuild(stored: StoredChain, adopted: Option<&AdoptedDocument>) -> Result<Known, StoreError> {
     let damaged = || StoreError::Damaged { table: "log" };
     let mut ops = Vec::with_capacity(stored.ops.len());
     let mut positions = Vec::with_capacity(stored.ops.len());
@@ -261,7 +261,7 @@ fn rebuild(stored: StoredChain, holders: Option<&[Member]>) -> Result<Known, Sto
         ops.push(ReplayedOp { op, time: Some(receipt.time), is_void: false });
         positions.push(row.position);
     }
-    let state = ChainState::replay(ops, holders).map_err(|_| damaged())?;
+    let state = ChainState::replay(ops, adopted).map_err(|_| damaged())?;
     Ok(Known { state: Arc::new(state), agency: stored.agency, positions })
 }
 

@@ -38,9 +38,14 @@ pub(super) fn check(
     op: &Op,
     chain: &ChainId,
 ) -> Result<Result<Prepared, RefusalCode>, StoreError> {
-    let (chunks, documents): (&[Link], Vec<ChainId>) = match &op.body {
-        Body::Adopt(adopt) => (&adopt.chunks, adopt.documents.iter().map(|adopted| adopted.document).collect()),
-        Body::Discard(discard) => (&discard.chunks, discard.documents.clone()),
+    let (chunks, documents): (&[Link], Vec<(ChainId, &[Link])>) = match &op.body {
+        Body::Adopt(adopt) => {
+            let documents = adopt.documents.iter().map(|adopted| (adopted.document, adopted.chunks.as_slice()));
+            (&adopt.chunks, documents.collect())
+        }
+        Body::Discard(discard) => {
+            (&discard.chunks, discard.documents.iter().map(|document| (*document, [].as_slice())).collect())
+        }
         _ => return Ok(Ok(Prepared::default())),
     };
     let is_adoption = matches!(op.body, Body::Adopt(_));
@@ -57,7 +62,7 @@ pub(super) fn check(
         }
     }
     let mut prepared = Prepared::default();
-    for document in documents {
+    for (document, chunks) in documents {
         let row = match store.reviewed_document(&document)? {
             Some(row) if row.standing == ReviewStanding::Awaits => row,
             Some(_) => return Ok(Err(RefusalCode::Repeated)),
@@ -68,7 +73,10 @@ pub(super) fn check(
             return Ok(Err(RefusalCode::NotAuthorized));
         }
         if is_adoption {
-            prepared.0.push((document, read_chunks(chains, store, &document, &create)?));
+            match read_chunks(chains, store, &document, &create, chunks)? {
+                Some(chunks) => prepared.0.push((document, chunks)),
+                None => return Ok(Err(RefusalCode::MissingDeps)),
+            }
         }
     }
     Ok(Ok(prepared))
@@ -85,21 +93,27 @@ fn is_complete(store: &dyn RelayStore, row: &Reviewed, named: &BTreeSet<Link>) -
     Ok(true)
 }
 
-/// Reads the chunks of a document in review.
+/// Reads these chunks of a document in review; `None` where one is not there, or builds on one that is left out.
 fn read_chunks(
     chains: &mut ChainCache,
     store: &dyn RelayStore,
     document: &ChainId,
     create: &Verified<Op>,
-) -> Result<Vec<AcceptedChunk>, StoreError> {
+    named: &[Link],
+) -> Result<Option<Vec<AcceptedChunk>>, StoreError> {
     let view = chains.view(store);
     let begun = Begun::new(&view, create)?;
+    let links: BTreeSet<Link> = named.iter().copied().collect();
     let mut chunks = Vec::new();
-    for row in store.in_review(document)? {
+    for row in store.in_review(document)?.into_iter().filter(|row| links.contains(&row.link)) {
+        if !is_complete(store, &row, &links)? {
+            return Ok(None);
+        }
         let (header, chunk) = read_chunk(store, &row)?;
         chunks.push(AcceptedChunk::new(begun.authorize(&header)?, chunk));
     }
-    view.finish(chunks)
+    let is_whole = chunks.len() == links.len();
+    view.finish(is_whole.then_some(chunks))
 }
 
 fn read_chunk(store: &dyn RelayStore, row: &Reviewed) -> Result<(Verified<Header>, Chunk), StoreError> {

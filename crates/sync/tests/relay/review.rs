@@ -258,7 +258,7 @@ fn a_document_begun_meanwhile_enters_with_its_chunks() {
     assert_eq!((documents_in_review(&downs).len(), in_review(&downs).len()), (1, 1));
     lane.manager_id = again;
     let holders = [(lane.team, Role::Editor)];
-    let adopt = lane.manager.adopt_document(lane.team, create.chain(), &holders);
+    let adopt = lane.manager.adopt_document(lane.team, create.chain(), &holders, &[link_of(&chunk)]);
     assert_appended(&lane.manager_put(&adopt));
     let [_, worker, colleague] = lane.take_all();
     assert_eq!(op_ids(&colleague), [adopt.id(), create.id()]);

@@ -180,7 +180,7 @@ fn a_case_begun_by_somebody_removed_meanwhile_enters_by_its_team_only() {
     assert!(!room.colleague.line.heard_of(&offline.chain()));
     let holders = vec![Holder { subject: room.office.team, role: Role::Editor }];
     let adopt = |document| {
-        let documents = vec![AdoptedDocument { document, holders: holders.clone() }];
+        let documents = vec![AdoptedDocument { document, holders: holders.clone(), chunks: vec![link_of(&chunk)] }];
         Body::Adopt(Adopt { chunks: Vec::new(), documents })
     };
     let cites = forge::cites(&room.colleague.person, &[room.colleague.person.user()]);

@@ -161,7 +161,7 @@ fn a_case_begun_after_its_authors_removal_enters_only_where_a_manager_of_its_tea
         let author = if is_manager { &stage.amina } else { &stage.chipo };
         let author = forge::knowing(author, &stage.relay.chains);
         let holders = vec![Member { subject: stage.team, role: Role::Editor }];
-        let documents = vec![AdoptedDocument { document: begun.chain(), holders }];
+        let documents = vec![AdoptedDocument { document: begun.chain(), holders, chunks: vec![link_of(&chunk)] }];
         let adopt = Body::Adopt(Adopt { chunks: vec![], documents });
         let adopt = forge::op(&author, stage.team, forge::cites(&author, &[author.user()]), adopt);
         victim.policy(stage.relay.forge(&adopt));

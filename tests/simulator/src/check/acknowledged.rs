@@ -84,7 +84,8 @@ fn fate(world: &World, rebuilt: Option<&Rebuilt>, edit: &Acknowledged, discarded
     let later = model.durable.range((edit.who, Incarnation(0), case)..);
     let later = later.take_while(|((who, ..), _)| *who == edit.who);
     let later = later.filter(|((_, one, of), _)| *of == case && *one != edit.incarnation);
-    let changes: Vec<_> = later.flat_map(|((_, one, _), changes)| changes.iter().map(|change| (*one, *change))).collect();
+    let changes: Vec<_> =
+        later.flat_map(|((_, one, _), changes)| changes.iter().map(|change| (*one, *change))).collect();
     if changes.is_empty() {
         return Fate::Lost;
     }

@@ -32,7 +32,8 @@ pub(crate) fn check(world: &mut World) {
             foreign.iter().filter(|case| !world.model.named.contains(&(**case, id))).copied().collect();
         let mut found = Vec::new();
         let of_chains = CHAIN_TABLES.map(|table| (table, false, &unnamed));
-        for (table, is_whole, foreign) in of_chains.into_iter().chain(CHUNK_TABLES.map(|table| (table, true, &foreign))) {
+        for (table, is_whole, foreign) in of_chains.into_iter().chain(CHUNK_TABLES.map(|table| (table, true, &foreign)))
+        {
             for (key, value) in rows::list(device.store(), table, None) {
                 let holds = |case: &&ChainId| contains(&key, case) || (is_whole && contains(&value, case));
                 found.extend(foreign.iter().find(holds).map(|case| (table, *case)));

@@ -91,12 +91,10 @@ fn reach(model: &Model, held: &HeldKeys, device: &DeviceId, sent: &BTreeSet<Sent
             if keys.contains_key(&gives) {
                 continue;
             }
-            let opened = if is_previous {
-                open_previous(&keys, wrap)
-            } else {
-                open_wrap(model, &keys, held, device, wrap)
-            };
-            let answers = |key: &Key32| model.epoch(&gives.0, gives.1).is_some_and(|epoch| epoch.commitment == commitment(key));
+            let opened =
+                if is_previous { open_previous(&keys, wrap) } else { open_wrap(model, &keys, held, device, wrap) };
+            let answers =
+                |key: &Key32| model.epoch(&gives.0, gives.1).is_some_and(|epoch| epoch.commitment == commitment(key));
             if let Some(key) = opened.filter(answers) {
                 keys.insert(gives, key);
             }

@@ -17,7 +17,8 @@ pub(crate) fn check(world: &mut World) {
             let told = world.call(who, |device, _| device.explain(&case).ok()).flatten();
             let Some(told) = told else { continue };
             let is_decidable = told.state == "in_review" && world.can_decide(&case);
-            let is_lacking = told.state == "waiting_for_key" && world.reads(who, &case) && world.is_key_in_reach(who, &case);
+            let is_lacking =
+                told.state == "waiting_for_key" && world.reads(who, &case) && world.is_key_in_reach(who, &case);
             // What left with the right to read is out of sight; what was written before is another checker's matter.
             let is_left = told.state == "left" && !world.reads(who, &case);
             if !(PLAIN.contains(&told.state) || is_left) || is_decidable || is_lacking {

@@ -154,9 +154,10 @@ impl Ledger {
     pub fn manages(&self, device: &DeviceId, chain: &ChainId, as_of: AsOf) -> bool {
         let Some(state) = self.chains.get(chain) else { return false };
         self.readers(chain, as_of).get(device) == Some(&Role::Manager)
-            || state.parents.iter().any(|parent| {
-                parent.authority == ParentAuthority::Full && self.manages(device, &parent.chain, as_of)
-            })
+            || state
+                .parents
+                .iter()
+                .any(|parent| parent.authority == ParentAuthority::Full && self.manages(device, &parent.chain, as_of))
     }
 
     /// Says whether a device stands in its user's chain.

@@ -75,7 +75,11 @@ impl World {
         };
         if done == Some(true) {
             self.counts.decisions += 1;
-            note!(self, "person {who} {} what is in review of {document}", if turns_away { "turns away" } else { "takes in" });
+            note!(
+                self,
+                "person {who} {} what is in review of {document}",
+                if turns_away { "turns away" } else { "takes in" }
+            );
         }
         self.carry_out(who);
     }
@@ -109,7 +113,8 @@ impl World {
     }
 
     fn draw_user(&mut self, who: usize) -> Option<ChainId> {
-        let users: Vec<ChainId> = (0..self.people.len()).filter(|other| *other != who).filter_map(|other| self.user_of(other)).collect();
+        let users: Vec<ChainId> =
+            (0..self.people.len()).filter(|other| *other != who).filter_map(|other| self.user_of(other)).collect();
         self.draw.pick(&users).copied()
     }
 

@@ -77,11 +77,16 @@ impl World {
             return false;
         }
         let is_settled = |person: &super::Person| person.device.as_ref().is_some_and(|device| device.is_settled());
-        let is_everybody_in = |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined | Entry::Spare);
+        let is_everybody_in =
+            |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined | Entry::Spare);
         if self.relay.is_none()
             || self.is_commit_due
             || !self.network.is_idle()
-            || !self.people.iter().enumerate().all(|(who, person)| is_everybody_in(person) && (self.is_spare(who) || is_settled(person)))
+            || !self
+                .people
+                .iter()
+                .enumerate()
+                .all(|(who, person)| is_everybody_in(person) && (self.is_spare(who) || is_settled(person)))
             || !(0..self.people.len()).all(|who| self.is_connected(who))
         {
             return false;
@@ -92,7 +97,9 @@ impl World {
     /// Says whether a further device was never linked in the end: its person lost the right to, or the device that he had.
     fn is_spare(&self, who: usize) -> bool {
         let Some(person) = self.people.get(who) else { return false };
-        let named = || self.user_of(who).zip(person.id).is_some_and(|(user, device)| self.model.ledger.has_named(&user, &device));
+        let named = || {
+            self.user_of(who).zip(person.id).is_some_and(|(user, device)| self.model.ledger.has_named(&user, &device))
+        };
         person.of.is_some() && (person.entry == Entry::Spare || !named())
     }
 

@@ -352,7 +352,11 @@ impl World {
         if holders.is_empty() && !is_document {
             holders.push(Member { subject: chain, role: Role::Manager });
         }
-        let documents = documents.into_iter().map(|document| AdoptedDocument { document, holders: holders.clone() });
+        let documents = documents.into_iter().map(|document| AdoptedDocument {
+            document,
+            holders: holders.clone(),
+            chunks: Vec::new(),
+        });
         Body::Adopt(Adopt { chunks, documents: documents.collect() })
     }
 

@@ -9,6 +9,7 @@ mod assign;
 mod cancel_invite;
 mod decisions;
 mod erase;
+mod handing_over;
 mod hindrance;
 mod leave;
 mod lower;
@@ -19,6 +20,9 @@ mod sealed_text;
 mod set_retention;
 mod who;
 mod withdraw;
+
+/// Roles, and who has them.
+pub use vereda_policy::{Member, Role};
 
 pub use assign::{AssignError, AssignRequest};
 pub use cancel_invite::CancelInviteError;

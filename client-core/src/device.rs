@@ -428,7 +428,13 @@ impl<S: DeviceStore> Device<S> {
                 self.keyless.insert(*chain);
                 self.keys_may_open = true;
             }
-            Event::OpDone { .. } => self.keys_may_open = true,
+            Event::OpDone { op } => {
+                self.keys_may_open = true;
+                self.note_own_document_decided(*op, true);
+            }
+            Event::OpRefused { op, code: vereda_protocol::RefusalCode::Discarded } => {
+                self.note_own_document_decided(*op, false)
+            }
             Event::IntentDone { id, .. } => {
                 self.keys_may_open = true;
                 self.note_fate(*id, None);

@@ -22,6 +22,8 @@ pub(crate) const REFUSED: Table = Table("client refused");
 pub(crate) const INVITES: Table = Table("client invites");
 /// Decisions that are not final, or failed: by intent, grouped by chain.
 pub(crate) const DECISIONS: Table = Table("client decisions");
+/// Documents that are taken over once their key was passed on: by document.
+pub(crate) const HANDOVERS: Table = Table("client handovers");
 /// Own chunks, and beginnings of documents, that were in review and what became of them: by link, grouped by document.
 pub(crate) const OWN_REVIEWS: Table = Table("client own reviews");
 /// Which case a section belongs to: by section, grouped by case.

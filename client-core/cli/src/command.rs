@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, one file a subject.
 
+mod access;
 mod agency;
 mod case;
 mod config;
@@ -7,6 +8,8 @@ mod device;
 mod import;
 mod invite;
 mod join;
+mod review;
+mod section;
 mod sync;
 mod vault;
 
@@ -105,6 +108,17 @@ enum Command {
     Config(config::Config),
     #[command(subcommand)]
     Case(case::Case),
+    #[command(subcommand)]
+    Section(section::Section),
+    #[command(subcommand)]
+    Policy(access::Policy),
+    Refer(access::Refer),
+    Withdraw(access::Withdraw),
+    Assign(access::Assign),
+    Revoke(access::Revoke),
+    Leave(access::Leave),
+    #[command(subcommand)]
+    Review(review::Review),
     Sync(sync::Sync),
     Status(sync::Status),
     Digest(sync::Digest),
@@ -140,6 +154,14 @@ impl Vereda {
             Command::Import(import) => import.run(common),
             Command::Config(config) => config.run(common),
             Command::Case(case) => case.run(common),
+            Command::Section(section) => section.run(common),
+            Command::Policy(policy) => policy.run(common),
+            Command::Refer(refer) => refer.run(common),
+            Command::Withdraw(withdraw) => withdraw.run(common),
+            Command::Assign(assign) => assign.run(common),
+            Command::Revoke(revoke) => revoke.run(common),
+            Command::Leave(leave) => leave.run(common),
+            Command::Review(review) => review.run(common),
             Command::Sync(sync) => sync.run(common),
             Command::Status(status) => status.run(common),
             Command::Digest(digest) => digest.run(common),

@@ -1,6 +1,10 @@
 //! What each use case's errors mean to a script.
 
 use vereda_client_core::{
+    access::{
+        AssignError, CancelInviteError, DecideError, DismissError, EraseError, Hindrance, LeaveError, LowerError,
+        ReferError, RevokeError, SetRetentionError, WhoError, WithdrawError,
+    },
     cases::{CreateCaseError, EditCaseError, HistoryError, ResolveError, plain::ReadEditError},
     configuration::ApplyConfigurationError,
     device::{DeviceError, DocumentError},
@@ -8,6 +12,8 @@ use vereda_client_core::{
     directory::FindError,
     identity::{CreateAgencyError, CreateTeamError, InviteError, JoinError},
     link::ParseLinkError,
+    review::{AdoptError, DiscardError},
+    sections::{CreateSectionError, EditSectionError, ShowSectionError},
 };
 
 use crate::fault::{Fault, FaultKind};
@@ -182,6 +188,110 @@ impl From<ApplyConfigurationError> for Fault {
         match error {
             ApplyConfigurationError::Device(error) => error.into(),
             error => Self::failed(error),
+        }
+    }
+}
+
+impl From<Hindrance> for Fault {
+    fn from(error: Hindrance) -> Self {
+        match error {
+            Hindrance::Unknown { .. } => Self::not_found(error),
+            error => Self::failed(error),
+        }
+    }
+}
+
+impl From<DecideError> for Fault {
+    fn from(error: DecideError) -> Self {
+        match error {
+            DecideError::Hindered(error) => error.into(),
+            DecideError::Device(error) => error.into(),
+        }
+    }
+}
+
+/// Errors of decisions: what stands in the way of one is told by [`DecideError`], all else by what was given.
+macro_rules! of_decision {
+    ($($error:ty: $decide:path),+ $(,)?) => {$(
+        impl From<$error> for Fault {
+            fn from(error: $error) -> Self {
+                match error {
+                    $decide(error) => error.into(),
+                    error => Self::unusable(error),
+                }
+            }
+        }
+    )+};
+}
+
+of_decision!(
+    AdoptError: AdoptError::Decide,
+    AssignError: AssignError::Decide,
+    DiscardError: DiscardError::Decide,
+    EraseError: EraseError::Decide,
+    LeaveError: LeaveError::Decide,
+    LowerError: LowerError::Decide,
+    ReferError: ReferError::Decide,
+    RevokeError: RevokeError::Decide,
+    SetRetentionError: SetRetentionError::Decide,
+    WithdrawError: WithdrawError::Decide,
+);
+
+impl From<CancelInviteError> for Fault {
+    fn from(error: CancelInviteError) -> Self {
+        match error {
+            CancelInviteError::Decide(error) => error.into(),
+            CancelInviteError::NoInvite => Self::not_found(error),
+        }
+    }
+}
+
+impl From<DismissError> for Fault {
+    fn from(error: DismissError) -> Self {
+        match error {
+            DismissError::Device(error) => error.into(),
+            DismissError::NotFailed => Self::not_found(error),
+        }
+    }
+}
+
+impl From<WhoError> for Fault {
+    fn from(error: WhoError) -> Self {
+        match error {
+            WhoError::Device(error) => error.into(),
+            WhoError::Unknown { .. } => Self::not_found(error),
+        }
+    }
+}
+
+impl From<ShowSectionError> for Fault {
+    fn from(error: ShowSectionError) -> Self {
+        match error {
+            ShowSectionError::Device(error) => error.into(),
+            error => Self::not_found(error),
+        }
+    }
+}
+
+impl From<EditSectionError> for Fault {
+    fn from(error: EditSectionError) -> Self {
+        match error {
+            EditSectionError::Edit(error) => error.into(),
+            EditSectionError::NotASection { .. } => Self::not_found(error),
+            EditSectionError::Reserved => Self::unusable(error),
+        }
+    }
+}
+
+impl From<CreateSectionError> for Fault {
+    fn from(error: CreateSectionError) -> Self {
+        match error {
+            CreateSectionError::Device(error) => error.into(),
+            CreateSectionError::Edit(error) => error.into(),
+            CreateSectionError::Read(error) => error.into(),
+            CreateSectionError::Hindered(error) => error.into(),
+            CreateSectionError::NotAllowed => Self::failed(error),
+            error => Self::unusable(error),
         }
     }
 }

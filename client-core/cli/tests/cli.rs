@@ -9,6 +9,7 @@
 )]
 
 mod cli {
+    mod access;
     mod alone;
     mod devices;
     mod home;

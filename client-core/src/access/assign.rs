@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vereda_base::ChainId;
 use vereda_policy::{
-    Assign, Body, ChainKind, ChainState, DocumentKind, Member, Parent, ParentAuthority, Role, SectionFate,
+    Assign, Body, ChainKind, ChainState, DocumentKind, Grant, Member, Parent, ParentAuthority, Role, SectionFate,
 };
 use vereda_sync::device::DeviceStore;
 
@@ -56,14 +56,6 @@ pub enum AssignError {
         /// Who.
         to: ChainId,
     },
-    /// Nobody would be left who can pass the key on.
-    #[error(
-        "team {to} has no key of it yet, and nobody here could pass it on afterwards: assign it without transfer first, sync, then transfer it"
-    )]
-    KeyFirst {
-        /// The team.
-        to: ChainId,
-    },
     /// Policy, or anything below.
     #[error(transparent)]
     Decide(#[from] DecideError),
@@ -89,15 +81,6 @@ impl<S: DeviceStore> Device<S> {
             Some(ChainKind::User | ChainKind::Team) => {}
             _ => return Err(AssignError::Nobody { chain: request.to }),
         }
-        let is_wrapped = |state: &ChainState| {
-            let recipient = vereda_base::Digest(request.to.0);
-            state.newest_epoch().is_some_and(|epoch| epoch.newest_target(&recipient).is_some())
-        };
-        let moves = [case].into_iter().chain(request.sections.iter().copied()).filter_map(|chain| self.chain(&chain));
-        let stays = self.content_role(&request.to, ambient.now.wall).is_some();
-        if request.transfer && !stays && !moves.into_iter().all(|state| is_wrapped(&state)) {
-            return Err(AssignError::KeyFirst { to: request.to });
-        }
         let known = self.sections_of(&case).map_err(DeviceError::from).map_err(DecideError::from)?;
         if let Some(section) = request.sections.iter().find(|section| !known.contains(section)) {
             return Err(AssignError::NotASection { section: *section });
@@ -107,16 +90,38 @@ impl<S: DeviceStore> Device<S> {
         let to_worker = kind == Some(ChainKind::User);
         let moved = self.move_document(&state, request, to_worker, request.role, fates.into_iter().collect());
         let moved = moved.ok_or(AssignError::Nothing { to: request.to })?;
-        let mut decisions = Vec::new();
+        let mut moves = Vec::new();
         for section in &request.sections {
             let Some(state) = self.chain(section) else { continue };
             // In a section no Manager governs from above: whoever takes it over gets to decide who reads it.
             let role = if to_worker { request.role } else { Role::Manager };
-            decisions
-                .extend(self.move_document(&state, request, to_worker, role, Vec::new()).map(|body| (*section, body)));
+            let moved = self.move_document(&state, request, to_worker, role, Vec::new());
+            moves.extend(moved.map(|body| (*section, role, body)));
         }
-        decisions.push((case, moved));
-        Ok(self.decide(ambient, decisions)?)
+        moves.push((case, request.role, moved));
+        Ok(self.carry_out(ambient, request, moves)?)
+    }
+
+    /// Queues what can be done at once. Who takes a document over from all others needs its key before they lose it: then
+    /// he is let in beside them first, and takes over once the key was passed on ([`super::handing_over`]).
+    fn carry_out(
+        &mut self,
+        ambient: &Ambient<'_>,
+        request: &AssignRequest,
+        moves: Vec<(ChainId, Role, Body)>,
+    ) -> Result<(), DecideError> {
+        let (mut decisions, mut waiting) = (Vec::new(), Vec::new());
+        for (chain, role, body) in moves {
+            self.check_decision(&chain, &body, ambient.now.wall)?;
+            if request.transfer && !self.has_key_of(&request.to, &chain) {
+                let (subject, expires, sealed_purpose) = (request.to, None, None);
+                decisions.push((chain, Body::Grant(Grant { subject, role, expires, sealed_purpose })));
+                waiting.push((chain, body));
+            } else {
+                decisions.push((chain, body));
+            }
+        }
+        self.decide_in_turn(ambient, decisions, request.to, waiting)
     }
 
     /// Says what becomes of one document; `None` where nothing does.

@@ -2,10 +2,13 @@
 
 use vereda_base::{ChainId, DeviceId};
 use vereda_policy::{Body, CancelInvite, ChainKind, InviteState};
-use vereda_sync::device::DeviceStore;
+use vereda_sync::device::{DeviceStore, StoreError};
 
 use super::DecideError;
-use crate::device::{Ambient, Device, DeviceError};
+use crate::{
+    device::{Ambient, Device, DeviceError},
+    directory::FindError,
+};
 
 /// Why no invite was withdrawn; nothing was kept.
 #[derive(Debug, thiserror::Error)]
@@ -29,21 +32,37 @@ impl<S: DeviceStore> Device<S> {
         ambient: &mut Ambient<'_>,
         invite: &DeviceId,
     ) -> Result<ChainId, CancelInviteError> {
-        let found = self.find_invite(invite).map_err(DecideError::from)?;
+        let known = self.known_invites().map_err(DeviceError::from).map_err(DecideError::from)?;
+        let found = known.into_iter().find(|(_, known)| known.key == *invite);
         let (chain, invite) = found.ok_or(CancelInviteError::NoInvite)?;
         self.decide(ambient, vec![(chain, Body::CancelInvite(CancelInvite { invite: invite.op }))])?;
         Ok(chain)
     }
 
-    fn find_invite(&self, key: &DeviceId) -> Result<Option<(ChainId, InviteState)>, DeviceError> {
+    /// Finds an invite that the relay has by any beginning of its one-time key.
+    ///
+    /// # Errors
+    /// [`FindError`] if nothing fits, or several do.
+    pub fn find_invite(&self, text: &str) -> Result<DeviceId, FindError> {
+        let wanted = text.to_lowercase();
+        let known = self.known_invites()?.into_iter().map(|(_, invite)| invite.key);
+        let fitting: Vec<DeviceId> =
+            known.filter(|key| wanted.len() >= 3 && key.to_string().starts_with(&wanted)).collect();
+        match fitting.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(FindError::Nothing { what: "invite" }),
+            several => Err(FindError::Several { found: several.len() }),
+        }
+    }
+
+    fn known_invites(&self) -> Result<Vec<(ChainId, InviteState)>, StoreError> {
+        let mut known = Vec::new();
         for kind in [ChainKind::Team, ChainKind::Agency] {
             for chain in self.list_chains(kind)? {
                 let Some(state) = self.chain(&chain) else { continue };
-                if let Some(invite) = state.invites().iter().find(|invite| invite.key == *key) {
-                    return Ok(Some((chain, *invite)));
-                }
+                known.extend(state.invites().iter().map(|invite| (chain, *invite)));
             }
         }
-        Ok(None)
+        Ok(known)
     }
 }

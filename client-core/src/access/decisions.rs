@@ -6,7 +6,7 @@ use vereda_crypto::Verified;
 use vereda_policy::{AppendContext, Body, Draft, Frontier, FrontierTree, OpRefusal, authorize, receipt_time};
 use vereda_sync::device::{DeviceStore, IntentId, OutboxItem, StoreError};
 
-use super::Hindrance;
+use super::{Hindrance, handing_over::Handover};
 use crate::{
     device::{Ambient, Device, DeviceError},
     tables::DECISIONS,
@@ -61,7 +61,15 @@ impl<S: DeviceStore> Device<S> {
         for (chain, body) in &decisions {
             self.check_decision(chain, body, now)?;
         }
-        let queued = decisions.into_iter().try_for_each(|(chain, body)| self.queue_decision(chain, body, now));
+        let queued = decisions.into_iter().try_for_each(|(chain, body)| {
+            self.queue_decision(chain, body, now)?;
+            Ok(())
+        });
+        self.keep_or_undo(queued)
+    }
+
+    /// Commits what was queued, or undoes it where that failed.
+    pub(super) fn keep_or_undo(&mut self, queued: Result<(), DeviceError>) -> Result<(), DecideError> {
         let kept = queued.and_then(|()| self.commit());
         if kept.is_err() {
             self.roll_back();
@@ -83,10 +91,17 @@ impl<S: DeviceStore> Device<S> {
         })
     }
 
-    fn queue_decision(&mut self, chain: ChainId, body: Body, stated: Timestamp) -> Result<(), DeviceError> {
+    /// Queues a decision that was checked; the caller commits.
+    pub(super) fn queue_decision(
+        &mut self,
+        chain: ChainId,
+        body: Body,
+        stated: Timestamp,
+    ) -> Result<IntentId, DeviceError> {
         let intent = self.intend(chain, body.clone(), Vec::new())?;
         let row = StoredDecision { intent, chain, body, stated, failure: None };
-        Ok(self.store.put(DECISIONS, chain.as_bytes(), &intent.0.to_be_bytes(), &encode(&row))?)
+        self.store.put(DECISIONS, chain.as_bytes(), &intent.0.to_be_bytes(), &encode(&row))?;
+        Ok(intent)
     }
 
     /// Notes what became of an intent, after the machine committed it; of others than decisions nothing is kept.
@@ -133,6 +148,8 @@ impl<S: DeviceStore> Device<S> {
             std::ops::ControlFlow::Continue(())
         })?;
         rows.sort_by_key(|row| row.intent);
+        let handed_over: Vec<StoredDecision> =
+            self.scan_handovers()?.into_iter().map(Handover::into_decision).collect();
         let queued: Vec<IntentId> = self.outbox()?.iter().filter_map(intent_of).collect();
         let mut found = Vec::new();
         for row in rows {
@@ -141,6 +158,7 @@ impl<S: DeviceStore> Device<S> {
                 found.push((row, is_pending));
             }
         }
+        found.extend(handed_over.into_iter().map(|row| (row, true)));
         Ok(found)
     }
 

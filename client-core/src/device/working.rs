@@ -37,6 +37,7 @@ impl<S: DeviceStore> Device<S> {
             self.note_books()?;
             self.open_keys()?;
             self.note_introduced()?;
+            self.finish_handovers()?;
             self.unsealable.clear();
         }
         if self.contact.is_caught_up {

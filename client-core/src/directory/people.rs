@@ -125,6 +125,23 @@ impl<S: DeviceStore> Device<S> {
         if named.is_empty() { only_one("team", fitting(teams, &wanted)) } else { only_one("team", named) }
     }
 
+    /// Finds a team, the agency or a person: by name, or by any beginning of its id; teams before people.
+    ///
+    /// # Errors
+    /// [`FindError`] if nothing fits, or several do.
+    pub fn find_subject(&self, text: &str) -> Result<ChainId, FindError> {
+        match self.find_group(text) {
+            Err(FindError::Nothing { .. }) => {}
+            found => return found,
+        }
+        let people = self.list_chains(ChainKind::User)?;
+        let wanted = text.trim().to_lowercase();
+        let is_named = |user: &&ChainId| self.books.names.get(user).is_some_and(|name| name.to_lowercase() == wanted);
+        let named: Vec<ChainId> = people.iter().filter(is_named).copied().collect();
+        let what = "team or person";
+        if named.is_empty() { only_one(what, fitting(people, &wanted)) } else { only_one(what, named) }
+    }
+
     /// Finds a case by any beginning of its id.
     ///
     /// # Errors

@@ -79,8 +79,14 @@ impl<S: DeviceStore> Device<S> {
                 rows.entry(link).or_insert(OwnReview { document, adopted: None });
             }
         }
+        // Once one chunk of a new document is decided on, so is the document, whoever told this device of it.
+        let decided: BTreeMap<ChainId, bool> =
+            rows.values().filter_map(|row| Some((row.document, row.adopted?))).collect();
         let mut views: BTreeMap<(ChainId, OwnReviewState), OwnReviewView> = BTreeMap::new();
-        for (link, row) in rows {
+        for (link, mut row) in rows {
+            if link.0 == row.document.0 {
+                row.adopted = row.adopted.or(decided.get(&row.document).copied());
+            }
             let view = self.view_own(link, row)?;
             let is_new = view.is_new;
             let known = views.entry((view.document, view.state)).or_insert(view);
@@ -104,6 +110,13 @@ impl<S: DeviceStore> Device<S> {
     /// Notes that a document begun here is in review: by the operation that begins it.
     pub(crate) fn note_own_document_in_review(&mut self, op: OpId) {
         self.note_own_review(Link(op.0), ChainId(op.0), None);
+    }
+
+    /// Notes what became of a document begun here, where it was in review.
+    pub(crate) fn note_own_document_decided(&mut self, op: OpId, adopted: bool) {
+        if matches!(self.store.get(OWN_REVIEWS, &op.0), Ok(Some(_))) {
+            self.note_own_review(Link(op.0), ChainId(op.0), Some(adopted));
+        }
     }
 
     fn scan_own_reviews(&self) -> Result<BTreeMap<Link, OwnReview>, StoreError> {

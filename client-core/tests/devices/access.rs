@@ -8,9 +8,10 @@ use vereda_client_core::access::{
     AccessEntry, AccessView, AssignError, AssignRequest, DecideError, DecisionState, Hindrance, LowerRequest,
     ReferError, ReferRequest, RetentionKind, RevokeRequest, WithdrawError, WithdrawRequest,
 };
+use vereda_client_core::sections::{CreateSection, Noted};
 use vereda_policy::Role;
 
-use super::world::World;
+use super::world::{World, edit};
 
 fn referral(document: ChainId, to: ChainId) -> ReferRequest {
     ReferRequest {
@@ -173,33 +174,55 @@ fn a_case_is_transferred_to_another_team_whose_managers_govern_it_from_then_on()
     let view = who(&world, amina, &case);
     assert_eq!(view.governors.iter().map(|governor| governor.subject.id).collect::<Vec<_>>(), [south]);
     assert!(entry(&view, north).is_none());
-    assert_eq!(entry(&view, south).unwrap().by_way_of, "assignment");
     assert_eq!(world.field(carmen, &case, "name_first"), json!("Samir"));
     let again = world.on(amina, |device, ambient| device.assign(ambient, &request));
     assert!(matches!(again, Err(AssignError::Nothing { .. })), "{again:?}");
 }
 
 #[test]
-fn a_case_is_not_transferred_before_somebody_there_has_its_key() {
-    let Two { mut world, amina, carmen, south, case, .. } = two_teams(67);
-    let (user, _) = world.devices[amina].home().unwrap();
-    let successor = world.devices[carmen].home().unwrap().0;
-    let leave = RevokeRequest { chain: south, subject: user, successor: None };
-    world.on(amina, |device, ambient| device.revoke(ambient, leave)).unwrap();
+fn who_takes_a_case_over_from_all_others_has_its_key_before_they_lose_it() {
+    let Two { mut world, amina, berta, south, case, .. } = two_teams(71);
+    let dora = world.join(amina, south, Role::Manager, "Dora");
     world.settle();
-    let request = AssignRequest { case, to: south, role: Role::Editor, transfer: true, sections: Vec::new() };
-    let early = world.on(amina, |device, ambient| device.assign(ambient, &request));
-    assert!(matches!(early, Err(AssignError::KeyFirst { .. })), "{early:?} {successor}");
-    let beside = AssignRequest { transfer: false, ..request.clone() };
-    world.on(amina, |device, ambient| device.assign(ambient, &beside)).unwrap();
-    for _ in 0..3 {
-        world.settle();
-        world.pass(std::time::Duration::from_secs(30));
-    }
+    world.on(amina, |device, ambient| device.leave(ambient, &south, None)).unwrap();
+    world.settle();
+    world.cut(amina);
+    let section = CreateSection {
+        case,
+        title: "Health".into(),
+        members: Vec::new(),
+        noted: Noted::Title,
+        answers: edit(json!({"set": {"name_last": "Haddad"}})),
+    };
+    let section = world.on(amina, |device, ambient| device.create_section(ambient, &section)).unwrap();
+    let request = AssignRequest { case, to: south, role: Role::Editor, transfer: true, sections: vec![section] };
     world.on(amina, |device, ambient| device.assign(ambient, &request)).unwrap();
+    let pending: Vec<_> =
+        world.devices[amina].decisions().unwrap().iter().map(|view| (view.chain, view.action)).collect();
+    assert_eq!(pending.len(), 4, "{pending:?}");
+    world.connect(amina);
+    // Whoever did not begin a team leaves the renewal of its keys to who did, for a while.
+    for _ in 0..4 {
+        world.pass(Duration::from_secs(60));
+        world.settle();
+    }
+    assert!(world.devices[amina].decisions().unwrap().is_empty(), "{:?}", world.devices[amina].decisions());
+    for chain in [case, section] {
+        let view = who(&world, dora, &chain);
+        let holders: Vec<_> = view.entries.iter().map(|entry| entry.subject.id).collect();
+        assert_eq!(holders, [south], "{view:?}");
+    }
+    assert_eq!(world.field(dora, &section, "name_last"), json!("Haddad"));
+    world.edit_case(dora, &case, json!({"set": {"name_first": "Samira"}}));
     world.settle();
-    assert_eq!(world.field(carmen, &case, "name_first"), json!("Samir"));
-    assert!(world.devices[amina].show_case(&case).is_err());
+    assert_eq!(world.field(dora, &case, "name_first"), json!("Samira"));
+    assert!(world.devices[dora].status().unwrap().settled);
+    for device in [amina, berta] {
+        assert_ne!(
+            world.devices[device].show_case(&case).ok().map(|view| view.fields["name_first"].clone()),
+            Some(json!("Samira"))
+        );
+    }
 }
 
 #[test]
@@ -235,6 +258,19 @@ fn a_member_is_revoked_and_a_last_manager_needs_a_successor() {
     let alone = world.on(amina, |device, ambient| device.leave(ambient, &agency, None)).unwrap_err();
     assert!(alone.to_string().contains("successor"), "{alone}");
     assert_eq!(entry(&who(&world, amina, &agency), amina_user).unwrap().role, "manager");
+}
+
+#[test]
+fn a_member_is_lowered_and_stays_as_a_reader() {
+    let Two { mut world, amina, berta, north, case, .. } = two_teams(72);
+    let (berta_user, _) = world.devices[berta].home().unwrap();
+    let lower = LowerRequest { chain: north, subject: berta_user, to: Role::Reader };
+    world.on(amina, |device, ambient| device.lower(ambient, lower)).unwrap();
+    world.settle();
+    assert_eq!(entry(&who(&world, amina, &north), berta_user).unwrap().role, "reader");
+    assert_eq!(entry(&who(&world, amina, &north), berta_user).unwrap().by_way_of, "lowering");
+    assert!(world.on(amina, |device, ambient| device.lower(ambient, lower)).is_err());
+    assert_eq!(world.field(berta, &case, "name_first"), json!("Samir"));
 }
 
 #[test]

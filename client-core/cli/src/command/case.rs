@@ -2,21 +2,26 @@
 
 mod show;
 
+pub(super) use show::describe_answers;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value as Json, json};
 use vereda_client_core::{
     cases::{
-        CreateCase,
+        CreateCase, EditedCase,
         plain::{PlainEdit, from_text, read_path},
     },
-    device::Device,
+    device::{Ambient, Device},
     vault::Vault,
 };
 use vereda_records::{Record, RecordType};
 
-use super::Common;
+use super::{
+    Common,
+    access::{Wait, decide, find_file},
+};
 use crate::{
     fault::{Fault, FaultKind, Outcome},
     opened::Opened,
@@ -52,6 +57,20 @@ pub(crate) enum Case {
     Show {
         /// The case
         id: String,
+    },
+    /// Erases a case with its sections, for everybody and for good
+    ///
+    /// Once the relay is reached nothing stands in it any more, and every device that holds it deletes it.
+    ///
+    /// Example: vereda case erase 5f0c --yes
+    Erase {
+        /// The case, or a section by itself
+        id: String,
+        /// Confirms that this cannot be undone
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        wait: Wait,
     },
     /// Lists the cases, those changed last first
     ///
@@ -148,6 +167,11 @@ impl Case {
             Self::Create(create) => explained(create.run(common)),
             Self::Edit(edit) => explained(edit.run(common)),
             Self::Show { id } => show::case(common, &id),
+            Self::Erase { yes: false, .. } => Err(Fault::usage("erasing cannot be undone: say --yes")),
+            Self::Erase { id, yes: true, wait } => decide(common, &wait, |device, ambient| {
+                let document = find_file(device, &id)?;
+                Ok(device.erase(ambient, &document)?)
+            }),
             Self::List { filter } => show::list(common, filter.as_deref()),
             Self::History { id, field } => show::history(common, &id, field.as_deref()),
             Self::Conflicts { id } => show::conflicts(common, id.as_deref()),
@@ -189,37 +213,55 @@ impl Create {
 
 impl Edit {
     fn run(self, common: &Common) -> Outcome {
-        let opened = Opened::open(common)?;
-        let edited = opened.device().with(|device, ambient| {
-            let case = device.find_case(&self.id)?;
+        self.run_with(common, |device, ambient, id, read| {
+            let case = device.find_case(id)?;
             let record = device.show_case(&case)?.record;
-            let mut edit = PlainEdit { clear: self.clear, remove: self.remove, ..PlainEdit::default() };
-            read_sets(device, &record, &self.set, &mut edit)?;
-            for text in &self.add {
-                let (field, json) = split(text)?;
-                let json = serde_json::from_str(json).map_err(|_| not_json(field))?;
-                // Several additions to one subform become a list.
-                match edit.add.get_mut(field) {
-                    Some(Json::Array(list)) => list.push(json),
-                    _ => drop(edit.add.insert(field.to_owned(), Json::Array(vec![json]))),
-                }
-            }
-            for text in &self.append {
-                let (path, text) = split(text)?;
-                edit.append.insert(path.to_owned(), text.to_owned());
-            }
-            if edit.is_empty() {
-                return Err(Fault::usage("nothing to change: give --set, --clear, --add, --append or --remove"));
-            }
+            let edit = read(device, &record)?;
             Ok(device.edit_case(ambient, &case, &edit)?)
-        })?;
+        })
+    }
+
+    /// Edits what `write` finds by the id that was given; what is to change it reads against the record.
+    pub(super) fn run_with(
+        self,
+        common: &Common,
+        write: impl FnOnce(&mut Device<Vault>, &mut Ambient<'_>, &str, &ReadEdit<'_>) -> Outcome<EditedCase>,
+    ) -> Outcome {
+        let opened = Opened::open(common)?;
+        let read = |device: &Device<Vault>, record: &Record| self.read(device, record);
+        let edited = opened.device().with(|device, ambient| write(device, ambient, &self.id, &read))?;
         opened.close()?;
         if common.json {
             return print_json(&json!(edited));
         }
         print_line(if edited.changed { "Saved on this device." } else { "Nothing differed; nothing was changed." })
     }
+
+    fn read(&self, device: &Device<Vault>, record: &Record) -> Outcome<PlainEdit> {
+        let mut edit = PlainEdit { clear: self.clear.clone(), remove: self.remove.clone(), ..PlainEdit::default() };
+        read_sets(device, record, &self.set, &mut edit)?;
+        for text in &self.add {
+            let (field, json) = split(text)?;
+            let json = serde_json::from_str(json).map_err(|_| not_json(field))?;
+            // Several additions to one subform become a list.
+            match edit.add.get_mut(field) {
+                Some(Json::Array(list)) => list.push(json),
+                _ => drop(edit.add.insert(field.to_owned(), Json::Array(vec![json]))),
+            }
+        }
+        for text in &self.append {
+            let (path, text) = split(text)?;
+            edit.append.insert(path.to_owned(), text.to_owned());
+        }
+        if edit.is_empty() {
+            return Err(Fault::usage("nothing to change: give --set, --clear, --add, --append or --remove"));
+        }
+        Ok(edit)
+    }
 }
+
+/// Reads what is to change against the record.
+type ReadEdit<'a> = dyn Fn(&Device<Vault>, &Record) -> Outcome<PlainEdit> + 'a;
 
 fn resolve(common: &Common, id: &str, field: &str, value: Option<String>, json_value: Option<String>) -> Outcome {
     let opened = Opened::open(common)?;
@@ -243,7 +285,7 @@ fn resolve(common: &Common, id: &str, field: &str, value: Option<String>, json_v
 }
 
 /// Reads `path=value` and `path:=JSON`.
-fn read_sets(device: &Device<Vault>, record: &Record, sets: &[String], edit: &mut PlainEdit) -> Outcome {
+pub(super) fn read_sets(device: &Device<Vault>, record: &Record, sets: &[String], edit: &mut PlainEdit) -> Outcome {
     for text in sets {
         let (path, value) = split(text)?;
         let (path, json) = match path.strip_suffix(':') {

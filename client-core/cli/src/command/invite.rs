@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 use vereda_client_core::{
     identity::{InviteRequest, InviteState, InviteView},
     words,
 };
 
-use super::Common;
+use super::{
+    Common,
+    access::{Wait, decide},
+};
 use crate::{
     contact::exchange,
     fault::{Fault, Outcome},
@@ -17,7 +20,7 @@ use crate::{
     output::{note, print, print_json, print_line},
     qr,
     table::Table,
-    views::{moment, name, word_of},
+    views::{moment, name, short, word_of},
 };
 
 /// Invites somebody into a team or the agency
@@ -102,21 +105,45 @@ impl Invite {
     }
 }
 
-/// Lists the invites made on this device
+/// Lists the invites made on this device, or withdraws one
 ///
 /// Examples:
 ///   vereda invites
 ///   vereda invites --links
+///   vereda invites cancel 91cd
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, args_conflicts_with_subcommands = true)]
 pub(crate) struct Invites {
+    #[command(subcommand)]
+    change: Option<Change>,
     /// Also prints the links of open invites; each holds a secret
     #[arg(long)]
     links: bool,
 }
 
+/// What can be done with an invite.
+#[derive(Debug, Subcommand)]
+enum Change {
+    /// Withdraws an invite, made here or elsewhere, that nobody took up
+    ///
+    /// Example: vereda invites cancel 91cd
+    Cancel {
+        /// Any beginning of its id, as `invites` and `policy show TEAM` show it
+        invite: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+}
+
 impl Invites {
     pub(super) fn run(self, common: &Common) -> Outcome {
+        if let Some(Change::Cancel { invite, wait }) = self.change {
+            return decide(common, &wait, |device, ambient| {
+                let invite = device.find_invite(&invite)?;
+                device.cancel_invite(ambient, &invite)?;
+                Ok(())
+            });
+        }
         let opened = Opened::open(common)?;
         let invites = opened.device().with(|device, ambient| device.invites(ambient.now.wall))?;
         opened.close()?;
@@ -126,9 +153,10 @@ impl Invites {
         if invites.is_empty() {
             return print_line("No invite was made on this device. Make one with: vereda invite TEAM");
         }
-        let mut table = Table::new(&["INTO", "ROLE", "UNTIL", "STATE"]);
-        for InviteView { name: group, role, expires, state, .. } in &invites {
-            table.row([name(group.clone()), (*role).to_owned(), moment(*expires), word_of(state)]);
+        let mut table = Table::new(&["INVITE", "INTO", "ROLE", "UNTIL", "STATE"]);
+        for InviteView { invite, name: group, role, expires, state, .. } in &invites {
+            let into = name(group.clone());
+            table.row([short(invite), into, (*role).to_owned(), moment(*expires), word_of(state)]);
         }
         print(&table.render())?;
         if self.links {

@@ -57,6 +57,9 @@ impl Sync {
                 count(status.cases, "case")
             ))?;
         }
+        if status.failed_operations > 0 {
+            note(&format!("Refused: {}. See: vereda policy pending", count(status.failed_operations, "decision")));
+        }
         exchanged.and_then(|()| said(&status.relay_faults))
     }
 }
@@ -167,6 +170,9 @@ fn describe(label: &str, status: &StatusView, beacon: Option<&BeaconView>) -> St
         (documents, operations) => format!("{}, {}", count(documents, "document"), count(operations, "decision")),
     };
     lines.push(("Not yet sent", pending));
+    if status.failed_operations > 0 {
+        lines.push(("Refused", format!("{}: vereda policy pending", count(status.failed_operations, "decision"))));
+    }
     if let Some(beacon) = beacon.filter(|beacon| beacon.is_too_old) {
         let days = count(usize::try_from(beacon.days).unwrap_or(usize::MAX), "day");
         let text =

@@ -28,7 +28,13 @@ pub(super) fn case(common: &Common, id: &str) -> Outcome {
 }
 
 fn describe(view: &CaseView, configuration: &Configuration) -> String {
-    let mut out = format!("Case {}\nChanged {}\n{}\n", short(&view.case), moment(view.changed), view.sync.sentence);
+    let head = format!("Case {}\nChanged {}\n{}\n", short(&view.case), moment(view.changed), view.sync.sentence);
+    head + &describe_answers(view, configuration)
+}
+
+/// Answers by form, then what is in conflict.
+pub(in crate::command) fn describe_answers(view: &CaseView, configuration: &Configuration) -> String {
+    let mut out = String::new();
     let Some(fields) = view.fields.as_object() else { return out };
     let languages = || configuration.languages.iter().map(String::as_str);
     let mut shown = Vec::new();

@@ -1,0 +1,125 @@
+//! Work that came after its author's rights had ended: read, taken in, turned away.
+
+use serde_json::json;
+use vereda_base::ChainId;
+use vereda_client_core::{
+    access::RevokeRequest,
+    review::{DiscardError, DiscardRequest, OwnReviewState, ReviewView, ReviewedKind},
+};
+use vereda_policy::Role;
+
+use super::world::World;
+
+struct Removed {
+    world: World,
+    amina: usize,
+    berta: usize,
+    dora: usize,
+    case: ChainId,
+    begun: ChainId,
+}
+
+/// Berta wrote offline, in a case of the team and in a new one, and was removed from the team meanwhile.
+fn removed(seed: u64) -> Removed {
+    let mut world = World::new(seed);
+    let (amina, north) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let berta = world.join(amina, north, Role::Editor, "Berta");
+    let dora = world.join(amina, north, Role::Editor, "Dora");
+    world.settle();
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"name_first": "Samira", "name_last": "Haddad"}}));
+    let begun = world.create_case(berta, json!({"name_first": "Layla"}));
+    let (subject, _) = world.devices[berta].home().unwrap();
+    let request = RevokeRequest { chain: north, subject, successor: None };
+    world.on(amina, |device, ambient| device.revoke(ambient, request)).unwrap();
+    world.settle();
+    world.connect(berta);
+    world.settle();
+    Removed { world, amina, berta, dora, case, begun }
+}
+
+fn reviews(world: &mut World, device: usize) -> Vec<ReviewView> {
+    world.devices[device].reviews().unwrap()
+}
+
+#[test]
+fn what_a_removed_colleague_wrote_offline_is_shown_with_what_it_would_change() {
+    let Removed { mut world, amina, dora, case, begun, .. } = removed(90);
+    assert_eq!(world.field(amina, &case, "name_first"), json!("Samir"), "nothing of it stands");
+    let found = reviews(&mut world, amina);
+    let edited = found.iter().find(|review| review.document == case).unwrap();
+    assert_eq!((edited.kind, edited.is_new, edited.title.as_deref()), (ReviewedKind::Case, false, Some("Samir")));
+    let [work] = edited.works.as_slice() else { panic!("{:?}", edited.works) };
+    assert_eq!((work.author.name.as_deref(), work.unreadable.as_deref()), (Some("Berta"), None));
+    assert!(work.made.is_some() && work.received.0 > 0);
+    let mut changes: Vec<_> =
+        work.changes.iter().map(|change| (change.place.as_str(), &change.from, &change.to)).collect();
+    changes.sort_by_key(|(place, _, _)| *place);
+    let (samir, samira, haddad, nothing) = (json!("Samir"), json!("Samira"), json!("Haddad"), json!(null));
+    assert_eq!(changes, [("name_first", &samir, &samira), ("name_last", &nothing, &haddad)]);
+    let new = found.iter().find(|review| review.document == begun).unwrap();
+    assert_eq!((new.is_new, new.title.as_deref()), (true, Some("Layla")));
+    assert_eq!(new.begun_by.as_ref().unwrap().name.as_deref(), Some("Berta"));
+    assert_eq!(new.owner.as_ref().unwrap().name.as_deref(), Some("North"));
+    assert!(reviews(&mut world, dora).is_empty(), "an Editor decides on nothing");
+}
+
+#[test]
+fn what_is_adopted_stands_for_everybody_under_its_authors_name() {
+    let Removed { mut world, amina, berta, dora, case, .. } = removed(91);
+    world.on(amina, |device, ambient| device.adopt_review(ambient, &case)).unwrap();
+    world.settle();
+    assert!(reviews(&mut world, amina).iter().all(|review| review.document != case));
+    for device in [amina, dora] {
+        assert_eq!(world.field(device, &case, "name_first"), json!("Samira"));
+        let history = world.devices[device].case_history(&case, Some("name_first")).unwrap();
+        assert_eq!(history.last().unwrap().author.name.as_deref(), Some("Berta"));
+    }
+    let own = world.devices[berta].own_reviews().unwrap();
+    let states: Vec<_> = own.iter().filter(|view| view.document == case).map(|view| view.state).collect();
+    assert_eq!(states, [OwnReviewState::Adopted], "{own:?}");
+    let again = world.on(amina, |device, ambient| device.adopt_review(ambient, &case));
+    assert!(again.is_err());
+}
+
+#[test]
+fn a_whole_case_that_is_adopted_is_held_by_whom_it_was_begun_for() {
+    let Removed { mut world, amina, berta, dora, begun, .. } = removed(93);
+    let count = world.on(amina, |device, ambient| device.adopt_all_reviews(ambient)).unwrap();
+    assert_eq!(count, 2);
+    world.settle();
+    assert!(reviews(&mut world, amina).is_empty());
+    for device in [amina, dora] {
+        let view = world.devices[device].who_has_access(&begun, world.now.wall).unwrap();
+        let holders: Vec<_> = view.entries.iter().filter_map(|entry| entry.subject.name.as_deref()).collect();
+        assert_eq!(holders, ["North"], "device {device}");
+    }
+    let own = world.devices[berta].own_reviews().unwrap();
+    assert!(own.iter().all(|view| view.state == OwnReviewState::Adopted), "{own:?}");
+}
+
+#[test]
+fn what_is_turned_away_never_stands_and_its_author_is_told() {
+    let Removed { mut world, amina, berta, dora, case, begun } = removed(92);
+    let own = world.devices[berta].own_reviews().unwrap();
+    assert!(!own.is_empty() && own.iter().all(|view| view.state == OwnReviewState::InReview), "{own:?}");
+    let without = DiscardRequest { document: case, reason: " ".into() };
+    let refused = world.on(amina, |device, ambient| device.discard_review(ambient, &without));
+    assert!(matches!(refused, Err(DiscardError::NoReason)), "{refused:?}");
+    for document in [case, begun] {
+        let request = DiscardRequest { document, reason: "Recorded twice".into() };
+        world.on(amina, |device, ambient| device.discard_review(ambient, &request)).unwrap();
+    }
+    world.settle();
+    assert!(reviews(&mut world, amina).is_empty());
+    for device in [amina, dora] {
+        assert_eq!(world.field(device, &case, "name_first"), json!("Samir"));
+        assert!(world.devices[device].show_case(&begun).is_err());
+    }
+    world.cut(berta);
+    world.connect(berta);
+    let own = world.devices[berta].own_reviews().unwrap();
+    assert!(own.iter().all(|view| view.state == OwnReviewState::TurnedAway), "{own:?}");
+}

@@ -8,7 +8,7 @@ use vereda_simulator::{
 };
 
 /// Worlds in which people decide on access.
-const DECIDING: [u64; 6] = [10_000, 10_001, 10_002, 10_003, 10_004, 10_005];
+const DECIDING: [u64; 6] = [10_001, 10_002, 10_004, 10_005, 10_007, 10_008];
 
 /// What is wrong in worlds of these seeds, each with the last of what happened there.
 fn failures(seeds: &[u64]) -> Vec<String> {

@@ -93,11 +93,11 @@ impl Crowd {
     pub(crate) fn put(&mut self, id: SessionId, put: &Put) -> Result<OpOutcome> {
         self.send(id, &up_of(put))?;
         self.commit()?;
-        let results = self.take(id)?.into_iter().filter_map(|down| match down {
+        let mut results = self.take(id)?.into_iter().filter_map(|down| match down {
             Down::OpResult { outcome, .. } => Some(outcome),
             _ => None,
         });
-        results.last().context("the relay did not answer")
+        results.next_back().context("the relay did not answer")
     }
 
     /// Puts an operation that must be appended.

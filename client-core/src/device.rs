@@ -489,13 +489,4 @@ impl<S: DeviceStore> Device<S> {
         }
         Ok(())
     }
-
-    pub(crate) fn links_refused(&self, document: &ChainId) -> Result<BTreeSet<Link>, StoreError> {
-        let mut refused = BTreeSet::new();
-        self.store.scan(crate::tables::REFUSED, Some(document.as_bytes()), &mut |key, _| {
-            refused.extend(key.try_into().ok().map(Link));
-            std::ops::ControlFlow::Continue(())
-        })?;
-        Ok(refused)
-    }
 }

@@ -55,7 +55,9 @@ pub(super) fn run(folder: &std::path::Path, cases: usize, members: usize, report
         team.check_chunk(&mut seldom)? * 1e3,
         Unit::Milliseconds,
     ))?;
-    report.take(new(format!("role in a case with {LONG_PAST} operations"), long_past()? * 1e3, Unit::Milliseconds).limit(1.0))?;
+    report.take(
+        new(format!("role in a case with {LONG_PAST} operations"), long_past()? * 1e3, Unit::Milliseconds).limit(1.0),
+    )?;
     let watching = team.watch()?;
     for (leaver, wrote) in [(&seldom, usual), (&often, cases)] {
         progress(&format!("revoke: one of {members} members leaves, who wrote in {wrote} cases"));

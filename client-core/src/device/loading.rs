@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, decode, encode};
+use vereda_base::{ChainId, Link, decode, encode};
 use vereda_crypto::derive_actor;
 use vereda_document::MAX_SAVED_BYTES;
 use vereda_protocol::{Chunk, Header};
@@ -227,6 +227,16 @@ impl<S: DeviceStore> Device<S> {
             self.quarantine(&link)?;
         }
         Ok(())
+    }
+
+    /// Lists the chunks of a document whose content was refused.
+    pub(super) fn links_refused(&self, document: &ChainId) -> Result<BTreeSet<Link>, StoreError> {
+        let mut refused = BTreeSet::new();
+        self.store.scan(REFUSED, Some(document.as_bytes()), &mut |key, _| {
+            refused.extend(key.try_into().ok().map(Link));
+            std::ops::ControlFlow::Continue(())
+        })?;
+        Ok(refused)
     }
 
     /// Saves the replica of an open document that was opened by replaying chunks or edits, so that they are not replayed

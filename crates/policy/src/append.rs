@@ -16,8 +16,8 @@ pub use form::{MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES};
 pub use refusal::{Moment, OpRefusal, Part};
 
 use crate::{
-    AdoptedDocument, Authorized, Body, ChainState, Chains, CheckedReceipt, Create, Decision, Evaluator, Heads, Member, Op,
-    ParentAuthority,
+    AdoptedDocument, Authorized, Body, ChainState, Chains, CheckedReceipt, Create, Decision, Evaluator, Heads, Member,
+    Op, ParentAuthority,
     id::verified_op_id,
     ledger::{LedgerError, check_cites_advance},
 };

@@ -9,8 +9,8 @@ use crate::{
     message::{Down, PolicyEntry, Position, Up},
     outcome::{ChunkOutcome, Goodbye, OpOutcome, RefusalCode},
     pack::{
-        Memory, Packer, Reader, Unpacker, Writer, pack_chunk, pack_entry, pack_op, pack_receipt,
-        pack_value, pack_wrap, unpack_chunk, unpack_entry, unpack_op, unpack_receipt, unpack_value, unpack_wrap,
+        Memory, Packer, Reader, Unpacker, Writer, pack_chunk, pack_entry, pack_op, pack_receipt, pack_value, pack_wrap,
+        unpack_chunk, unpack_entry, unpack_op, unpack_receipt, unpack_value, unpack_wrap,
     },
 };
 

@@ -8,8 +8,8 @@ use super::{
     InviteState, Membership, OpRecord, ParentStanding, Rare, Removal,
 };
 use crate::{
-    AdoptedDocument, Assign, BadRotate, Body, Create, DeviceKind, Epoch, Expire, Frontier, Op, Parent, Repair,
-    Revoke, Role, Target,
+    AdoptedDocument, Assign, BadRotate, Body, Create, DeviceKind, Epoch, Expire, Frontier, Op, Parent, Repair, Revoke,
+    Role, Target,
 };
 
 impl ChainState {

@@ -85,7 +85,11 @@ fn chunks_are_named_in_their_documents_chain_and_documents_in_their_owners() {
     let (in_document, in_team) = (shape(ChainKind::Document, Part::Chunks), shape(ChainKind::Team, Part::Documents));
     let unsorted = |part| Err(OpRefusal::NotSorted { part });
     let nobody = AdoptedDocument { document, holders: vec![], chunks: vec![] };
-    let twice = AdoptedDocument { document, holders: vec![member(team, Role::Reader), member(team, Role::Editor)], chunks: vec![] };
+    let twice = AdoptedDocument {
+        document,
+        holders: vec![member(team, Role::Reader), member(team, Role::Editor)],
+        chunks: vec![],
+    };
     let unknown = adopted(document, ChainId([9; 32]));
     let long = OpRefusal::TooLong { part: Part::Reason, found: 2_049, max: 2_048 };
     let long_reason = Body::Discard(Discard { chunks: vec![CHUNK], documents: vec![], sealed_reason: vec![0; 2_049] });

@@ -114,7 +114,11 @@ impl Founding {
         let adopt = Adopt { chunks: vec![Link([0x71; 32]), Link([0x72; 32])], documents: vec![] };
         let about = "two chunks in review are taken in";
         self.append("adopt chunks", about, amina, document, Body::Adopt(adopt), vec![])?;
-        let adopted = AdoptedDocument { document: ChainId([0x74; 32]), holders: vec![manager(team)], chunks: vec![Link([0x75; 32])] };
+        let adopted = AdoptedDocument {
+            document: ChainId([0x74; 32]),
+            holders: vec![manager(team)],
+            chunks: vec![Link([0x75; 32])],
+        };
         let about = "a document in review is taken in, for new holders";
         let adopt = Body::Adopt(Adopt { chunks: vec![], documents: vec![adopted] });
         self.append("adopt document", about, amina, team, adopt, vec![])?;

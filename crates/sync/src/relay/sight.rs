@@ -32,7 +32,8 @@ impl<'a, 'v> Sight<'a, 'v> {
             About::Wrap { chain, recipient } => {
                 // The key before the newest is wrapped to the chain itself. Whoever is in a group by now and does not read
                 // what was once wrapped to it gets no key of that; it becomes visible if he ever does.
-                let is_member = self.open.is_member();
+                // A recovery key is a member nowhere and holds its user's wrap.
+                let is_member = self.open.admission == Admission::Member;
                 let reads = || may_read(self.view, &self.open.device, &chain, Some(self.now));
                 match self.open.is_recipient(&recipient) {
                     true => !is_member || reads(),

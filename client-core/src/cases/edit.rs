@@ -3,6 +3,7 @@
 use jiff::{Timestamp as Moment, civil::Date, tz::TimeZone};
 use serde::Serialize;
 use vereda_base::{ChainId, Timestamp};
+use vereda_policy::{Evaluator, Heads, Role};
 use vereda_records::{
     Configuration, Edit, FieldPath, Record, Rule, Violation,
     edit::{ApplyError, apply},
@@ -33,6 +34,9 @@ pub enum EditCaseError {
         /// The rule.
         rule: Rule,
     },
+    /// The person's right to write ended, or never was.
+    #[error("you may read this and not change it")]
+    NotAllowed,
     /// Anything below.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -59,6 +63,9 @@ impl<S: DeviceStore> Device<S> {
         request: &PlainEdit,
     ) -> Result<EditedCase, EditCaseError> {
         let before = self.record(case)?;
+        if !self.may_write(case) {
+            return Err(EditCaseError::NotAllowed);
+        }
         let edits = request.read(&self.books.configuration, &before, ambient.rng)?;
         let after = apply_edits(&before, &edits)?;
         check_edits(&self.books.configuration, &before, &after, &edits, ambient.now.wall)?;
@@ -68,6 +75,12 @@ impl<S: DeviceStore> Device<S> {
             self.roll_back();
         }
         Ok(EditedCase { case: *case, changed: written? })
+    }
+
+    /// Says whether this device may write in a document, as far as it knows. A role whose time has passed by its clock still
+    /// counts: that clock may be wrong, and what comes too late is put before a Manager.
+    pub(crate) fn may_write(&self, document: &ChainId) -> bool {
+        self.view(|view, device| Evaluator::new(view, device, &Heads::newest(None)).role(document)) >= Some(Role::Editor)
     }
 
     /// Reads the record of a document as it stands here.

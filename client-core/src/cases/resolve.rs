@@ -47,6 +47,9 @@ impl<S: DeviceStore> Device<S> {
         value: &Json,
     ) -> Result<EditedCase, ResolveError> {
         let record = self.record(case)?;
+        if !self.may_write(case) {
+            return Err(EditCaseError::NotAllowed.into());
+        }
         let conflicts = self.created_document(case)?.replica.conflicts();
         let found = conflicts.into_iter().find(|conflict| fits(&conflict.place, place));
         let conflict = found.ok_or(ResolveError::NoConflict)?;

@@ -76,7 +76,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Seals edits under the newest key that the heads on which they rely know.
-    fn seal_late(&mut self, document: &ChainId, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
+    pub(super) fn seal_late(&mut self, document: &ChainId, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
         let row = self.store.get(RELIANCES, document.as_bytes())?;
         let Some(cites) = row.and_then(|row| decode::<Vec<Cite>>(&row, MAX_HEADER_BYTES).ok()) else {
             return Ok(false);

@@ -24,12 +24,13 @@ impl<S: DeviceStore> Device<S> {
     /// Repairs what this device should, once it is caught up; commits. Says whether it did anything.
     pub(super) fn repair(&mut self, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
         let now = ambient.now;
+        let relay_now = self.relay_now(ambient);
         let is_due = self.repair_from.is_some_and(|due| due <= now.monotonic);
         let chains: Vec<ChainId> = self.repairing.iter().copied().collect();
         let mut did = false;
         let mut waits = false;
         for chain in chains {
-            let (lacking, is_deferred) = self.view(|view, _| lacking(view, &chain, Some(now.wall)));
+            let (lacking, is_deferred) = self.view(|view, _| lacking(view, &chain, Some(relay_now)));
             if is_deferred {
                 self.deferred.insert(chain);
             }

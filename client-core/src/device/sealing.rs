@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use vereda_base::ChainId;
-use vereda_policy::{Cite, Staleness};
+use vereda_policy::{Cite, Role, Staleness};
 use vereda_sync::device::{DeviceStore, EnqueueError};
 
 use super::{Ambient, Device, DeviceError};
@@ -32,6 +32,11 @@ impl<S: DeviceStore> Device<S> {
             self.unsealable.insert(document);
             // What is made anew under another actor is not sealed before.
             if self.remaking.contains_key(&document) {
+                continue;
+            }
+            // The right to write ended: what was written before goes to review, by the heads that prove it.
+            if self.contact.is_caught_up && self.content_role(&document, now) < Some(Role::Editor) {
+                has_sealed |= self.seal_late(&document, ambient)?;
                 continue;
             }
             if stale.contains(&document) && !self.renew_before_writing(&document, ambient)? {

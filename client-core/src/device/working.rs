@@ -132,7 +132,9 @@ impl<S: DeviceStore> Device<S> {
             }
             Introduction::Founding(_) => has_receipt(&user) && has_receipt(&agency),
             Introduction::Invite { chain, .. } => self.chain(chain).is_some_and(|state| {
-                state.kind() != ChainKind::User && state.members().iter().any(|member| member.subject == user)
+                let stands = |member: &vereda_policy::Membership| member.stands_at(state.head_seq(), None);
+                state.kind() != ChainKind::User
+                    && state.members().iter().any(|member| member.subject == user && stands(member))
             }),
         };
         if !is_known {

@@ -82,9 +82,10 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Takes an invite up, and comes in by it where an earlier one has not let the device in: that one may have been used
-    /// or its time be over, and then only a new one leads on.
+    /// or its time be over, and then only a new one leads on. So it does where the person was put out of all that he was in.
     fn accept(&mut self, link: &InviteLink, user: ChainId) -> Result<(), DeviceError> {
-        let waiting = self.membership.clone().filter(|one| matches!(one.introduction, Introduction::Invite { .. }));
+        let is_waiting = |one: &Membership| matches!(one.introduction, Introduction::Invite { .. });
+        let waiting = self.membership.clone().filter(|one| is_waiting(one) || self.was_removed(&user));
         if let Some(membership) = waiting {
             let membership =
                 Membership { introduction: introduction_by(link), heads: link.heads.clone(), ..membership };

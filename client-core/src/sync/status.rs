@@ -141,7 +141,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Says whether this device, or its person, was in the agency and is no more.
-    fn was_removed(&self, user: &ChainId) -> bool {
+    pub(crate) fn was_removed(&self, user: &ChainId) -> bool {
         let Some(state) = self.chain(user) else { return false };
         if state.device(&self.id()).is_some_and(|own| own.until_seq.is_some()) {
             return true;

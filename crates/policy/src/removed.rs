@@ -6,9 +6,11 @@ use vereda_base::{ChainId, DeviceId};
 
 use crate::{Body, ChainKind, ChainState, Chains, ParentAuthority, Role, authority::may_be_member};
 
-/// Lists the devices that a removal concerns, recovery keys too, as they stand at the newest heads before it: their work is
-/// what its frontier names. Of `RemoveDevice` that device; of the others all of the subjects, down to users; of an `Assign`
-/// that takes authority from parents also those of their Managers. Empty for what is no removal.
+/// Lists the devices that a removal concerns, recovery keys too, that stand at the newest heads before it or ever stood:
+/// their work is what its frontier names. Of `RemoveDevice` that device; of the others all of the subjects, down to users; of
+/// an `Assign` that takes authority from parents also those of their Managers. Those who left before are among them, since
+/// what they wrote rested on both that has ended: the removal that takes the second away must name it too. Empty for what is
+/// no removal.
 pub fn removed_devices(view: &dyn Chains, chain: &ChainId, body: &Body) -> BTreeSet<DeviceId> {
     let mut devices = BTreeSet::new();
     match body {
@@ -30,8 +32,7 @@ pub fn removed_devices(view: &dyn Chains, chain: &ChainId, body: &Body) -> BTree
 
 fn devices_below(view: &dyn Chains, chain: &ChainId, devices: &mut BTreeSet<DeviceId>) {
     let Some(state) = view.chain(chain) else { return };
-    let head = state.head_seq();
-    devices.extend(state.devices().iter().filter(|device| device.stands_at(head)).map(|device| device.device));
+    devices.extend(state.devices().iter().map(|device| device.device));
     for member in members_with(&state, Role::Reader) {
         if fits(view, &member, state.kind()) {
             devices_below(view, &member, devices);
@@ -49,14 +50,14 @@ fn managers_of(view: &dyn Chains, chain: &ChainId, devices: &mut BTreeSet<Device
             managers_of(view, &member, devices);
         }
     }
-    for parent in state.parents().filter(|parent| parent.authority == ParentAuthority::Full) {
+    let parents = state.all_parents().iter().map(|standing| &standing.parent);
+    for parent in parents.filter(|parent| parent.authority == ParentAuthority::Full) {
         managers_of(view, &parent.chain, devices);
     }
 }
 
 fn members_with(state: &ChainState, least: Role) -> BTreeSet<ChainId> {
-    let head = state.head_seq();
-    let held = state.members().iter().filter(|held| held.role >= least && held.stands_at(head, None));
+    let held = state.members().iter().filter(|held| held.role >= least);
     held.map(|held| held.subject).collect()
 }
 

@@ -17,6 +17,10 @@ pub enum Checker {
     Secrecy,
     /// Who may not read a case stores nothing of it.
     Entitlement,
+    /// No device can open what its person may not read, whatever the relay hands it.
+    Reading,
+    /// Every device says plainly what becomes of its own work.
+    Stuck,
     /// No cursor passes something that is not stored.
     Cursors,
     /// Nobody honest is refused, quarantined or taken for an attacker.

@@ -6,9 +6,11 @@ pub mod convergence;
 pub mod cursors;
 pub mod entitlement;
 pub mod order;
+pub mod reading;
 mod rebuilt;
 pub mod rows;
 pub mod secrecy;
+pub mod stuck;
 
 use std::collections::BTreeMap;
 
@@ -21,7 +23,7 @@ pub(crate) use rebuilt::Rebuilt;
 /// Runs every checker over a world that came to rest, or should have.
 pub(crate) fn all(world: &mut World) {
     let mut rebuilt: BTreeMap<ChainId, Rebuilt> = BTreeMap::new();
-    for (case, _) in world.model.cases() {
+    for case in world.model.cases() {
         match Rebuilt::of(world, &case) {
             Ok(found) => {
                 rebuilt.insert(case, found);
@@ -36,4 +38,6 @@ pub(crate) fn all(world: &mut World) {
     secrecy::check(world);
     entitlement::check(world);
     cursors::check(world);
+    reading::check(world);
+    stuck::check(world);
 }

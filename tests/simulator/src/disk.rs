@@ -7,12 +7,10 @@ use vereda_base::{ChainId, Incarnation};
 use vereda_client_core::device::IncarnatedStore;
 use vereda_sync::device::{DeviceStore, MemoryStore, StoreError, Table, store::EachRow, tables};
 
-use crate::mutation::Mutation;
+use crate::{keys::HeldKeys, mutation::Mutation};
 
 /// Edits that no chunk holds yet, as the device stores them.
 const EDITS: Table = Table("client edits");
-/// Keys, as the device stores them.
-pub const KEYS: Table = Table("client keys");
 
 /// One change that a device made durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +19,8 @@ pub struct StoredEdit {
     pub document: ChainId,
     /// Raw bytes of the change.
     pub bytes: Vec<u8>,
+    /// Under which incarnation it was made.
+    pub incarnation: Incarnation,
 }
 
 /// The world's hand on a disk, whoever holds the disk itself.
@@ -36,13 +36,15 @@ struct State {
     is_dead: bool,
     refusals: u32,
     stored: Vec<StoredEdit>,
+    held: HeldKeys,
 }
 
 impl Hand {
     /// Makes an empty disk.
     pub fn new(incarnation: Incarnation) -> Self {
         let memory = MemoryStore::new();
-        let state = State { memory, incarnation, fuse: None, is_dead: false, refusals: 0, stored: Vec::new() };
+        let held = HeldKeys::default();
+        let state = State { memory, incarnation, fuse: None, is_dead: false, refusals: 0, stored: Vec::new(), held };
         Self(Rc::new(RefCell::new(state)))
     }
 
@@ -78,6 +80,21 @@ impl Hand {
     /// Takes what became durable since it was last asked.
     pub fn take_stored(&self) -> Vec<StoredEdit> {
         std::mem::take(&mut self.0.borrow_mut().stored)
+    }
+
+    /// Tells the incarnation under which the device writes.
+    pub fn incarnation(&self) -> Incarnation {
+        self.0.borrow().incarnation
+    }
+
+    /// Every key that the device ever held.
+    pub fn held(&self) -> HeldKeys {
+        self.0.borrow().held.clone()
+    }
+
+    /// Asks something of the keys that the device ever held.
+    pub fn with_held<T>(&self, ask: impl FnOnce(&HeldKeys) -> T) -> T {
+        ask(&self.0.borrow().held)
     }
 
     /// Burns the fuse by one operation; an error once the power is gone.
@@ -136,7 +153,8 @@ impl Disk {
     fn put_edit(&mut self, group: &[u8], value: &[u8]) -> bool {
         self.count += 1;
         if let Ok(document) = group.try_into() {
-            self.open.push(StoredEdit { document: ChainId(document), bytes: value.to_vec() });
+            let incarnation = self.hand.incarnation();
+            self.open.push(StoredEdit { document: ChainId(document), bytes: value.to_vec(), incarnation });
         }
         !(self.is(Mutation::DeviceDropsEdit) && self.count.is_multiple_of(5))
     }
@@ -173,6 +191,7 @@ impl DeviceStore for Disk {
 
     fn put(&mut self, table: Table, group: &[u8], key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         self.hand.burn()?;
+        self.hand.0.borrow_mut().held.note_row(table, key, value);
         if table == EDITS && !self.put_edit(group, value) {
             return Ok(());
         }

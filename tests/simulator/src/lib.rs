@@ -9,6 +9,7 @@ pub mod check;
 pub mod disk;
 pub mod draw;
 pub mod intent;
+pub mod keys;
 pub mod model;
 pub mod mutation;
 pub mod network;

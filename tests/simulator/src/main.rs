@@ -84,6 +84,11 @@ fn take(report: &Report, tally: &mut Tally, of: u64, json: bool) {
     sum.full_disks += one.full_disks;
     sum.frames += one.frames;
     sum.jumps += one.jumps;
+    sum.decisions += one.decisions;
+    sum.reviewed += one.reviewed;
+    sum.turned_away += one.turned_away;
+    sum.undecidable += one.undecidable;
+    sum.remade += one.remade;
     if !report.breaches.is_empty() {
         tally.failed += 1;
         tell_failure(report, json);
@@ -92,7 +97,7 @@ fn take(report: &Report, tally: &mut Tally, of: u64, json: bool) {
         let counts = &tally.counts;
         say(&format!(
             "{}/{of} seeds, {} failed: {} edits acknowledged, {} crashes, {} cuts, {} failed commits, {} clock jumps, {} \
-             frames",
+             frames; {} decisions, {} chunks in review, {} edits turned away, {} undecidable, {} times made again",
             tally.done,
             tally.failed,
             counts.edits,
@@ -100,7 +105,12 @@ fn take(report: &Report, tally: &mut Tally, of: u64, json: bool) {
             counts.cuts,
             counts.full_disks,
             counts.jumps,
-            counts.frames
+            counts.frames,
+            counts.decisions,
+            counts.reviewed,
+            counts.turned_away,
+            counts.undecidable,
+            counts.remade
         ));
     }
 }
@@ -135,6 +145,11 @@ fn counts_json(counts: &Counts) -> serde_json::Value {
         "failed_commits": counts.full_disks,
         "clock_jumps": counts.jumps,
         "frames": counts.frames,
+        "decisions": counts.decisions,
+        "chunks_in_review": counts.reviewed,
+        "edits_turned_away": counts.turned_away,
+        "edits_undecidable": counts.undecidable,
+        "times_made_again": counts.remade,
     })
 }
 

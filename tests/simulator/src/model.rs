@@ -1,22 +1,31 @@
-//! The reference beside the system: what was acknowledged to people, what the relay committed.
+//! The reference beside the system: what was acknowledged to people, what the relay committed, who may read it.
+
+pub mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
-use vereda_base::{ChainId, DeviceId, Link};
-use vereda_policy::{Body, ChainKind, DocumentKind};
+use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp};
+use vereda_policy::{Body, ChainKind, DocumentKind, Epoch, Op, Wrap, op_id_of_bytes};
 use vereda_protocol::{Chunk, Header, Position};
 use vereda_sync::relay::{RelayStore, store::Entry};
 
+use self::ledger::{AsOf, Ledger};
 use crate::{disk::StoredEdit, intent::Expected, relay_disk::RelayDisk};
+
+/// How long a role may have been over when an entry was committed that was taken in before: relays commit what they took
+/// in a little later, in milliseconds.
+const GRACE_MS: i64 = 2_000;
 
 /// One edit that a device acknowledged.
 #[derive(Debug, Clone)]
 pub struct Acknowledged {
     /// Who made it.
     pub who: usize,
-    /// In which case.
+    /// In which case or section.
     pub case: ChainId,
+    /// Under which incarnation.
+    pub incarnation: Incarnation,
     /// Its change; `None` where the disk shows no change that was made durable with it.
     pub change: Option<[u8; 32]>,
     /// What it wrote.
@@ -30,8 +39,6 @@ pub struct Document {
     pub position: Position,
     /// What it is.
     pub kind: DocumentKind,
-    /// The team or agency that holds it.
-    pub holder: ChainId,
 }
 
 /// A chunk in the relay's log.
@@ -45,78 +52,200 @@ pub struct LoggedChunk {
     pub chunk: Chunk,
 }
 
+/// An epoch in the relay's log.
+#[derive(Debug, Clone, Copy)]
+pub struct LoggedEpoch {
+    /// Where it began.
+    pub position: Position,
+    /// Whose device began it.
+    pub creator: DeviceId,
+    /// What its key answers to.
+    pub commitment: Digest,
+}
+
+/// A wrap in the relay's log.
+#[derive(Debug, Clone)]
+pub struct LoggedWrap {
+    /// The operation that committed to it.
+    pub op: OpId,
+    /// The chain whose key is wrapped.
+    pub chain: ChainId,
+    /// Of which epoch.
+    pub epoch: u64,
+    /// The wrap.
+    pub wrap: Wrap,
+}
+
+/// Who read a document from a position on.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    /// From here on.
+    pub from: Position,
+    /// Those who read it by a role without an end.
+    pub lasting: BTreeSet<DeviceId>,
+}
+
 /// What must hold in the end.
 #[derive(Debug, Default)]
 pub struct Model {
     /// Everything acknowledged, in order.
     pub acknowledged: Vec<Acknowledged>,
-    /// Changes made durable by each person in each document, in order; also those whose acknowledgement was lost.
-    pub durable: BTreeMap<(usize, ChainId), Vec<[u8; 32]>>,
-    /// What was committed at the relay, in order.
-    pub log: Vec<Entry>,
+    /// Changes made durable by each person's incarnations in each document, in order; also those whose acknowledgement was
+    /// lost.
+    pub durable: BTreeMap<(usize, Incarnation, ChainId), Vec<[u8; 32]>>,
+    /// What was committed at the relay, in order; `None` for what was in review and decided at once.
+    pub log: Vec<Option<Entry>>,
+    /// Who has which role.
+    pub ledger: Ledger,
     /// Documents in the log.
     pub documents: BTreeMap<ChainId, Document>,
     /// Chunks in the log, by document, in order.
     pub chunks: BTreeMap<ChainId, Vec<LoggedChunk>>,
     /// Links of these.
     pub links: BTreeSet<Link>,
-    /// Where each device's acceptance into a team stands.
-    pub accepted: BTreeMap<(DeviceId, ChainId), Position>,
+    /// Chunks that came into review.
+    pub reviewed: BTreeMap<Link, LoggedChunk>,
+    /// Documents that came into review, with the teams that own them.
+    pub reviewed_documents: BTreeMap<ChainId, Vec<ChainId>>,
+    /// Epochs, by chain and number.
+    pub epochs: BTreeMap<ChainId, Vec<LoggedEpoch>>,
+    /// Wraps.
+    pub wraps: Vec<LoggedWrap>,
+    epoch_of_op: BTreeMap<OpId, u64>,
     /// Links that some device was told to be durable at the relay.
     pub promised: BTreeSet<(ChainId, Link)>,
+    /// Up to where each device could read each document, at least for a while.
+    pub last_read: BTreeMap<(ChainId, DeviceId), Position>,
+    /// Whom each document ever named as a reader, if only by a role whose time had passed when it came.
+    pub named: BTreeSet<(ChainId, DeviceId)>,
+    /// Who read each document, from each change of that on.
+    pub readers: BTreeMap<ChainId, Vec<Readers>>,
 }
 
 impl Model {
     /// Notes changes that a device's disk made durable.
     pub fn note_durable(&mut self, who: usize, edits: &[StoredEdit]) {
         for edit in edits {
-            self.durable.entry((who, edit.document)).or_default().push(change_hash(&edit.bytes));
+            self.durable.entry((who, edit.incarnation, edit.document)).or_default().push(change_hash(&edit.bytes));
         }
     }
 
     /// Takes over what the relay's disk committed beyond what is known.
-    pub fn note_log(&mut self, disk: &RelayDisk) {
+    pub fn note_log(&mut self, disk: &RelayDisk, now: Timestamp) {
         let Ok(end) = disk.end() else { return };
         for position in self.log.len() as u64 + 1..=end.0 {
             let position = Position(position);
-            let Ok(Some(entry)) = disk.entry(position) else { return };
-            self.index(position, &entry);
+            let Ok(entry) = disk.entry(position) else { return };
+            if let Some(entry) = &entry {
+                self.index(position, entry, Timestamp(now.0.saturating_sub(GRACE_MS)));
+            }
             self.log.push(entry);
         }
     }
 
-    fn index(&mut self, position: Position, entry: &Entry) {
+    fn index(&mut self, position: Position, entry: &Entry, now: Timestamp) {
         match entry {
             Entry::Op { op, receipt } => {
+                let id = op_id_of_bytes(op.bytes());
                 let (Ok(op), Ok(receipt)) = (op.clone().verify(), receipt.clone().verify()) else { return };
-                let chain = receipt.value().chain;
-                match &op.value().body {
-                    Body::Create(create) if create.kind == ChainKind::Document => {
-                        if let (Some(kind), Some(member)) = (create.document, create.members.first()) {
-                            self.documents.insert(chain, Document { position, kind, holder: member.subject });
-                        }
-                    }
-                    Body::Accept(_) => {
-                        self.accepted.insert((op.value().device, chain), position);
-                    }
-                    _ => {}
+                let (chain, op) = (receipt.value().chain, op.value());
+                self.index_epoch(chain, id, op, position);
+                self.ledger.apply(chain, id, op, receipt.value().time);
+                if let Body::Create(create) = &op.body
+                    && create.kind == ChainKind::Document
+                    && let Some(kind) = create.document
+                {
+                    self.documents.insert(chain, Document { position, kind });
                 }
+                let documents: Vec<ChainId> = self.documents.keys().copied().collect();
+                documents.iter().for_each(|document| self.note_readers(document, position, now));
             }
             Entry::Chunk(chunk) => {
                 let Ok(header) = chunk.header.clone().verify() else { return };
                 let header = header.into_value();
+                self.note_readers(&header.document, position, now);
                 self.links.insert(header.link());
                 let logged = LoggedChunk { position, header, chunk: chunk.clone() };
                 self.chunks.entry(logged.header.document).or_default().push(logged);
             }
-            Entry::Wrap { .. } => {}
+            Entry::Wrap { chain, op, wrap, .. } => {
+                if let Some(epoch) = self.epoch_of_op.get(op) {
+                    self.wraps.push(LoggedWrap { op: *op, chain: *chain, epoch: *epoch, wrap: wrap.clone() });
+                }
+            }
+            Entry::Review { chunk, .. } => {
+                let Ok(header) = chunk.header.clone().verify() else { return };
+                let logged = LoggedChunk { position, header: header.into_value(), chunk: chunk.clone() };
+                self.reviewed.insert(logged.header.link(), logged);
+            }
+            Entry::ReviewDocument { create, .. } => {
+                let Ok(op) = create.clone().verify() else { return };
+                let Body::Create(body) = &op.value().body else { return };
+                let owners = vereda_policy::owners(body).collect();
+                self.reviewed_documents.insert(ChainId(op_id_of_bytes(create.bytes()).0), owners);
+            }
+            Entry::Frontier { .. } => {}
         }
     }
 
-    /// Lists the cases in the log.
-    pub fn cases(&self) -> Vec<(ChainId, Document)> {
-        let cases = self.documents.iter().filter(|(_, document)| document.kind == DocumentKind::Case);
-        cases.map(|(id, document)| (*id, *document)).collect()
+    fn index_epoch(&mut self, chain: ChainId, id: OpId, op: &Op, position: Position) {
+        let mut begin = |epoch: &Epoch| {
+            let epochs = self.epochs.entry(chain).or_default();
+            self.epoch_of_op.insert(id, epochs.len() as u64);
+            epochs.push(LoggedEpoch { position, creator: op.device, commitment: epoch.commitment });
+        };
+        match &op.body {
+            Body::Create(create) => begin(&create.epoch),
+            Body::Rotate(rotate) => begin(&rotate.epoch),
+            Body::Repair(repair) => drop(self.epoch_of_op.insert(id, repair.epoch)),
+            _ => {}
+        }
+    }
+
+    fn note_readers(&mut self, document: &ChainId, position: Position, now: Timestamp) {
+        for device in self.ledger.readers(document, AsOf::Time(now)).into_keys() {
+            self.last_read.insert((*document, device), position);
+        }
+        self.named.extend(self.ledger.readers(document, AsOf::Ever).into_keys().map(|device| (*document, device)));
+        let lasting: BTreeSet<DeviceId> = self.ledger.readers(document, AsOf::Lasting).into_keys().collect();
+        let known = self.readers.entry(*document).or_default();
+        if known.last().is_none_or(|last| last.lasting != lasting) {
+            known.push(Readers { from: position, lasting });
+        }
+    }
+
+    /// Says whether a device read a document by a role without an end at every moment between two positions.
+    pub fn reads_throughout(&self, document: &ChainId, device: &DeviceId, from: Position, upto: Position) -> bool {
+        let known = self.readers.get(document).map(Vec::as_slice).unwrap_or_default();
+        let Some(first) = known.iter().rposition(|readers| readers.from <= from) else { return false };
+        let during = known.iter().skip(first).take_while(|readers| readers.from <= upto);
+        during.into_iter().all(|readers| readers.lasting.contains(device))
+    }
+
+    /// Finds an epoch.
+    pub fn epoch(&self, chain: &ChainId, number: u64) -> Option<&LoggedEpoch> {
+        self.epochs.get(chain)?.get(usize::try_from(number).ok()?)
+    }
+
+    /// Tells where an epoch began.
+    pub fn epoch_began(&self, chain: &ChainId, number: u64) -> Option<Position> {
+        self.epoch(chain, number).map(|epoch| epoch.position)
+    }
+
+    /// Says whether a device could ever read a document.
+    pub fn ever_read(&self, document: &ChainId, device: &DeviceId) -> bool {
+        self.last_read.contains_key(&(*document, *device))
+    }
+
+    /// Says whether a document came into review and nobody took it in.
+    pub fn awaits_or_missed(&self, document: &ChainId) -> bool {
+        self.reviewed_documents.contains_key(document) && !self.documents.contains_key(document)
+    }
+
+    /// Lists the cases and sections in the log.
+    pub fn cases(&self) -> Vec<ChainId> {
+        let of_people = |document: &Document| matches!(document.kind, DocumentKind::Case | DocumentKind::Section);
+        self.documents.iter().filter(|(_, document)| of_people(document)).map(|(id, _)| *id).collect()
     }
 }
 

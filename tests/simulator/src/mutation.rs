@@ -19,6 +19,12 @@ pub enum Mutation {
     ReceiptsRunBack,
     /// The relay hands chunks to devices that may not read them.
     ContentFilterOff,
+    /// Every device gets every key that another holds.
+    KeysLeak,
+    /// What is in review is shown to nobody.
+    ReviewHidden,
+    /// A device is not told that its work is in review.
+    ReviewUntold,
     /// A device sends what it wrote as it stands.
     SealingSkipped,
     /// A chunk is left out of a frame whose cursor passes it.
@@ -27,4 +33,11 @@ pub enum Mutation {
     EditsSwapped,
     /// The application acknowledges every edit and writes the last one only.
     EditsCoalesced,
+}
+
+impl Mutation {
+    /// Says whether it shows only where people decide on access.
+    pub const fn concerns_access(self) -> bool {
+        matches!(self, Self::KeysLeak | Self::ReviewHidden | Self::ReviewUntold)
+    }
 }

@@ -2,6 +2,9 @@
 
 use crate::{draw::Draw, mutation::Mutation};
 
+/// From this seed on people decide on access too.
+pub const ACCESS_FROM: u64 = 10_000;
+
 /// A world to be.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -23,6 +26,8 @@ pub struct Plan {
     pub clocks: u64,
     /// People who go offline, as above.
     pub offline: u64,
+    /// Decisions about access in a thousand things that people do.
+    pub access: u64,
     /// What is done wrong, if anything.
     pub mutation: Option<Mutation>,
 }
@@ -31,8 +36,9 @@ impl Plan {
     /// Draws the plan of a seed. One kind of fault is stronger in some worlds than in others, and absent in some.
     pub fn of(seed: u64) -> Self {
         let mut draw = Draw::new(seed, 1);
-        // The first thousand worlds are mild, all others rough.
-        let levels = if seed < 1_000 { [0, 40, 120, 300] } else { [0, 100, 300, 600] };
+        // The first thousand worlds are mild, and the first ten thousand with decisions; all others rough.
+        let is_mild = seed < 1_000 || (ACCESS_FROM..2 * ACCESS_FROM).contains(&seed);
+        let levels = if is_mild { [0, 40, 120, 300] } else { [0, 100, 300, 600] };
         let mut level = || draw.pick(&levels).copied().unwrap_or(0);
         let (network, crashes, full_disks, clocks, offline) = (level(), level(), level() / 2, level(), level());
         Self {
@@ -45,7 +51,22 @@ impl Plan {
             full_disks,
             clocks,
             offline,
+            access: if seed < ACCESS_FROM { 0 } else { draw.pick(&[40, 80, 160, 300]).copied().unwrap_or(0) },
             mutation: None,
+        }
+    }
+
+    /// The same world with every kind of fault, and with decisions on access.
+    #[must_use]
+    pub fn with_access(self) -> Self {
+        let least = |level: u64| level.max(60);
+        Self {
+            network: least(self.network),
+            crashes: least(self.crashes),
+            offline: least(self.offline),
+            actions: self.actions.max(60),
+            access: self.access.max(200),
+            ..self
         }
     }
 
@@ -59,6 +80,7 @@ impl Plan {
             crashes: least(self.crashes),
             offline: least(self.offline),
             actions: self.actions.max(60),
+            access: self.access.max(if mutation.concerns_access() { 200 } else { 0 }),
             ..self
         }
     }

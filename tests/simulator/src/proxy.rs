@@ -1,6 +1,10 @@
 //! Frames as they pass: unchanged, except under a mutation.
 
-use vereda_protocol::{Chunk, Down, Packer, Unpacker, Up, decode_down, decode_up, encode_down, encode_up};
+use vereda_base::{Digest, OpId};
+use vereda_policy::op_id_of_bytes;
+use vereda_protocol::{
+    Chunk, ChunkOutcome, Down, Packer, PolicyEntry, Unpacker, Up, decode_down, decode_up, encode_down, encode_up,
+};
 
 use crate::mutation::Mutation;
 
@@ -11,6 +15,7 @@ pub struct Proxy {
     down: Session,
     up: Session,
     passed: u64,
+    wraps: Vec<(OpId, Digest, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -27,19 +32,47 @@ impl Proxy {
 
     /// Passes a frame of the relay. `others` are chunks that its device may not read.
     pub fn down(&mut self, frame: Vec<u8>, others: &[Chunk]) -> Vec<u8> {
-        let Some(mutation @ (Mutation::ContentFilterOff | Mutation::CursorRunsAhead)) = self.mutation else {
-            return frame;
-        };
+        use Mutation::{ContentFilterOff, CursorRunsAhead, ReviewHidden, ReviewUntold};
         let Ok(mut message) = decode_down(&frame, &mut self.down.unpacker) else { return frame };
-        if let Down::Content { chunks, .. } = &mut message {
-            self.passed += 1;
-            match mutation {
-                Mutation::ContentFilterOff => chunks.extend(others.iter().cloned()),
-                _ if self.passed.is_multiple_of(3) => drop(chunks.pop()),
+        self.note_wraps(&message);
+        let mutations = [ContentFilterOff, CursorRunsAhead, ReviewHidden, ReviewUntold];
+        let Some(mutation) = self.mutation.filter(|mutation| mutations.contains(mutation)) else { return frame };
+        match (&mut message, mutation) {
+            (Down::Content { chunks, .. }, ContentFilterOff) => chunks.extend(others.iter().cloned()),
+            (Down::Content { chunks, .. }, CursorRunsAhead) => {
+                self.passed += 1;
+                if self.passed.is_multiple_of(3) {
+                    chunks.pop();
+                }
+            }
+            (Down::Policy { entries, .. } | Down::BackfillPart { entries, .. }, ReviewHidden) => {
+                entries
+                    .retain(|entry| !matches!(entry, PolicyEntry::Review { .. } | PolicyEntry::ReviewDocument { .. }));
+            }
+            // A frame that tells nothing, in its place.
+            (Down::ChunkResult { outcome: ChunkOutcome::InReview, .. }, ReviewUntold) => message = Down::Credit(0),
+            _ => {}
+        }
+        encode_down(&message, &mut self.down.packer).unwrap_or(frame)
+    }
+
+    fn note_wraps(&mut self, message: &Down) {
+        let (Down::Policy { entries, .. } | Down::BackfillPart { entries, .. }) = message else { return };
+        for entry in entries {
+            match entry {
+                PolicyEntry::Wrap { op, wrap, .. } => self.wraps.push((*op, wrap.recipient, wrap.recipient_epoch)),
+                PolicyEntry::ReviewDocument { create, wraps, .. } => {
+                    let op = op_id_of_bytes(create.bytes());
+                    self.wraps.extend(wraps.iter().map(|(wrap, _)| (op, wrap.recipient, wrap.recipient_epoch)));
+                }
                 _ => {}
             }
         }
-        encode_down(&message, &mut self.down.packer).unwrap_or(frame)
+    }
+
+    /// Takes the wraps that were in what passed down: operation, recipient and its epoch.
+    pub fn take_wraps(&mut self) -> Vec<(OpId, Digest, u64)> {
+        std::mem::take(&mut self.wraps)
     }
 
     /// Passes a frame of a device. `bare` is what it wrote last, unsealed.

@@ -3,10 +3,13 @@
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed};
 use vereda_policy::Receipt;
-use vereda_protocol::Position;
+use vereda_protocol::{OfferedLeaf, Position};
 use vereda_sync::relay::{
     MemoryStore, RelayStore, StoreError,
-    store::{Entry, Founding, Head, Naming, NewEntry, Scope, StoredChain},
+    store::{
+        Entry, Founding, Head, Naming, NewEntry, ReviewLoad, ReviewStanding, Reviewed, ReviewedDocument, Scope,
+        StoredChain,
+    },
 };
 
 use crate::mutation::Mutation;
@@ -183,6 +186,56 @@ impl RelayStore for RelayDisk {
     ) -> Result<Option<(u64, Link)>, StoreError> {
         self.alive()?;
         self.memory.version(device, incarnation, document)
+    }
+
+    fn places(&self, device: &DeviceId, within: Option<&ChainId>) -> Result<Vec<OfferedLeaf>, StoreError> {
+        self.alive()?;
+        self.memory.places(device, within)
+    }
+
+    fn frontiers_naming(&self, chain: &ChainId) -> Result<Vec<Position>, StoreError> {
+        self.alive()?;
+        self.memory.frontiers_naming(chain)
+    }
+
+    fn reviewed(&self, link: &Link) -> Result<Option<Reviewed>, StoreError> {
+        self.alive()?;
+        self.memory.reviewed(link)
+    }
+
+    fn reviewed_version(
+        &self,
+        device: &DeviceId,
+        incarnation: Incarnation,
+        document: &ChainId,
+    ) -> Result<Option<Reviewed>, StoreError> {
+        self.alive()?;
+        self.memory.reviewed_version(device, incarnation, document)
+    }
+
+    fn in_review(&self, document: &ChainId) -> Result<Vec<Reviewed>, StoreError> {
+        self.alive()?;
+        self.memory.in_review(document)
+    }
+
+    fn reviewed_document(&self, document: &ChainId) -> Result<Option<ReviewedDocument>, StoreError> {
+        self.alive()?;
+        self.memory.reviewed_document(document)
+    }
+
+    fn review_load(&self, device: &DeviceId) -> Result<ReviewLoad, StoreError> {
+        self.alive()?;
+        self.memory.review_load(device)
+    }
+
+    fn decide(&mut self, link: &Link, standing: ReviewStanding) -> Result<(), StoreError> {
+        self.burn()?;
+        self.memory.decide(link, standing)
+    }
+
+    fn decide_document(&mut self, document: &ChainId, standing: ReviewStanding) -> Result<(), StoreError> {
+        self.burn()?;
+        self.memory.decide_document(document, standing)
     }
 
     fn held(&self, device: &DeviceId, incarnation: Incarnation) -> Result<u64, StoreError> {

@@ -1,5 +1,6 @@
 //! A whole world in one thread: a relay, people with their devices, a network, disks, clocks; all faults from a seed.
 
+mod access;
 mod chaos;
 mod devices;
 mod people;
@@ -9,9 +10,10 @@ mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vereda_base::{ChainId, DeviceId, Incarnation};
+use vereda_base::{ChainId, DeviceId, Digest, OpId};
 use vereda_client_core::device::Device;
 use vereda_crypto::DeviceKey;
+use vereda_policy::ChainKind;
 use vereda_sync::relay::RelayMachine;
 
 use crate::{
@@ -19,7 +21,8 @@ use crate::{
     disk::{Disk, Hand},
     draw::Draw,
     intent::Pen,
-    model::Model,
+    model::{Model, ledger::AsOf},
+    mutation::Mutation,
     network::{ConnectionId, Network},
     plan::Plan,
     relay_disk::RelayDisk,
@@ -73,6 +76,8 @@ pub(crate) enum Entry {
     Invited(DeviceId),
     /// Has a link.
     HasLink(String),
+    /// Is a further device of somebody that was not linked.
+    Spare,
     /// Joined.
     Joined,
 }
@@ -83,7 +88,12 @@ pub(crate) struct Person {
     /// The world's hand on the disk.
     pub(crate) hand: Hand,
     pub(crate) id: Option<DeviceId>,
-    pub(crate) incarnation: Incarnation,
+    /// Whose device it is: another person's place in the list, where it is a further device of that person.
+    pub(crate) of: Option<usize>,
+    /// The person came back with another device.
+    pub(crate) is_replaced: bool,
+    /// Cases and sections begun on it.
+    pub(crate) made: BTreeSet<ChainId>,
     /// Index of the team; the founder is in both.
     pub(crate) team: usize,
     pub(crate) entry: Entry,
@@ -98,11 +108,16 @@ pub(crate) struct Person {
     pub(crate) draw: Draw,
     /// Actions left until the person goes online again.
     pub(crate) offline_for: u32,
+    /// Wraps that the relay ever sent to the device: operation, recipient and its epoch.
+    pub(crate) wraps_sent: BTreeSet<SentWrap>,
     /// What the device wrote last, unsealed.
     pub(crate) last_written: Option<Vec<u8>>,
     /// Edits put off, for mutations of the application.
     pub(crate) put_off: Vec<(ChainId, crate::intent::Intent)>,
 }
+
+/// Names a wrap: the operation that committed to it, its recipient and the recipient's epoch.
+pub(crate) type SentWrap = (OpId, Digest, u64);
 
 /// What was counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -119,6 +134,16 @@ pub struct Counts {
     pub frames: u64,
     /// Clocks that jumped.
     pub jumps: u64,
+    /// Decisions about access that a device took.
+    pub decisions: u64,
+    /// Chunks that came into review.
+    pub reviewed: u64,
+    /// Edits that a Manager turned away.
+    pub turned_away: u64,
+    /// Edits in review that nobody is left to decide on.
+    pub undecidable: u64,
+    /// Times that a device made edits again under a new incarnation.
+    pub remade: u64,
 }
 
 /// A world.
@@ -146,6 +171,8 @@ pub struct World {
     pub(crate) cases: BTreeSet<ChainId>,
     /// Faults are over.
     pub(crate) is_calm: bool,
+    /// Decisions on what is in review that were made since.
+    pub(crate) last_decisions: u32,
     pub(crate) counts: Counts,
     pub(crate) trace: Trace,
     pub(crate) breaches: Vec<Breach>,
@@ -180,6 +207,7 @@ impl World {
             actions: plan.actions,
             cases: BTreeSet::new(),
             is_calm: false,
+            last_decisions: 0,
             counts: Counts::default(),
             trace: Trace::new(is_shown),
             breaches: Vec::new(),
@@ -258,13 +286,76 @@ impl World {
         (self.breaches, self.counts, digest, self.trace.into_lines())
     }
 
-    /// Finds the teams that a person is in.
+    /// Finds the teams that a person joined; he may have been put out since.
     pub(crate) fn teams_of(&self, who: usize) -> Vec<ChainId> {
         let Some(person) = self.people.get(who) else { return Vec::new() };
         match person.entry {
             Entry::Founder(_) => self.teams.clone(),
             Entry::Joined => self.teams.get(person.team).copied().into_iter().collect(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether keys get about, for the mutation that leaks them.
+    pub(crate) fn is_leaking(&self) -> bool {
+        self.plan.mutation == Some(Mutation::KeysLeak)
+    }
+
+    /// The relay's time, as roles are asked by.
+    pub(crate) const fn relay_time(&self) -> AsOf {
+        AsOf::Time(self.relay_now().wall)
+    }
+
+    /// Says whether a person's device reads a chain, as the relay has it now, and is let in by it: whoever is in no team and
+    /// not in the agency is handed nothing, even of a document that names him.
+    pub(crate) fn reads(&self, who: usize, chain: &ChainId) -> bool {
+        self.is_named_in(who, chain) && self.is_let_in(who)
+    }
+
+    fn is_let_in(&self, who: usize) -> bool {
+        self.agency.iter().chain(&self.teams).any(|group| self.is_named_in(who, group))
+    }
+
+    fn is_named_in(&self, who: usize, chain: &ChainId) -> bool {
+        let device = self.people.get(who).and_then(|person| person.id);
+        device.is_some_and(|device| self.model.ledger.readers(chain, self.relay_time()).contains_key(&device))
+    }
+
+    /// Says whether a device is handed every operation of a chain: of a document that it reads, of a group where it is in
+    /// some group of the agency.
+    pub(crate) fn follows(&self, who: usize, chain: &ChainId) -> bool {
+        match self.model.ledger.chain(chain).map(|chain| chain.kind) {
+            Some(ChainKind::Document) => self.reads(who, chain),
+            Some(_) => self.is_let_in(who),
+            None => false,
+        }
+    }
+
+    /// Says whether a person holds the newest key of a document, or somebody who reads it could pass it on.
+    pub(crate) fn is_key_in_reach(&self, who: usize, document: &ChainId) -> bool {
+        let Some(newest) = self.model.epochs.get(document).and_then(|epochs| epochs.len().checked_sub(1)) else {
+            return false;
+        };
+        (0..self.people.len()).any(|other| {
+            let Some(person) = self.people.get(other).filter(|_| other == who || self.reads(other, document)) else {
+                return false;
+            };
+            person.hand.with_held(|held| held.key(document, newest as u64).is_some())
+        })
+    }
+
+    /// Says whether somebody is left who may decide on what is in review of a document.
+    pub(crate) fn can_decide(&self, document: &ChainId) -> bool {
+        (0..self.people.len()).any(|who| self.decides(who, document))
+    }
+
+    /// Says whether a person's device may decide on what is in review of a document.
+    pub(crate) fn decides(&self, who: usize, document: &ChainId) -> bool {
+        let Some(device) = self.people.get(who).and_then(|person| person.id) else { return false };
+        let (model, now) = (&self.model, self.relay_time());
+        match model.reviewed_documents.get(document).filter(|_| !model.documents.contains_key(document)) {
+            Some(owners) => owners.iter().any(|owner| model.ledger.decides(&device, owner, now)),
+            None => model.ledger.decides(&device, document, now),
         }
     }
 }

@@ -82,3 +82,28 @@ fn edits_in_another_order_than_acknowledged_are_flagged() {
 fn edits_acknowledged_and_coalesced_are_flagged() {
     check(Mutation::EditsCoalesced, Checker::Order);
 }
+
+/// As [`check`], in worlds where people decide on access: flagged where the same world without the fault is not.
+fn check_deciding(mutation: Mutation, checker: Checker) {
+    let finds = |plan: Plan| run(plan, false).breaches.iter().any(|breach| breach.checker == checker);
+    let is_flagged = (0..WORLDS).any(|seed| {
+        let plan = Plan::of(seed).with_access();
+        finds(plan.with(mutation)) && !finds(plan)
+    });
+    assert!(is_flagged, "{mutation:?} was not flagged by {checker:?} in {WORLDS} worlds");
+}
+
+#[test]
+fn keys_that_get_about_are_flagged() {
+    check_deciding(Mutation::KeysLeak, Checker::Reading);
+}
+
+#[test]
+fn work_in_review_that_nobody_is_shown_is_flagged() {
+    check_deciding(Mutation::ReviewHidden, Checker::Acknowledged);
+}
+
+#[test]
+fn a_device_that_is_not_told_of_the_review_is_flagged() {
+    check_deciding(Mutation::ReviewUntold, Checker::Stuck);
+}

@@ -7,6 +7,9 @@ use vereda_simulator::{
     run::{Report, run, run_all},
 };
 
+/// Worlds in which people decide on access.
+const DECIDING: [u64; 6] = [10_001, 10_002, 10_004, 10_005, 10_007, 10_008];
+
 /// What is wrong in worlds of these seeds, each with the last of what happened there.
 fn failures(seeds: &[u64]) -> Vec<String> {
     let failed = Mutex::new(Vec::new());
@@ -36,6 +39,11 @@ fn worlds_that_were_once_wrong_hold() {
 #[test]
 fn fresh_worlds_hold() {
     hold(&(0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn worlds_in_which_people_decide_on_access_hold() {
+    hold(&DECIDING);
 }
 
 #[test]

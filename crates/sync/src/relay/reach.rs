@@ -212,6 +212,8 @@ pub(super) fn newly_visible(
     if known.state.kind() == ChainKind::Document {
         visible.insert(known.state.id());
     } else {
+        // Whoever comes back has destroyed the group's keys, and finds the wraps of before his time there.
+        visible.insert(known.state.id());
         behind_groups(view, &mut since, known.state.id(), position, &mut visible)?;
     }
     let existed = |chain: &ChainId| view.known(chain).is_some_and(|known| known.first() <= upto);

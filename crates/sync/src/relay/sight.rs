@@ -30,8 +30,15 @@ impl<'a, 'v> Sight<'a, 'v> {
         Ok(match head.about {
             About::Op { chain } => self.sees_op(&chain, head.position),
             About::Wrap { chain, recipient } => {
-                // Of a document the key before the newest is wrapped to the document itself.
-                self.open.is_recipient(&recipient) || (chain.0 == recipient.0 && self.reads(&chain))
+                // The key before the newest is wrapped to the chain itself. Whoever is in a group by now and does not read
+                // what was once wrapped to it gets no key of that; it becomes visible if he ever does.
+                // A recovery key is a member nowhere and holds its user's wrap.
+                let is_member = self.open.admission == Admission::Member;
+                let reads = || may_read(self.view, &self.open.device, &chain, Some(self.now));
+                match self.open.is_recipient(&recipient) {
+                    true => !is_member || reads(),
+                    false => chain.0 == recipient.0 && is_member && reads(),
+                }
             }
             About::Chunk { document, device, incarnation } => {
                 let own = device == self.open.device && incarnation == self.open.incarnation;

@@ -1,32 +1,147 @@
-//! Every acknowledged edit is in the history, as it was acknowledged. With convergence: in every replica.
+//! Every acknowledged edit is in the history, as it was acknowledged; or somebody turned it away, or nobody is left who
+//! could decide on it. With convergence: in every replica.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use vereda_base::ChainId;
+use vereda_base::{ChainId, Incarnation, Link, limits::MAX_HEADER_BYTES};
+use vereda_protocol::Header;
 
-use super::Rebuilt;
-use crate::{breach::Checker, world::World};
+use super::{Rebuilt, rows};
+use crate::{breach::Checker, intent::Expected, model::Acknowledged, world::World};
+
+/// What became of an edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It stands, or its work was made again.
+    Stands,
+    /// A Manager turned it away.
+    Discarded,
+    /// It awaits a decision that nobody left can make.
+    Undecidable,
+    /// None of these.
+    Lost,
+}
 
 /// Looks each acknowledged edit up by its change.
 pub(crate) fn check(world: &mut World, rebuilt: &BTreeMap<ChainId, Rebuilt>) {
+    let discarded = discarded(world);
     let mut lost = Vec::new();
+    let (mut turned_away, mut undecidable) = (0, 0);
     for edit in &world.model.acknowledged {
         let place = edit.expected.place();
         let (who, case) = (edit.who, edit.case);
-        let Some(rebuilt) = rebuilt.get(&case) else {
-            lost.push(format!("case {case} of person {who} is gone, with the edit of {place}"));
-            continue;
-        };
-        let written = edit.change.and_then(|change| rebuilt.written.get(&change));
+        let written = rebuilt.get(&case).zip(edit.change).and_then(|(rebuilt, change)| rebuilt.written.get(&change));
         match written {
-            None => lost.push(format!("the edit of {place} by person {who} in case {case} is lost")),
-            Some(written) if !edit.expected.is_found_in(written) => {
-                lost.push(format!("the edit of {place} by person {who} in case {case} is there otherwise"));
-            }
-            Some(_) => {}
+            Some(written) if edit.expected.is_found_in(written) => {}
+            Some(_) => lost.push(format!("the edit of {place} by person {who} in case {case} is there otherwise")),
+            None => match fate(world, rebuilt.get(&case), edit, &discarded) {
+                Fate::Stands => {}
+                Fate::Discarded => turned_away += 1,
+                Fate::Undecidable => undecidable += 1,
+                Fate::Lost => lost.push(format!("the edit of {place} by person {who} in case {case} is lost")),
+            },
         }
     }
+    world.counts.turned_away += turned_away;
+    world.counts.undecidable += undecidable;
     for what in lost.into_iter().take(4) {
         world.breach(Checker::Acknowledged, what);
     }
+}
+
+/// Collects the chunks that were turned away, with all that builds on them.
+fn discarded(world: &World) -> BTreeSet<Link> {
+    let mut discarded = world.model.ledger.discarded.clone();
+    loop {
+        let before = discarded.len();
+        for (link, logged) in &world.model.reviewed {
+            let header = &logged.header;
+            if header.deps.iter().chain(&header.prev).any(|on| discarded.contains(on)) {
+                discarded.insert(*link);
+            }
+        }
+        if discarded.len() == before {
+            return discarded;
+        }
+    }
+}
+
+fn fate(world: &World, rebuilt: Option<&Rebuilt>, edit: &Acknowledged, discarded: &BTreeSet<Link>) -> Fate {
+    let (model, case) = (&world.model, edit.case);
+    if model.ledger.discarded_documents.contains(&case) {
+        return Fate::Discarded;
+    }
+    if model.awaits_or_missed(&case) {
+        return if world.can_decide(&case) { Fate::Lost } else { Fate::Undecidable };
+    }
+    let of_author = |incarnation: Incarnation, change: Option<[u8; 32]>| {
+        fate_of_change(world, edit.who, incarnation, case, change, discarded)
+    };
+    if let Some(found) = of_author(edit.incarnation, edit.change) {
+        return found;
+    }
+    // It may have been made again under a later incarnation.
+    let later = model.durable.range((edit.who, Incarnation(0), case)..);
+    let later = later.take_while(|((who, ..), _)| *who == edit.who);
+    let later = later.filter(|((_, one, of), _)| *of == case && *one != edit.incarnation);
+    let changes: Vec<_> =
+        later.flat_map(|((_, one, _), changes)| changes.iter().map(|change| (*one, *change))).collect();
+    if changes.is_empty() {
+        return Fate::Lost;
+    }
+    let stands = |rebuilt: &Rebuilt| rebuilt.written.values().any(|written| edit.expected.is_found_in(written));
+    if rebuilt.is_some_and(stands) || is_overwritten(world, edit) {
+        return Fate::Stands;
+    }
+    changes.iter().find_map(|(one, change)| of_author(*one, Some(*change))).unwrap_or(Fate::Lost)
+}
+
+/// Says whether the same person wrote to the place again: work that is made again shows what it came to.
+fn is_overwritten(world: &World, edit: &Acknowledged) -> bool {
+    let place = edit.expected.place();
+    let touches = |other: &Acknowledged| {
+        let there = other.expected.place();
+        there == place || there.starts_with(place) || place.starts_with(there) || is_entry_removed(other, edit)
+    };
+    let same = |other: &&Acknowledged| other.who == edit.who && other.case == edit.case;
+    let own: Vec<&Acknowledged> = world.model.acknowledged.iter().filter(same).collect();
+    let at = own.iter().position(|other| other.change == edit.change && other.expected == edit.expected);
+    own.iter().skip(at.map_or(0, |at| at + 1)).any(|other| touches(other))
+}
+
+fn is_entry_removed(other: &Acknowledged, edit: &Acknowledged) -> bool {
+    matches!((&other.expected, &edit.expected), (Expected::Removed { place }, Expected::Added { place: of, .. }) if place.starts_with(of.as_str()))
+}
+
+/// What became of a change by the chunk that holds it; `None` where none does that is decided on, or can be.
+fn fate_of_change(
+    world: &World,
+    who: usize,
+    incarnation: Incarnation,
+    case: ChainId,
+    change: Option<[u8; 32]>,
+    discarded: &BTreeSet<Link>,
+) -> Option<Fate> {
+    let changes = world.model.durable.get(&(who, incarnation, case))?;
+    let seq = changes.iter().position(|known| Some(*known) == change)? as u64 + 1;
+    let device = world.people.get(who)?.id?;
+    let holds = |header: &&Header| {
+        (header.device, header.incarnation, header.document) == (device, incarnation, case)
+            && (header.first_change..header.first_change + u64::from(header.change_count)).contains(&seq)
+    };
+    let own = own_headers(world, who, &case);
+    let reviewed = world.model.reviewed.values().map(|logged| &logged.header);
+    let links: BTreeSet<Link> = reviewed.chain(&own).filter(holds).map(Header::link).collect();
+    if links.iter().any(|link| discarded.contains(link)) {
+        return Some(Fate::Discarded);
+    }
+    let awaits = links.iter().any(|link| world.model.reviewed.contains_key(link) && !world.model.links.contains(link));
+    (awaits && !world.can_decide(&case)).then_some(Fate::Undecidable)
+}
+
+/// Headers of the chunks of a case that its author's disk holds, whatever became of them.
+fn own_headers(world: &World, who: usize, case: &ChainId) -> Vec<Header> {
+    let Some(device) = world.people.get(who).and_then(|person| person.device.as_ref()) else { return Vec::new() };
+    let chunks = rows::chunks(device.store(), case);
+    chunks.iter().filter_map(|chunk| vereda_base::decode(chunk.header.bytes(), MAX_HEADER_BYTES).ok()).collect()
 }

@@ -9,10 +9,10 @@ use crate::{breach::Checker, world::World};
 
 /// Compares digests.
 pub(crate) fn check(world: &mut World, rebuilt: &BTreeMap<ChainId, Rebuilt>) {
-    for (case, document) in world.model.cases() {
+    for case in world.model.cases() {
         let Some(expected) = rebuilt.get(&case).map(|rebuilt| rebuilt.digest) else { continue };
         for who in 0..world.people.len() {
-            if !world.teams_of(who).contains(&document.holder) {
+            if !world.reads(who, &case) || !world.is_key_in_reach(who, &case) {
                 continue;
             }
             let digest = world.call(who, |device, _| device.case_digest(&case));

@@ -23,13 +23,8 @@ pub(crate) fn check_device(world: &mut World, who: usize) {
     let backfills = rows::backfills(disk);
     let mut wrong = Vec::new();
     for (document, about) in &world.model.documents {
-        let is_entitled = |team: &ChainId| {
-            who == 0 || world.model.accepted.get(&(device, *team)).is_some_and(|position| *position <= meta.policy)
-        };
-        let own = world.teams_of(who);
-        let of_agency = world.agency == Some(about.holder) && own.iter().any(&is_entitled);
-        let of_team = own.contains(&about.holder) && is_entitled(&about.holder);
-        if about.position > meta.policy || !(of_agency || of_team) {
+        let upto = meta.policy.max(meta.content);
+        if about.position > meta.policy || !world.model.reads_throughout(document, &device, meta.policy, upto) {
             continue;
         }
         let is_fetched_later = |position: Position| {

@@ -1,16 +1,15 @@
 //! A device stores nothing of a case that it may not read.
 
 use vereda_base::ChainId;
-use vereda_sync::device::tables;
+use vereda_sync::device::{Table, tables};
 
 use super::rows;
 use crate::{breach::Checker, world::World};
 
-/// Everything that a device stores about chains and chunks.
-const TABLES: [vereda_sync::device::Table; 13] = [
-    tables::CHAINS,
-    tables::OPS,
-    tables::WAITING_OPS,
+/// What a device stores about chains: rows are of the chain that their key names.
+const CHAIN_TABLES: [Table; 4] = [tables::CHAINS, tables::OPS, tables::WAITING_OPS, tables::EVIDENCE];
+/// What a device stores about keys and chunks.
+const CHUNK_TABLES: [Table; 9] = [
     tables::WRAPS,
     tables::WAITING_WRAPS,
     tables::DOCUMENTS,
@@ -19,25 +18,24 @@ const TABLES: [vereda_sync::device::Table; 13] = [
     tables::WAITING_CHUNKS,
     tables::AWAITED,
     tables::QUARANTINE,
-    tables::EVIDENCE,
     tables::BACKFILL,
 ];
 
 /// Looks for the ids of foreign cases in every row.
 pub(crate) fn check(world: &mut World) {
     for who in 0..world.people.len() {
-        let own = world.teams_of(who);
-        let cases = world.model.cases();
-        let foreign: Vec<ChainId> =
-            cases.into_iter().filter(|(_, document)| !own.contains(&document.holder)).map(|(case, _)| case).collect();
-        if foreign.is_empty() || who == 0 {
-            continue;
-        }
-        let Some(device) = world.people.get(who).and_then(|person| person.device.as_ref()) else { continue };
+        let Some(person) = world.people.get(who) else { continue };
+        let (Some(device), Some(id)) = (person.device.as_ref(), person.id) else { continue };
+        let is_foreign = |case: &ChainId| !world.model.ever_read(case, &id) && !person.made.contains(case);
+        let foreign: Vec<ChainId> = world.model.cases().into_iter().filter(is_foreign).collect();
+        let unnamed: Vec<ChainId> =
+            foreign.iter().filter(|case| !world.model.named.contains(&(**case, id))).copied().collect();
         let mut found = Vec::new();
-        for table in TABLES {
+        let of_chains = CHAIN_TABLES.map(|table| (table, false, &unnamed));
+        for (table, is_whole, foreign) in of_chains.into_iter().chain(CHUNK_TABLES.map(|table| (table, true, &foreign)))
+        {
             for (key, value) in rows::list(device.store(), table, None) {
-                let holds = |case: &&ChainId| contains(&key, case) || contains(&value, case);
+                let holds = |case: &&ChainId| contains(&key, case) || (is_whole && contains(&value, case));
                 found.extend(foreign.iter().find(holds).map(|case| (table, *case)));
             }
         }

@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 
 use vereda_base::ChainId;
 use vereda_crypto::{
-    ChunkKeyScope, DocumentEpochKey, Key32, Nonce24, commits_to, context, derive_actor, derive_chunk_key, hash, open,
+    ChunkKeyScope, DocumentEpochKey, Nonce24, commits_to, context, derive_actor, derive_chunk_key, hash, open,
     ops_root, padding::unpad,
 };
 use vereda_document::{Expect, ParsedChunk, Place, Replica};
 use vereda_records::{FieldPath, Value};
-use vereda_sync::device::DeviceStore;
 
 use crate::{
     breach::{Breach, Checker},
-    disk::KEYS,
     model::LoggedChunk,
-    world::World,
+    world::{Person, World},
 };
 
 /// A rebuilt case.
@@ -32,16 +30,16 @@ impl Rebuilt {
     /// Opens and applies every chunk of a case in the log.
     pub(crate) fn of(world: &World, case: &ChainId) -> Result<Self, Breach> {
         let failed = |what: &str| Breach { checker: Checker::Agreement, what: format!("case {case}: {what}") };
-        let key = world.people.iter().find_map(|person| {
-            let disk = person.device.as_ref()?.store();
-            let row = [case.as_bytes().as_slice(), &0u64.to_be_bytes()].concat();
-            Key32::from_slice(&disk.get(KEYS, &row).ok()??).map(DocumentEpochKey::from_key)
-        });
-        let key = key.ok_or_else(|| failed("no device holds its key"))?;
+        let key_of = |epoch: u64| {
+            let held = |person: &Person| person.hand.with_held(|held| held.key(case, epoch).cloned());
+            world.people.iter().find_map(held).map(DocumentEpochKey::from_key)
+        };
+        let first = key_of(0).ok_or_else(|| failed("no device ever held its first key"))?;
         let chunks = world.model.chunks.get(case).map(Vec::as_slice).unwrap_or_default();
         let mut replica = Replica::empty(vereda_base::ActorBytes([0xff; 16]));
         for logged in chunks {
-            let chunk = admit(&replica, logged, &key).map_err(failed)?;
+            let key = key_of(logged.header.epoch).ok_or_else(|| failed("no device ever held the key of a chunk"))?;
+            let chunk = admit(&replica, logged, &key, &first).map_err(failed)?;
             replica.apply(&chunk).map_err(|error| failed(&format!("a chunk does not apply: {error}")))?;
         }
         let record = replica.hydrate().map_err(|error| failed(&format!("no record: {error}")))?;
@@ -63,7 +61,12 @@ impl Rebuilt {
     }
 }
 
-fn admit(replica: &Replica, logged: &LoggedChunk, key: &DocumentEpochKey) -> Result<ParsedChunk, &'static str> {
+fn admit(
+    replica: &Replica,
+    logged: &LoggedChunk,
+    key: &DocumentEpochKey,
+    first: &DocumentEpochKey,
+) -> Result<ParsedChunk, &'static str> {
     let header = &logged.header;
     let scope = ChunkKeyScope {
         suite: header.suite,
@@ -86,7 +89,7 @@ fn admit(replica: &Replica, logged: &LoggedChunk, key: &DocumentEpochKey) -> Res
     let everything = |_: &[u8; 32]| true;
     let expect = Expect { context, first_seq: header.first_change, count: header.change_count, closure: &everything };
     let parsed = ParsedChunk::parse(body, &expect).map_err(|_| "a chunk is not admitted")?;
-    if ops_root(key, parsed.hashes()) != header.ops_root {
+    if ops_root(first, parsed.hashes()) != header.ops_root {
         return Err("a chunk does not match its ops_root");
     }
     Ok(parsed)

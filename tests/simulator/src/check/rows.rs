@@ -1,11 +1,11 @@
 //! Rows of a device's disk as they lie there, read without the device.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, decode};
+use vereda_base::{ChainId, Link, decode};
 use vereda_crypto::Signed;
-use vereda_policy::{Op, Receipt};
+use vereda_policy::{Member, Op, Receipt};
 use vereda_protocol::{Chunk, Position};
 use vereda_sync::device::{DeviceStore, Table, tables};
 
@@ -43,6 +43,11 @@ pub struct OpRow {
     /// The receipt.
     #[n(1)]
     pub receipt: Option<Signed<Receipt>>,
+    /// It has no effect.
+    #[n(2)]
+    pub is_void: bool,
+    #[n(3)]
+    holders: Option<Vec<Member>>,
 }
 
 /// A document that is being fetched.
@@ -88,6 +93,19 @@ pub fn chunks(disk: &Disk, document: &ChainId) -> Vec<Chunk> {
     let mut rows = list(disk, tables::CHUNKS, Some(document.as_bytes()));
     rows.sort();
     rows.into_iter().filter_map(|(_, row)| decode(&row, 2 << 20).ok()).collect()
+}
+
+/// Lists the chunks of a document that stand on a device and that the relay holds, or should.
+pub fn standing(disk: &Disk, document: &ChainId) -> BTreeSet<Link> {
+    let group = Some(document.as_bytes().as_slice());
+    let kept = keys(disk, tables::LINKS, group);
+    let undecided = keys(disk, tables::REFUSED, group);
+    kept.difference(&undecided).copied().collect()
+}
+
+/// Lists the keys of a table's rows, or of one group's, as links.
+pub fn keys(disk: &Disk, table: Table, group: Option<&[u8]>) -> BTreeSet<Link> {
+    list(disk, table, group).into_iter().filter_map(|(key, _)| key.try_into().ok().map(Link)).collect()
 }
 
 /// Lists the documents that are being fetched.

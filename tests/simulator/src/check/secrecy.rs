@@ -8,11 +8,13 @@ use crate::{breach::Checker, world::World};
 /// Looks through the relay's log.
 pub(crate) fn check(world: &mut World) {
     let mark = world.pen.mark().to_owned();
-    let bare = world.model.log.iter().filter(|entry| {
+    let bare = world.model.log.iter().flatten().filter(|entry| {
         let bytes = match entry {
             Entry::Op { op, receipt } => [encode(op), encode(receipt)].concat(),
             Entry::Wrap { wrap, proof, .. } => [encode(wrap), encode(proof)].concat(),
-            Entry::Chunk(chunk) => encode(chunk),
+            Entry::Chunk(chunk) | Entry::Review { chunk, .. } => encode(chunk),
+            Entry::ReviewDocument { create, wraps, .. } => [encode(create), encode(wraps)].concat(),
+            Entry::Frontier { .. } => Vec::new(),
         };
         bears(&bytes, &mark)
     });

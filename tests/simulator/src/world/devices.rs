@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use vereda_base::{Incarnation, Monotonic, Now, Timestamp};
 use vereda_client_core::device::{Ambient, Device, DeviceError};
-use vereda_protocol::Goodbye;
-use vereda_sync::device::{Disconnect, Effect, Event, Input};
+use vereda_protocol::{Goodbye, RefusalCode};
+use vereda_sync::device::{Disconnect, Effect, Event, Input, IntentFailure};
 
 use super::{Entry, Happening, Person, START_MS, World, note};
 use crate::{
@@ -30,7 +30,9 @@ impl World {
             device: None,
             hand: Hand::new(incarnation),
             id: None,
-            incarnation,
+            of: None,
+            is_replaced: false,
+            made: std::collections::BTreeSet::new(),
             team: who % 2,
             entry: if who == 0 { Entry::Founder(0) } else { Entry::Stranger },
             arrives,
@@ -40,6 +42,7 @@ impl World {
             clock_error: 0,
             draw,
             offline_for: 0,
+            wraps_sent: std::collections::BTreeSet::new(),
             last_written: None,
             put_off: Vec::new(),
         });
@@ -151,7 +154,8 @@ impl World {
             }
             match step {
                 Ok((true, _)) => {
-                    self.breach(Checker::Honesty, format!("device {who} took itself for a copy"));
+                    self.counts.remade += 1;
+                    note!(self, "device {who} makes edits again under a new incarnation");
                 }
                 Ok((false, step)) if is_quiet && !step.is_more => break,
                 Ok(_) => {}
@@ -196,14 +200,30 @@ impl World {
     fn event(&mut self, who: usize, event: &Event) {
         match event {
             Event::Acknowledged { link, document } => self.note_promise(*document, *link),
+            Event::Decided { link, document, adopted: true } => self.note_promise(*document, *link),
+            Event::ChunkInReview { .. } | Event::OpInReview { .. } | Event::Remake { .. } | Event::Excluded { .. }
+                if self.was_lowered(who) =>
+            {
+                self.counts.reviewed += u64::from(matches!(event, Event::ChunkInReview { .. }));
+                note!(self, "device {who} was told {event:?}");
+            }
+            Event::ChunkRefused { code: RefusalCode::Discarded, .. } if self.was_lowered(who) => {
+                note!(self, "device {who} was told {event:?}");
+            }
             Event::ChunkRefused { .. }
             | Event::ChunkInReview { .. }
+            | Event::OpInReview { .. }
+            | Event::Remake { .. }
+            | Event::Excluded { .. }
             | Event::OpRefused { .. }
+            | Event::OpVoid { .. }
             | Event::Quarantined { .. }
             | Event::OpQuarantined { .. }
             | Event::RelayForked { .. }
+            | Event::RelayWithholds { .. }
             | Event::StoreRestored { .. }
-            | Event::UpdateNeeded { .. } => {
+            | Event::UpdateNeeded { .. }
+            | Event::IntentFailed { reason: IntentFailure::CutsOff, .. } => {
                 self.breach(Checker::Honesty, format!("device {who} was told {event:?}"));
             }
             Event::Disconnected { reason, retry_at } => {
@@ -228,6 +248,12 @@ impl World {
             Event::IntentFailed { .. } => note!(self, "device {who}: {event:?}"),
             _ => {}
         }
+    }
+
+    /// Says whether some role of a device was ended or lowered, or can end by itself: what it writes may come too late.
+    fn was_lowered(&self, who: usize) -> bool {
+        let device = self.people.get(who).and_then(|person| person.id);
+        device.is_some_and(|device| self.model.ledger.lowered.contains(&device))
     }
 
     fn set_alarm(&mut self, who: usize) {

@@ -38,12 +38,15 @@ impl World {
         match person.entry.clone() {
             Entry::Founder(step) if step < 4 => self.found(who, step),
             Entry::Founder(_) => {
+                if self.plan.access > 0 && !self.is_calm {
+                    self.bring_back();
+                }
                 self.invite_somebody();
                 self.work(who);
             }
             Entry::HasLink(link) => self.join(who, &link),
             Entry::Joined => self.work(who),
-            Entry::Stranger | Entry::Invited(_) => {}
+            Entry::Stranger | Entry::Invited(_) | Entry::Spare => {}
         }
     }
 
@@ -139,7 +142,7 @@ impl World {
         let Ok(link) = link.parse::<InviteLink>() else { return };
         let name = self.pen.text();
         match self.call(who, |device, ambient| device.join(ambient, &link, &name)) {
-            Some(Ok(_) | Err(JoinError::Taken)) => {
+            Some(Ok(_) | Err(JoinError::Taken | JoinError::Member)) => {
                 note!(self, "person {who} joins");
                 if let Some(person) = self.people.get_mut(who) {
                     person.entry = Entry::Joined;
@@ -158,6 +161,15 @@ impl World {
         }
         self.actions -= 1;
         self.come_and_go(who);
+        if self.plan.access > 0 {
+            if self.draw.chance(200) {
+                self.decide_review(who, true);
+            }
+            if self.draw.chance(self.plan.access) {
+                self.decide_something(who);
+                return;
+            }
+        }
         let can_create = self.cases.len() < self.plan.cases;
         let bursts = if self.draw.chance(150) { self.draw.between(2, 7) } else { 1 };
         if can_create && (self.cases.is_empty() || self.draw.chance(200)) {
@@ -198,17 +210,14 @@ impl World {
         if let Some(case) = made {
             note!(self, "person {who} registers case {case}");
             self.cases.insert(case);
+            self.people.get_mut(who).map(|person| person.made.insert(case));
             self.acknowledge(who, case, expected);
         }
     }
 
     fn edit(&mut self, who: usize, bursts: u64) {
-        let cases: Vec<ChainId> = self
-            .call(who, |device, _| device.list_cases(None).ok())
-            .flatten()
-            .map_or_else(Vec::new, |lines| lines.into_iter().map(|line| line.case).collect());
+        let mut cases = if self.plan.access > 0 { self.shown(who) } else { self.listed(who) };
         // The list follows the clocks; the draw must not.
-        let mut cases = cases;
         cases.sort_unstable();
         let Some(case) = self.draw.pick(&cases).copied() else { return };
         for _ in 0..bursts {
@@ -220,6 +229,11 @@ impl World {
                 self.write(who, case, intent);
             }
         }
+    }
+
+    pub(super) fn listed(&mut self, who: usize) -> Vec<ChainId> {
+        let lines = self.call(who, |device, _| device.list_cases(None).ok()).flatten();
+        lines.map_or_else(Vec::new, |lines| lines.into_iter().map(|line| line.case).collect())
     }
 
     /// Writes an edit; under some mutations of the application, later or otherwise than it says.
@@ -287,10 +301,12 @@ impl World {
     }
 
     /// Notes an edit that a person was told is kept: the one that the disk made durable last.
-    fn acknowledge(&mut self, who: usize, case: ChainId, expected: Expected) {
-        let change = self.model.durable.get(&(who, case)).and_then(|changes| changes.last()).copied();
+    pub(super) fn acknowledge(&mut self, who: usize, case: ChainId, expected: Expected) {
+        let Some(incarnation) = self.people.get(who).map(|person| person.hand.incarnation()) else { return };
+        let made = self.model.durable.get(&(who, incarnation, case));
+        let change = made.and_then(|changes| changes.last()).copied();
         self.counts.edits += 1;
         note!(self, "person {who} was acknowledged {} in {case}", expected.place());
-        self.model.acknowledged.push(Acknowledged { who, case, change, expected });
+        self.model.acknowledged.push(Acknowledged { who, case, incarnation, change, expected });
     }
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use vereda_base::{Monotonic, Now, Timestamp};
 use vereda_protocol::Chunk;
-use vereda_sync::relay::{Effect, Input, RelayConfig, RelayMachine, RelayStore, founding_digest, store::Founding};
+use vereda_sync::relay::{
+    Effect, Input, RelayConfig, RelayMachine, RelayStore, founding_digest,
+    store::{Entry, Founding},
+};
 
 use super::{Happening, START_MS, World, note};
 use crate::{
@@ -98,12 +101,12 @@ impl World {
         if self.relay_disk.is_dead() {
             // A commit may have been written whose effects nobody will see.
             self.relay_disk.crash();
-            self.model.note_log(&self.relay_disk);
+            self.note_log();
             self.crash_relay();
             return;
         }
         match &committed.failure {
-            None => self.model.note_log(&self.relay_disk),
+            None => self.note_log(),
             Some(error) => {
                 self.counts.full_disks += 1;
                 note!(self, "the relay's commit failed: {error}");
@@ -120,6 +123,20 @@ impl World {
             self.after(1, Happening::RelayCommits);
         }
         self.set_relay_alarm();
+    }
+
+    /// Takes over what the relay committed.
+    fn note_log(&mut self) {
+        let (before, now) = (self.model.log.len(), self.relay_now().wall);
+        self.model.note_log(&self.relay_disk, now);
+        for entry in self.model.log.iter().skip(before).flatten() {
+            if let Entry::Op { op, receipt } = entry
+                && let (Ok(op), Ok(receipt)) = (op.clone().verify(), receipt.clone().verify())
+            {
+                let (op, receipt) = (op.value(), receipt.value());
+                note!(self, "the relay appends {} to {} at {}", op.body.code(), receipt.chain, receipt.seq);
+            }
+        }
     }
 
     fn set_relay_alarm(&mut self) {
@@ -144,9 +161,9 @@ impl World {
             return Vec::new();
         }
         let Some(who) = self.network.get(id).map(|connection| connection.who) else { return Vec::new() };
-        let own = self.teams_of(who);
-        let foreign = self.model.cases().into_iter().filter(|(_, document)| !own.contains(&document.holder));
-        let chunks = foreign.filter_map(|(case, _)| self.model.chunks.get(&case)).flatten();
+        let Some(device) = self.people.get(who).and_then(|person| person.id) else { return Vec::new() };
+        let foreign = self.model.cases().into_iter().filter(|case| !self.model.ever_read(case, &device));
+        let chunks = foreign.filter_map(|case| self.model.chunks.get(&case)).flatten();
         chunks.take(2).map(|logged| logged.chunk.clone()).collect()
     }
 

@@ -7,6 +7,8 @@ use crate::breach::Checker;
 
 /// Happenings until the world must have come to rest.
 const MAX_STEPS: u32 = 60_000;
+/// Decisions on what is in review until there must be nothing left to decide on.
+const MAX_LAST_DECISIONS: u32 = 60;
 /// Time until then, in milliseconds.
 const MAX_MS: u64 = 3_600_000;
 
@@ -39,6 +41,9 @@ impl World {
         let until = self.now + MAX_MS;
         for step in 0..MAX_STEPS {
             if step % 16 == 0 && self.is_at_rest() {
+                if self.decide_last_reviews() {
+                    continue;
+                }
                 note!(self, "the world is at rest");
                 return;
             }
@@ -50,13 +55,38 @@ impl World {
         self.breach(Checker::Settling, format!("the world does not come to rest: {why}"));
     }
 
+    /// Managers take in what is left in review; says whether there was anything that they could decide on.
+    fn decide_last_reviews(&mut self) -> bool {
+        if self.plan.access == 0 || self.last_decisions >= MAX_LAST_DECISIONS {
+            return false;
+        }
+        for who in 0..self.people.len() {
+            let found = self.call(who, |device, _| device.reviews().ok()).flatten().unwrap_or_default();
+            if !found.is_empty() {
+                self.last_decisions += 1;
+                self.decide_review(who, false);
+                return true;
+            }
+        }
+        false
+    }
+
     fn is_at_rest(&mut self) -> bool {
+        let last = self.model.ledger.last_expiry();
+        if last.is_some_and(|last| last > self.relay_now().wall) {
+            return false;
+        }
         let is_settled = |person: &super::Person| person.device.as_ref().is_some_and(|device| device.is_settled());
-        let is_everybody_in = |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined);
+        let is_everybody_in =
+            |person: &super::Person| matches!(person.entry, Entry::Founder(4) | Entry::Joined | Entry::Spare);
         if self.relay.is_none()
             || self.is_commit_due
             || !self.network.is_idle()
-            || !self.people.iter().all(|person| is_everybody_in(person) && is_settled(person))
+            || !self
+                .people
+                .iter()
+                .enumerate()
+                .all(|(who, person)| is_everybody_in(person) && (self.is_spare(who) || is_settled(person)))
             || !(0..self.people.len()).all(|who| self.is_connected(who))
         {
             return false;
@@ -64,8 +94,20 @@ impl World {
         (0..self.people.len()).all(|who| self.missing_at(who).is_none())
     }
 
+    /// Says whether a further device was never linked in the end: its person lost the right to, or the device that he had.
+    fn is_spare(&self, who: usize) -> bool {
+        let Some(person) = self.people.get(who) else { return false };
+        let named = || {
+            self.user_of(who).zip(person.id).is_some_and(|(user, device)| self.model.ledger.has_named(&user, &device))
+        };
+        person.of.is_some() && (person.entry == Entry::Spare || !named())
+    }
+
     /// Whether the connection that a device believes in is one.
     fn is_connected(&mut self, who: usize) -> bool {
+        if self.is_spare(who) {
+            return true;
+        }
         let id = self.people.get(who).and_then(|person| person.connection);
         let connection = id.and_then(|id| self.network.get(id));
         connection.is_some_and(|connection| connection.session.is_some() && !connection.is_broken)
@@ -73,9 +115,9 @@ impl World {
 
     /// A case that a person is entitled to and cannot open.
     fn missing_at(&mut self, who: usize) -> Option<ChainId> {
-        let own = self.teams_of(who);
-        let entitled = self.model.cases().into_iter().filter(|(_, document)| own.contains(&document.holder));
-        let cases: Vec<ChainId> = entitled.map(|(case, _)| case).collect();
+        let cases = self.model.cases().into_iter();
+        let cases: Vec<ChainId> =
+            cases.filter(|case| self.reads(who, case) && self.is_key_in_reach(who, case)).collect();
         cases.into_iter().find(|case| !matches!(self.call(who, |device, _| device.case_digest(case)), Some(Ok(_))))
     }
 
@@ -90,6 +132,7 @@ impl World {
                 Entry::Stranger => "stranger".into(),
                 Entry::Invited(_) => "invited".into(),
                 Entry::HasLink(_) => "has a link".into(),
+                Entry::Spare => "was not linked".into(),
                 Entry::Joined => "joined".into(),
             };
             let Some(device) = &person.device else {

@@ -105,6 +105,11 @@ impl World {
             self.network.forget_ended();
             return;
         }
+        let (who, wraps) = (connection.who, connection.proxy.take_wraps());
+        if let Some(person) = self.people.get_mut(who) {
+            person.wraps_sent.extend(wraps);
+        }
+        let Some(connection) = self.network.get(id) else { return };
         connection.down_due = connection.down_due.max(now + delay);
         let due = connection.down_due;
         if let Parcel::Frame(frame) = &parcel {

@@ -1,0 +1,148 @@
+//! No device can open what its person may not read: from every key that it ever held and every wrap that it was ever sent
+//! there is no way to the key of a chunk that was appended after it last read the document.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vereda_base::{ChainId, DeviceId, Digest};
+use vereda_crypto::{
+    ChunkKeyScope, DocumentEpochKey, GroupEpochSecret, Key32, WrapInfo, commitment, commits_to, context,
+    derive_chunk_key, hash, open_from_group, unwrap_secret,
+};
+use vereda_policy::WrappedKey;
+use vereda_protocol::Header;
+
+use crate::{
+    breach::Checker,
+    keys::HeldKeys,
+    model::{LoggedWrap, Model},
+    world::{SentWrap, World},
+};
+
+/// Keys by chain and epoch.
+type Keys = BTreeMap<(ChainId, u64), Key32>;
+
+/// Tries every device on every chunk.
+pub(crate) fn check(world: &mut World) {
+    let mut wrong = Vec::new();
+    for who in 0..world.people.len() {
+        let Some(person) = world.people.get(who) else { continue };
+        let Some(device) = person.id else { continue };
+        let mut held = person.hand.held();
+        if world.is_leaking() {
+            world.people.iter().for_each(|other| other.hand.with_held(|keys| held.take_over(keys)));
+        }
+        let keys = reach(&world.model, &held, &device, &person.wraps_sent);
+        let opened = world.model.cases().into_iter().filter_map(|case| opens(&world.model, &keys, &device, &case));
+        wrong.extend(opened.map(|what| format!("device {who} {what}")));
+    }
+    for what in wrong.into_iter().take(4) {
+        world.breach(Checker::Reading, what);
+    }
+}
+
+/// A chunk of a case that a device opens and may not.
+fn opens(model: &Model, keys: &Keys, device: &DeviceId, case: &ChainId) -> Option<String> {
+    let last = model.last_read.get(&(*case, *device));
+    let own = |header: &Header| header.device == *device;
+    let denied = model.chunks.get(case)?.iter().find(|logged| {
+        // What was taken in stands under the key that it was sealed under: it was read by whoever read that epoch.
+        let is_adopted = model.reviewed.contains_key(&logged.header.link());
+        let since = if is_adopted { model.epoch_began(case, logged.header.epoch) } else { Some(logged.position) };
+        let may = last.zip(since).is_some_and(|(last, since)| *last >= since);
+        !may && !own(&logged.header) && is_opened(keys, &logged.header)
+    })?;
+    let at = denied.position.0;
+    Some(match last {
+        Some(last) => format!("opens a chunk at {at} of case {case}, which it read up to {} only", last.0),
+        None => format!("opens a chunk at {at} of case {case}, which it never read"),
+    })
+}
+
+fn is_opened(keys: &Keys, header: &Header) -> bool {
+    let Some(key) = keys.get(&(header.document, header.epoch)) else { return false };
+    let scope = ChunkKeyScope {
+        suite: header.suite,
+        kind: 0,
+        document: header.document,
+        device: header.device,
+        incarnation: header.incarnation,
+        seq: header.seq,
+        epoch: header.epoch,
+    };
+    commits_to(&header.commitment, &derive_chunk_key(&DocumentEpochKey::from_key(key.clone()), &scope))
+}
+
+/// All keys that come out of what was held and what was sent.
+fn reach(model: &Model, held: &HeldKeys, device: &DeviceId, sent: &BTreeSet<SentWrap>) -> Keys {
+    let mut keys = held.keys().clone();
+    for (chain, epochs) in &model.epochs {
+        for (number, epoch) in (0..).zip(epochs) {
+            if let Some(key) = held.next(&epoch.commitment) {
+                keys.entry((*chain, number)).or_insert_with(|| key.clone());
+            }
+        }
+    }
+    loop {
+        let before = keys.len();
+        let was_sent = |wrap: &&LoggedWrap| sent.contains(&(wrap.op, wrap.wrap.recipient, wrap.wrap.recipient_epoch));
+        for wrap in model.wraps.iter().filter(was_sent) {
+            let is_previous = wrap.wrap.recipient == Digest(wrap.chain.0);
+            let gives = (wrap.chain, if is_previous { wrap.wrap.recipient_epoch } else { wrap.epoch });
+            if keys.contains_key(&gives) {
+                continue;
+            }
+            let opened =
+                if is_previous { open_previous(&keys, wrap) } else { open_wrap(model, &keys, held, device, wrap) };
+            let answers =
+                |key: &Key32| model.epoch(&gives.0, gives.1).is_some_and(|epoch| epoch.commitment == commitment(key));
+            if let Some(key) = opened.filter(answers) {
+                keys.insert(gives, key);
+            }
+        }
+        if keys.len() == before {
+            return keys;
+        }
+    }
+}
+
+fn open_wrap(model: &Model, keys: &Keys, held: &HeldKeys, device: &DeviceId, wrap: &LoggedWrap) -> Option<Key32> {
+    let LoggedWrap { chain, epoch, wrap, .. } = wrap;
+    let info = WrapInfo {
+        chain: scope(model, chain, *epoch)?,
+        epoch: *epoch,
+        recipient: wrap.recipient.0,
+        recipient_epoch: wrap.recipient_epoch,
+    };
+    if wrap.recipient.0 == device.0 {
+        let WrappedKey::Hpke(bytes) = &wrap.key else { return None };
+        return held.pairs().iter().find_map(|pair| unwrap_secret(pair, &info, bytes).ok());
+    }
+    let group = ChainId(wrap.recipient.0);
+    let secret = GroupEpochSecret::from_key(keys.get(&(group, wrap.recipient_epoch))?.clone());
+    let scope = scope(model, &group, wrap.recipient_epoch)?;
+    match &wrap.key {
+        WrappedKey::Hpke(bytes) => {
+            unwrap_secret(&secret.derive_wrap_key_pair(scope, wrap.recipient_epoch), &info, bytes).ok()
+        }
+        WrappedKey::Group(bytes) => {
+            open_from_group(&secret.derive_wrap_key(scope, wrap.recipient_epoch), &info, bytes).ok()
+        }
+    }
+}
+
+/// Opens the key of the epoch before, which lies sealed under a key.
+fn open_previous(keys: &Keys, LoggedWrap { chain, epoch, wrap, .. }: &LoggedWrap) -> Option<Key32> {
+    let WrappedKey::Group(sealed) = &wrap.key else { return None };
+    let key = GroupEpochSecret::from_key(keys.get(&(*chain, *epoch))?.clone());
+    let follows = wrap.recipient_epoch;
+    let info = WrapInfo { chain: *chain, epoch: *epoch, recipient: chain.0, recipient_epoch: follows };
+    open_from_group(&key.derive_previous_key_seal(*chain, *epoch), &info, sealed).ok()
+}
+
+/// What an epoch is called in what its keys are bound to.
+fn scope(model: &Model, chain: &ChainId, number: u64) -> Option<ChainId> {
+    let epoch = model.epoch(chain, number)?;
+    let own = [epoch.creator.as_bytes().as_slice(), epoch.commitment.as_bytes()];
+    let whole = [chain.as_bytes().as_slice(), epoch.creator.as_bytes(), epoch.commitment.as_bytes()];
+    Some(ChainId(hash(context::EPOCH_SCOPE, if number == 0 { &own } else { &whole })))
+}

@@ -80,7 +80,8 @@ impl<S: DeviceStore> Device<S> {
     /// Says whether this device may write in a document, as far as it knows. A role whose time has passed by its clock still
     /// counts: that clock may be wrong, and what comes too late is put before a Manager.
     pub(crate) fn may_write(&self, document: &ChainId) -> bool {
-        self.view(|view, device| Evaluator::new(view, device, &Heads::newest(None)).role(document)) >= Some(Role::Editor)
+        self.view(|view, device| Evaluator::new(view, device, &Heads::newest(None)).role(document))
+            >= Some(Role::Editor)
     }
 
     /// Reads the record of a document as it stands here.

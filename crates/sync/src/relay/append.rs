@@ -133,9 +133,7 @@ pub(super) fn check_op(
             };
         }
     };
-    if let Body::Accept(accept) = &op.value().body
-        && !invites_still(chains, store, &op.value().chain, &accept.invite, time)?
-    {
+    if !invites_still(chains, store, op.value(), time)? {
         return refused(RefusalCode::InviteSpent);
     }
     let agency = find_agency(chains, store, open, op.value())?;
@@ -162,19 +160,13 @@ pub(super) fn check_op(
     }
 }
 
-/// Says whether whoever made an invite may still invite. Who was put out must not come back by what he prepared.
-fn invites_still(
-    chains: &mut ChainCache,
-    store: &dyn RelayStore,
-    chain: &Option<ChainId>,
-    invite: &OpId,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let Some(chain) = chain else { return Ok(false) };
+/// Says whether whoever made the invite that an operation takes up may still invite; yes for all other operations. Who
+/// was put out must not come back by what he prepared.
+fn invites_still(chains: &mut ChainCache, store: &dyn RelayStore, op: &Op, now: Timestamp) -> Result<bool, StoreError> {
+    let (Body::Accept(accept), Some(chain)) = (&op.body, &op.chain) else { return Ok(true) };
     let known = chains.load(store, chain)?;
-    let Some(by) = known.as_ref().and_then(|known| known.state.invite(invite)).map(|invite| invite.by) else {
-        return Ok(false);
-    };
+    let invite = known.as_ref().and_then(|known| known.state.invite(&accept.invite));
+    let Some(by) = invite.map(|invite| invite.by) else { return Ok(false) };
     let view = chains.view(store);
     let may = authority(&view, &by, chain, &Heads::newest(Some(now))) == Some(Role::Manager);
     view.finish(may)

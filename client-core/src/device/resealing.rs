@@ -26,7 +26,8 @@ impl<S: DeviceStore> Device<S> {
             if self.unsealable.contains(&document) {
                 continue;
             }
-            if !self.renew_before_writing(&document, ambient)? {
+            // Who may write no longer needs no key for it.
+            if self.cites(&document)?.is_some() && !self.renew_before_writing(&document, ambient)? {
                 self.unsealable.insert(document);
                 continue;
             }
@@ -55,13 +56,17 @@ impl<S: DeviceStore> Device<S> {
     /// Seals a chunk again; says whether that is done with, or waits for a key or a right.
     fn reseal_one(&mut self, document: &ChainId, link: &Link, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
         let Some((_, chunk)) = self.find_chunk(link)? else { return Ok(true) };
+        let Some(cites) = self.cites(document)? else {
+            // The role has ended since: it goes to review as it was sealed.
+            self.replace_chunk(&chunk)?;
+            return Ok(true);
+        };
         let header = super::loading::read_header(&chunk)?;
         let Some(epoch) = self.chain(document).and_then(|state| Some(state.newest_epoch()?.number)) else {
             return Ok(false);
         };
         let keys = (self.keyring.document_key(document, header.epoch), self.keyring.document_key(document, epoch));
         let (Some(sealed_under), Some(epoch_key)) = keys else { return Ok(false) };
-        let Some(cites) = self.cites(document)? else { return Ok(false) };
         let again = Resealing { key: &self.keys.signing, epoch, epoch_key: &epoch_key, cites };
         let sealed = reseal(&chunk, &header, &sealed_under, again, ambient.rng);
         let sealed = sealed.map_err(|error| DeviceError::Reseal { document: *document, error })?;

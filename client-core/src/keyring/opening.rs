@@ -20,8 +20,14 @@ impl Keyring {
     ) -> Option<Result<Key32, EpochFault>> {
         let state = view.chain(chain)?;
         let standing = state.epoch(epoch)?;
-        let opened = self.open_wrap(view, scope_of(&state, standing), epoch, wrap)?;
-        Some(check(opened, &standing.commitment))
+        let scope = scope_of(&state, standing);
+        let opened = check(self.open_wrap(view, scope, epoch, wrap)?, &standing.commitment);
+        // What others wrap to the group must open with the secret that its members hold.
+        let fits = |key: &Key32| {
+            let pair = || GroupEpochSecret::from_key(key.clone()).derive_wrap_key_pair(scope, epoch);
+            standing.public_key.as_ref().is_none_or(|public| pair().public() == public)
+        };
+        Some(opened.and_then(|key| if fits(&key) { Ok(key) } else { Err(EpochFault::Commitment) }))
     }
 
     /// Opens a wrap of the first epoch of a chain that is not taken in yet, from its `Create`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use vereda_base::{ChainId, Link, Timestamp, limits::MAX_NAMED};
-use vereda_policy::{Adopt, AdoptedDocument, Body, Member, Role, owners};
+use vereda_policy::{Adopt, AdoptedDocument, Body, Member, Role, admitted_holders, owners};
 use vereda_sync::device::DeviceStore;
 
 use super::list::Begun;
@@ -18,6 +18,12 @@ pub enum AdoptError {
     /// Nothing of it is in review.
     #[error("nothing of {document} is in review here")]
     NotInReview {
+        /// The document.
+        document: ChainId,
+    },
+    /// Whoever it was begun for is gone, and its owner may let in nobody else.
+    #[error("nobody is left for whom {document} was begun: let one of them in again, or turn it away")]
+    NobodyLeft {
         /// The document.
         document: ChainId,
     },
@@ -65,10 +71,14 @@ impl<S: DeviceStore> Device<S> {
         let begun = self.begun().map_err(DecideError::from)?;
         if let Some(begun) = begun.iter().find(|begun| begun.document == *document) {
             let owner = self.deciding_owner(begun, now).ok_or(AdoptError::NoOwner { document: *document })?;
+            let holders = self.holders_of(begun, &owner);
+            if holders.is_empty() {
+                return Err(AdoptError::NobodyLeft { document: *document });
+            }
             let mut chunks = self.links_in_review(document).map_err(DecideError::from)?;
             // What is left waits in the document's own chain, and is adopted there.
             chunks.truncate(MAX_NAMED);
-            let adopted = AdoptedDocument { document: *document, holders: self.holders_of(begun, &owner), chunks };
+            let adopted = AdoptedDocument { document: *document, holders, chunks };
             return Ok(vec![(owner, Body::Adopt(Adopt { chunks: Vec::new(), documents: vec![adopted] }))]);
         }
         let links = self.links_in_review(document).map_err(DecideError::from)?;
@@ -106,6 +116,7 @@ impl<S: DeviceStore> Device<S> {
         };
         let stay: Vec<Member> =
             begun.create.members.iter().filter(|member| !is_gone(&member.subject)).copied().collect();
-        if stay.is_empty() { vec![Member { subject: *owner, role: Role::Editor }] } else { stay }
+        let whole = if stay.is_empty() { vec![Member { subject: *owner, role: Role::Editor }] } else { stay };
+        admitted_holders(&begun.create, &whole)
     }
 }

@@ -122,19 +122,22 @@ pub fn owners(create: &Create) -> impl Iterator<Item = ChainId> {
 pub fn find_adoption(view: &dyn Chains, op: &Op, id: OpId) -> Option<AdoptedDocument> {
     let Body::Create(create) = &op.body else { return None };
     let document = ChainId(id.0);
-    let is_full = create.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);
     owners(create).filter_map(|owner| view.chain(&owner)).find_map(|owner| {
         let decided = owner.decided_document(&document)?;
         let Decision::Adopted { .. } = decided.decision else { return None };
-        let mut adopted = decided.adopted.clone();
-        if !is_full {
-            let named = |holder: &Member| {
-                create.members.iter().any(|member| member.subject == holder.subject && member.role >= holder.role)
-            };
-            adopted.holders.retain(named);
-        }
-        (!adopted.holders.is_empty()).then_some(adopted)
+        let holders = admitted_holders(create, &decided.adopted.holders);
+        (!holders.is_empty()).then(|| AdoptedDocument { holders, ..decided.adopted.clone() })
     })
+}
+
+/// Lists those of the holders whom an adoption names that its owner may let in: all, or where no parent has full
+/// authority only whom the document was begun for.
+pub fn admitted_holders(create: &Create, holders: &[Member]) -> Vec<Member> {
+    let is_full = create.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);
+    let named = |holder: &&Member| {
+        is_full || create.members.iter().any(|member| member.subject == holder.subject && member.role >= holder.role)
+    };
+    holders.iter().filter(named).copied().collect()
 }
 
 /// One decision in the making.

@@ -33,8 +33,8 @@ pub mod stale;
 pub mod wraps;
 
 pub use append::{
-    AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize, find_adoption,
-    owners,
+    AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, admitted_holders, authorize,
+    find_adoption, owners,
 };
 pub use authority::{Evaluator, authority, membership, role};
 pub use chain::{

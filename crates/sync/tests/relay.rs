@@ -15,6 +15,7 @@ mod relay {
     mod chunks;
     mod failure;
     mod operations;
+    mod poison;
     mod removals;
     mod review;
     mod room;

@@ -82,6 +82,7 @@ impl ChainState {
             Body::Expire(expire) => self.expire(expire, op.seq, id, time),
             Body::Invite(invite) => self.invites.push(InviteState {
                 op: id,
+                by: op.device,
                 key: invite.key,
                 role: invite.role,
                 expires: invite.expires,

@@ -68,6 +68,8 @@ impl DeviceStanding {
 pub struct InviteState {
     /// The `Invite` operation.
     pub op: OpId,
+    /// Who invites.
+    pub by: DeviceId,
     /// Its one-time key.
     pub key: DeviceId,
     /// The role offered.

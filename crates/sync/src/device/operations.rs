@@ -167,6 +167,7 @@ impl DeviceMachine {
                 }
             }
             Body::Create(_) if op.adopted().is_some() => self.close_document(&chain, true, store)?,
+            Body::Create(_) => self.forget_document_review(&chain, store)?,
             Body::Beacon(_) => self.beacons_changed = true,
             _ => {}
         }

@@ -133,8 +133,12 @@ impl DeviceMachine {
     ) -> Result<(), Halt> {
         let verified = chunk.header.clone().verify().map_err(|_| Halt::Violation)?;
         let header = verified.value();
-        if !matches_ciphertext(header, chunk) || !is_well_formed(header) {
+        if !matches_ciphertext(header, chunk) {
             return Err(Halt::Violation);
+        }
+        // Nobody could take it in. It must not keep anybody from what comes after it.
+        if !is_well_formed(header) {
+            return Ok(());
         }
         let (document, link) = (header.document, header.link());
         let decided = self.shelf.find(&*store, &document)?.is_some_and(|state| state.decided(&link).is_some());
@@ -241,6 +245,19 @@ impl DeviceMachine {
             }
         }
         self.tell(Event::ReviewChanged { document: *document });
+        Ok(())
+    }
+
+    /// Forgets that a document awaits a decision: it was begun after all. What is in review in it is decided in its own chain.
+    pub(super) fn forget_document_review(
+        &mut self,
+        document: &ChainId,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), StoreError> {
+        if store.get(REVIEW_DOCUMENTS, document.as_bytes())?.is_some() {
+            self.release(REVIEW_DOCUMENTS, &[], document.as_bytes(), store)?;
+            self.tell(Event::ReviewChanged { document: *document });
+        }
         Ok(())
     }
 

@@ -2,7 +2,9 @@
 
 use vereda_base::{ChainId, DeviceId, Link, Timestamp, limits};
 use vereda_crypto::{Verified, VerifyError, context, hash};
-use vereda_policy::{Authorized, Chains, ContentRefusal, Evaluator, Heads, Role, authorize_content, content_reliance};
+use vereda_policy::{
+    Authorized, ChainKind, Chains, ContentRefusal, Evaluator, Heads, Role, authorize_content, content_reliance,
+};
 use vereda_protocol::{Chunk, ChunkOutcome, Header, RefusalCode};
 
 use super::{
@@ -110,7 +112,7 @@ pub(super) fn check_chunk(
     let newest = Heads::newest(Some(now));
     let is_entitled = Evaluator::new(&view, *sender, &newest).role(&content.document) >= Some(Role::Editor);
     let epoch = view.chain(&content.document).and_then(|state| Some(state.newest_epoch()?.number));
-    let ledger = check_cites(&view, sender, &content.cites)?;
+    let ledger = check_cites(&view, sender, Some(content.document), &content.cites)?;
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     let accepted = match authorized {
         Ok(header) => AcceptedChunk::new(header, chunk),
@@ -170,23 +172,36 @@ fn check_form(sender: &DeviceId, header: &Header, chunk: &Chunk) -> Result<(), R
     {
         return Err(RefusalCode::TooLarge);
     }
+    let is_endless = header.first_change.checked_add(u64::from(header.change_count)).is_none();
     let whole = usize::try_from(header.ciphertext_len).is_ok_and(|length| length == chunk.ciphertext.len())
         && header.ciphertext_hash.0 == hash(context::CIPHERTEXT, &[&chunk.ciphertext]);
-    if !whole || !header.deps.is_sorted_by(|a, b| a < b) || header.change_count == 0 || header.first_change == 0 {
+    if !whole
+        || !header.deps.is_sorted_by(|a, b| a < b)
+        || header.change_count == 0
+        || header.first_change == 0
+        || is_endless
+    {
         return Err(RefusalCode::Malformed);
     }
     if header.device == *sender { Ok(()) } else { Err(RefusalCode::NotAuthorized) }
 }
 
-/// Who once relied on a head never relies on an older one, in whatever document.
+/// Who once relied on a head never relies on an older one, in whatever document. Besides its own document (`own`) nothing
+/// but groups of one agency is cited: whoever is handed what cites must be able to see all of it, or he waits for ever.
 pub(super) fn check_cites(
     view: &View<'_>,
     device: &DeviceId,
+    own: Option<ChainId>,
     cites: &[vereda_policy::Cite],
 ) -> Result<Result<(), RefusalCode>, StoreError> {
+    let mut agency = None;
     for cite in cites {
-        let seq = view.chain(&cite.chain).and_then(|state| state.seq_of(&cite.head));
-        let Some(seq) = seq else { return Ok(Err(RefusalCode::UnknownPolicy)) };
+        let Some(known) = view.known(&cite.chain) else { return Ok(Err(RefusalCode::UnknownPolicy)) };
+        let Some(seq) = known.state.seq_of(&cite.head) else { return Ok(Err(RefusalCode::UnknownPolicy)) };
+        let is_foreign = known.agency.is_some_and(|found| *agency.get_or_insert(found) != found);
+        if is_foreign || (known.state.kind() == ChainKind::Document && own != Some(cite.chain)) {
+            return Ok(Err(RefusalCode::NotAuthorized));
+        }
         if view.store().cited(device, &cite.chain)?.is_some_and(|known| seq < known) {
             return Ok(Err(RefusalCode::CiteRegressed));
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
-    AppendContext, Authorized, Body, ChainKind, Create, Moment, Op, OpDecodeError, OpRefusal, Receipt, Wrap, WrapProof,
-    authorize, chain_of, op_reliance, receipt_time, verify_op,
+    AppendContext, Authorized, Body, ChainKind, Create, Heads, Moment, Op, OpDecodeError, OpRefusal, Receipt, Role,
+    Wrap, WrapProof, authority, authorize, chain_of, op_reliance, receipt_time, verify_op,
 };
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
@@ -114,7 +114,7 @@ pub(super) fn check_op(
     let view = chains.view(store);
     let authorized = authorize(&view, &op, &context);
     let relies = authorized.is_ok() && !op_reliance(&view, &op, &context).is_ok_and(|removals| removals.is_empty());
-    let ledger = check_cites(&view, &open.device, &op.value().cites)?;
+    let ledger = check_cites(&view, &open.device, None, &op.value().cites)?;
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     let view = chains.view(store);
     let proofs = check_wrapping(&view, op.value(), state, wraps, time);
@@ -133,6 +133,11 @@ pub(super) fn check_op(
             };
         }
     };
+    if let Body::Accept(accept) = &op.value().body
+        && !invites_still(chains, store, &op.value().chain, &accept.invite, time)?
+    {
+        return refused(RefusalCode::InviteSpent);
+    }
     let agency = find_agency(chains, store, open, op.value())?;
     let decision = decision::check(chains, store, op.value(), &authorized.chain())?;
     let (agency, proofs, prepared) = match proofs.and_then(|proofs| Ok((ledger.and(agency)?, proofs, decision?))) {
@@ -155,6 +160,24 @@ pub(super) fn check_op(
         Some(passed) => Ok(Verdict::Append(Box::new(Passed { leaves, prepared, ..passed }))),
         None => refused(RefusalCode::Malformed),
     }
+}
+
+/// Says whether whoever made an invite may still invite. Who was put out must not come back by what he prepared.
+fn invites_still(
+    chains: &mut ChainCache,
+    store: &dyn RelayStore,
+    chain: &Option<ChainId>,
+    invite: &OpId,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(chain) = chain else { return Ok(false) };
+    let known = chains.load(store, chain)?;
+    let Some(by) = known.as_ref().and_then(|known| known.state.invite(invite)).map(|invite| invite.by) else {
+        return Ok(false);
+    };
+    let view = chains.view(store);
+    let may = authority(&view, &by, chain, &Heads::newest(Some(now))) == Some(Role::Manager);
+    view.finish(may)
 }
 
 /// Says whether a refusal means that the author was entitled at the heads cited, and is not now.
@@ -202,6 +225,11 @@ pub(super) fn append_op(
     wraps: &[Wrap],
 ) -> Result<Appended, StoreError> {
     let mut appended = append_adopted(chains, store, passed, wraps)?;
+    let begun = appended.known.state.id();
+    if store.reviewed_document(&begun)?.is_some_and(|row| row.standing == ReviewStanding::Awaits) {
+        // Its author was let in again meanwhile and handed it in once more: there is nothing to decide.
+        store.decide_document(&begun, ReviewStanding::Adopted)?;
+    }
     note_founding(chains, store, open, passed.op.value(), &appended.known)?;
     appended.accepted = note_guest(store, open, passed.op.value())?;
     Ok(appended)

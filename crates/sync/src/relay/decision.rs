@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vereda_base::{ChainId, DeviceId, Link, Timestamp};
 use vereda_crypto::{Signed, Verified};
-use vereda_policy::{AppendContext, Body, Op, adopt_content, authorize, receipt_time};
+use vereda_policy::{AppendContext, Body, Op, admitted_holders, adopt_content, authorize, receipt_time};
 use vereda_protocol::{Chunk, Header, Position, RefusalCode};
 
 use super::{
@@ -72,6 +72,12 @@ pub(super) fn check(
         if !owners(create.value()).contains(chain) {
             return Ok(Err(RefusalCode::NotAuthorized));
         }
+        if chains.load(store, &document)?.is_some() {
+            return Ok(Err(RefusalCode::Repeated));
+        }
+        if !is_admissible(op, create.value(), &document) {
+            return Ok(Err(RefusalCode::NobodyLeft));
+        }
         if is_adoption {
             match read_chunks(chains, store, &document, &create, chunks)? {
                 Some(chunks) => prepared.0.push((document, chunks)),
@@ -80,6 +86,13 @@ pub(super) fn check(
         }
     }
     Ok(Ok(prepared))
+}
+
+/// Says whether somebody whom an adoption names may hold the document.
+fn is_admissible(op: &Op, create: &Op, document: &ChainId) -> bool {
+    let (Body::Adopt(adopt), Body::Create(create)) = (&op.body, &create.body) else { return true };
+    let named = adopt.documents.iter().find(|adopted| adopted.document == *document);
+    named.is_some_and(|adopted| !admitted_holders(create, &adopted.holders).is_empty())
 }
 
 /// Says whether everything that a chunk builds on stands, or is named with it.

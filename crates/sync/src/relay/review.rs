@@ -65,7 +65,7 @@ pub(super) fn check_new_document(
     let document = header.value().document;
     // The head of the new document itself is in no chain that stands.
     let cites: Vec<Cite> = header.value().cites.iter().filter(|cite| cite.chain != document).copied().collect();
-    let ledger = check_cites(&view, &header.value().device, &cites)?;
+    let ledger = check_cites(&view, &header.value().device, None, &cites)?;
     let agency = super::sight::owners(create.value()).iter().find_map(|owner| view.known(owner)?.agency);
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     match (authorized, ledger) {

@@ -1,6 +1,6 @@
 //! Chunks that the relay wants sealed again.
 
-use vereda_policy::Role;
+use vereda_policy::{Body, FrontierTree, Revoke, Role};
 use vereda_protocol::{Chunk, ChunkOutcome, Down, RefusalCode, Up};
 use vereda_sync::device::{EnqueueError, Event, OutboxItem, SyncState};
 
@@ -81,4 +81,21 @@ fn only_a_newer_sealing_of_what_waits_is_taken() {
     rig.down(&Down::ChunkResult { link: link_of(&first), outcome: ChunkOutcome::Durable });
     assert_eq!(puts(&mut rig), [done]);
     assert_eq!(rig.machine.reseal_chunk(&mut rig.store, &same), Err(EnqueueError::NotWaiting));
+}
+
+#[test]
+fn what_its_author_may_seal_no_longer_is_handed_in_as_it_is() {
+    let mut rig = Rig::caught_up(World::found());
+    let chunk = rig.write();
+    puts(&mut rig);
+    refuse(&mut rig, &chunk, RefusalCode::StaleEpoch);
+    assert_eq!(rig.machine.reseal_chunk(&mut rig.store, &chunk), Err(EnqueueError::Known));
+    let (amina, team, subject) = (rig.world.amina.key.clone(), rig.world.team, rig.world.chipo.user);
+    let frontier = FrontierTree::new([]).frontier();
+    let lower = Body::Revoke(Revoke { subject, keeps: Some(Role::Reader), successor: None, frontier });
+    let news = rig.world.append(&amina, &team, lower);
+    rig.policy(&[&news], 100);
+    rig.machine.reseal_chunk(&mut rig.store, &chunk).unwrap();
+    rig.commit();
+    assert_eq!(puts(&mut rig), [chunk]);
 }

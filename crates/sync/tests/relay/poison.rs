@@ -1,0 +1,112 @@
+//! What one member hands in so that others can go no further, and what a removed one prepared: refused, and the relay goes
+//! on.
+
+use std::time::Duration;
+
+use vereda_base::ChainId;
+use vereda_crypto::Verified;
+use vereda_policy::{BadRotate, Body, Chains, Cite, Draft, EpochFault, Parent, ParentAuthority, Role};
+use vereda_protocol::{ChunkOutcome, OpOutcome, RefusalCode};
+use vereda_sync::people::{NOW, Person, Put};
+use vereda_sync::relay::SessionId;
+
+use super::room::{Room, assert_appended, learn, refused, revoke};
+
+/// A manager and a member of a team.
+struct Team {
+    room: Room,
+    manager: Person,
+    desk: SessionId,
+    member: Person,
+    line: SessionId,
+    team: ChainId,
+}
+
+impl Team {
+    fn new(role: Role) -> Self {
+        let (mut room, mut manager, desk, agency) = Room::founded();
+        let made = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+        assert_appended(&room.put(desk, &made));
+        let team = made.chain();
+        let (mut member, line) = room.join((&mut manager, desk), team, role, 2);
+        learn(&mut member, &room.take(line));
+        Self { room, manager, desk, member, line, team }
+    }
+}
+
+#[test]
+fn nobody_has_others_wait_for_a_document_that_they_may_not_see() {
+    let mut team = Team::new(Role::Editor);
+    let private = team.member.create_case(team.member.user());
+    assert_appended(&team.room.put(team.line, &private));
+    let honest = team.member.draft(team.team, Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap }));
+    let mut op = honest.op.value().clone();
+    op.cites.push(Cite { chain: private.chain(), head: team.member.chains.chain(&private.chain()).unwrap().head() });
+    op.cites.sort_unstable();
+    let op = Verified::sign(&team.member.key, op).unwrap();
+    let put = Put { op, wraps: Vec::new() };
+    assert_eq!(team.room.put(team.line, &put), OpOutcome::Refused(RefusalCode::NotAuthorized));
+    // Nor with what he writes.
+    let case = team.room.case((&mut team.manager, team.desk), team.team);
+    learn(&mut team.member, &team.room.take(team.line));
+    let head = team.member.chains.chain(&private.chain()).unwrap().head();
+    let mut header = team.member.header(case, 0, None, &[], 300);
+    header.cites.push(Cite { chain: private.chain(), head });
+    header.cites.sort_unstable();
+    let chunk = team.member.seal(&header, 300);
+    assert_eq!(team.room.put_chunk(team.line, &chunk), refused(RefusalCode::NotAuthorized));
+    assert_appended(&team.room.put(team.line, &honest));
+}
+
+#[test]
+fn a_chunk_whose_changes_count_beyond_all_bounds_is_refused() {
+    let mut team = Team::new(Role::Editor);
+    let case = team.room.case((&mut team.manager, team.desk), team.team);
+    learn(&mut team.member, &team.room.take(team.line));
+    let mut header = team.member.header(case, 0, None, &[], 300);
+    let honest = team.member.seal(&header, 300);
+    header.first_change = u64::MAX;
+    let endless = team.member.seal(&header, 300);
+    assert_eq!(team.room.put_chunk(team.line, &endless), refused(RefusalCode::Malformed));
+    assert_eq!(team.room.put_chunk(team.line, &honest), ChunkOutcome::Durable);
+}
+
+#[test]
+fn an_adoption_that_would_let_in_nobody_is_refused_and_the_relay_goes_on() {
+    let mut team = Team::new(Role::Editor);
+    // A section: the team may only revoke there.
+    let like = team.member.clone().create_case(team.member.user());
+    let Body::Create(mut create) = like.op.value().body.clone() else { panic!("a case is begun") };
+    create.parents = vec![Parent { chain: team.team, authority: ParentAuthority::RevokeOnly }];
+    let draft = Draft::new(&team.member.chains, team.member.device(), None);
+    let section = Put { op: draft.sign_create(&team.member.key, create).unwrap(), wraps: like.wraps };
+    let user = team.member.user();
+    revoke(&mut team.room, (&mut team.manager, team.desk), team.team, user);
+    assert_eq!(team.room.put(team.line, &section), OpOutcome::InReview);
+    let adopt =
+        |manager: &mut Person, holder, role| manager.adopt_document(team.team, section.chain(), &[(holder, role)], &[]);
+    let nobody = adopt(&mut team.manager.clone(), team.team, Role::Editor);
+    assert_eq!(team.room.put(team.desk, &nobody), OpOutcome::Refused(RefusalCode::NobodyLeft));
+    let somebody = adopt(&mut team.manager, user, Role::Editor);
+    assert_appended(&team.room.put(team.desk, &somebody));
+}
+
+#[test]
+fn who_was_put_out_does_not_come_back_by_an_invite_that_he_made_before() {
+    let mut team = Team::new(Role::Manager);
+    let invite = team.member.invite(team.team, Role::Manager, 9, NOW.saturating_add(Duration::from_secs(3_600)));
+    assert_appended(&team.room.put(team.line, &invite));
+    team.manager.learn(&invite.op);
+    let mut friend = Person::new(9);
+    friend.chains = team.manager.chains.clone();
+    let shown = friend.clone();
+    let id = team.room.connect(&friend, |opening| shown.credential(opening, team.team, invite.id(), 9));
+    let joining = friend.create_user();
+    assert_appended(&team.room.put(id, &joining));
+    let user = team.member.user();
+    revoke(&mut team.room, (&mut team.manager, team.desk), team.team, user);
+    friend.chains = team.manager.chains.clone();
+    friend.learn(&joining.op);
+    let accept = friend.accept(team.team, invite.id(), 9);
+    assert_eq!(team.room.put(id, &accept), OpOutcome::Refused(RefusalCode::InviteSpent));
+}

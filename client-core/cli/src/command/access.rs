@@ -22,8 +22,8 @@ pub(super) use policy::Policy;
 
 /// Gives a team or a person access to a case, for a time and a purpose
 ///
-/// Stored at once, final when the relay is reached. Purpose and consent are sealed: whoever reads the case reads them.
-/// Sections of the case stay closed but for those that are named.
+/// Stored at once, final when the relay is reached. Purpose and consent are sealed: whoever reads
+/// the case reads them. Sections of the case stay closed but for those that are named.
 ///
 /// Examples:
 ///   vereda refer 5f0c South --role reader --days 30 --purpose 'Medical care' --consent 'Form 12'
@@ -99,8 +99,9 @@ impl Withdraw {
 
 /// Assigns a case to a worker or a team, or transfers it to another team
 ///
-/// To a worker: he gets it, the worker before loses it, the team keeps it. With --transfer, the team becomes the owner
-/// and everybody who had the case without an end loses it. Sections stay with those who hold them but for those named.
+/// To a worker: he gets it, the worker before loses it, the team keeps it. With --transfer, the
+/// team becomes the owner and everybody who had the case without an end loses it. Sections stay
+/// with those who hold them but for those named.
 ///
 /// Examples:
 ///   vereda assign 5f0c Berta
@@ -143,8 +144,9 @@ impl Assign {
 
 /// Ends or lowers somebody's role in a team, the agency, a case or a section
 ///
-/// Once the relay has it, what the person's devices wrote before and the relay has stands; what comes later goes to
-/// review, and new keys keep them out.
+/// Once the relay has it, what the person's devices wrote before and the relay has stands; what
+/// comes later goes to review, and new keys keep them out. What was given to the person himself,
+/// such as a section of a case, is not ended by ending his role in the team.
 ///
 /// Examples:
 ///   vereda revoke North Berta
@@ -182,6 +184,11 @@ impl Revoke {
 }
 
 /// Leaves a team, the agency, or a case that was referred to you
+///
+/// This device then destroys the keys and content of what you leave. Before you leave a team, make
+/// sure that somebody else in it has synced: cases of which nobody else holds the key can be read
+/// by nobody any more. A team's last manager first makes another one:
+/// `vereda invite TEAM --role manager`.
 ///
 /// Examples:
 ///   vereda leave North

@@ -42,7 +42,9 @@ pub(crate) enum Review {
         #[command(flatten)]
         wait: Wait,
     },
-    /// Turns away all that is in review of one case, with a reason that its author is told as far as he still reads it
+    /// Turns away all that is in review of one case, with a reason
+    ///
+    /// Its author is told the reason only where he still reads the case.
     ///
     /// Example: vereda review discard 5f0c --reason 'Recorded twice'
     Discard {

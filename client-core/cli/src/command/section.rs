@@ -24,7 +24,8 @@ use crate::{
 /// Works with restricted sections of cases; all of it works offline
 ///
 /// A section is read by its members only, whoever reads the case. The managers of the team that owns the case may end
-/// access to it and read nothing of it.
+/// access to it and read nothing of it. Name those who shall read it when you begin it: only its managers may add
+/// others later, and an editor of the team who begins one is its editor.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Section {
     /// Begins a section of a case

@@ -17,8 +17,10 @@ use crate::{
 /// Shows who has access to what, and how your decisions stand
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
-    /// Shows who has access to a case or section, or belongs to a team: who, in which role, by what, since and until
-    /// when, why, and what is pending
+    /// Shows who has access to a case or section, or belongs to a team
+    ///
+    /// In which role, by what, since and until when, why, and what is pending. A team is one
+    /// row: who belongs to it, `vereda policy show TEAM` says.
     ///
     /// Examples:
     ///   vereda policy show 5f0c

@@ -1,7 +1,9 @@
 //! Leaving a team, the agency, or a document.
 
+use std::collections::BTreeSet;
+
 use vereda_base::ChainId;
-use vereda_policy::{Body, Revoke};
+use vereda_policy::{Body, ChainKind, Membership, Revoke, Role};
 use vereda_sync::device::DeviceStore;
 
 use super::{DecideError, decisions::open_frontier};
@@ -15,6 +17,14 @@ pub enum LeaveError {
     NotAMember {
         /// What was named.
         chain: ChainId,
+    },
+    /// Nobody would be left who lets others in.
+    #[error(
+        "the person of this vault is the last Manager of team {team}: its cases would be lost; make another one first"
+    )]
+    LastManager {
+        /// The team.
+        team: ChainId,
     },
     /// Policy, or anything below.
     #[error(transparent)]
@@ -37,7 +47,20 @@ impl<S: DeviceStore> Device<S> {
         if self.chain(chain).is_some() && !self.has_role_in(&user, chain) {
             return Err(LeaveError::NotAMember { chain: *chain });
         }
+        if self.is_last_manager(&user, chain) {
+            return Err(LeaveError::LastManager { team: *chain });
+        }
         let body = Body::Revoke(Revoke { subject: user, keeps: None, successor, frontier: open_frontier() });
         Ok(self.decide(ambient, vec![(*chain, body)])?)
+    }
+
+    /// Says whether a user is the only one left who lets others into a team. With him the last who can pass its keys on may go.
+    fn is_last_manager(&self, user: &ChainId, chain: &ChainId) -> bool {
+        let Some(team) = self.chain(chain).filter(|state| state.kind() == ChainKind::Team) else { return false };
+        let head = team.head_seq();
+        let lets_in =
+            |held: &&Membership| held.role == Role::Manager && held.expires.is_none() && held.stands_at(head, None);
+        let managers: BTreeSet<ChainId> = team.members().iter().filter(lets_in).map(|held| held.subject).collect();
+        managers == BTreeSet::from([*user])
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
-use vereda_base::{ChainId, OpId, Timestamp, limits};
+use vereda_base::{ChainId, Digest, OpId, Timestamp, limits};
 use vereda_crypto::{Signable, Signed};
 use vereda_policy::{
     AdoptedDocument, Authorized, Body, ChainKind, ChainState, Chains, Op, Receipt, ReplayedOp, find_adoption,
@@ -12,7 +12,7 @@ use vereda_protocol::Position;
 use super::{
     removal::StoredFrontier,
     stale::StaleGroups,
-    store::{RelayStore, StoreError, StoredChain},
+    store::{Naming, RelayStore, StoreError, StoredChain},
 };
 
 /// Frontiers whose leaves are kept in memory.
@@ -228,6 +228,17 @@ impl View<'_> {
     /// Finds the leaves of a removal by the position of their entry.
     pub(super) fn frontier(&self, position: Position) -> Result<Option<Arc<StoredFrontier>>, StoreError> {
         self.cache.borrow_mut().frontier(self.store, position)
+    }
+
+    /// Lists the groups that name a device or a chain as member, or once did.
+    pub(super) fn groups_of(&self, subject: &Digest) -> Vec<ChainId> {
+        match self.store.naming(subject, Naming::Group) {
+            Ok(groups) => groups,
+            Err(error) => {
+                *self.failure.borrow_mut() = Some(error);
+                Vec::new()
+            }
+        }
     }
 
     /// The store behind.

@@ -74,11 +74,12 @@ pub(super) struct Tenure<'a, 'v> {
     device: DeviceId,
     now: Timestamp,
     found: BTreeMap<ChainId, Option<(Position, Position)>>,
+    agencies: BTreeMap<ChainId, Option<Position>>,
 }
 
 impl<'a, 'v> Tenure<'a, 'v> {
     pub(super) const fn new(view: &'a View<'v>, device: DeviceId, now: Timestamp) -> Self {
-        Self { view, device, now, found: BTreeMap::new() }
+        Self { view, device, now, found: BTreeMap::new(), agencies: BTreeMap::new() }
     }
 
     /// Up to which entry the device belonged to the chain, the one that ended it included; `None` where it never did. While
@@ -89,6 +90,25 @@ impl<'a, 'v> Tenure<'a, 'v> {
             return self.of_device(&known, |_| true).map(|(_, until)| until);
         }
         self.member(&known).map(|(_, until)| until)
+    }
+
+    /// Up to which entry the device belonged to a team or agency of this agency, and so saw all groups of it.
+    pub(super) fn end_in(&mut self, agency: &ChainId) -> Option<Position> {
+        if let Some(found) = self.agencies.get(agency) {
+            return *found;
+        }
+        let (mut open, mut seen, mut end) = (vec![Digest(self.device.0)], BTreeSet::new(), None);
+        while let Some(subject) = open.pop() {
+            for group in self.view.groups_of(&subject).into_iter().filter(|group| seen.insert(*group)) {
+                let Some(known) = self.view.known(&group) else { continue };
+                open.push(Digest(group.0));
+                if known.state.kind() != ChainKind::User && known.agency == Some(*agency) {
+                    end = end.max(self.end(&group));
+                }
+            }
+        }
+        self.agencies.insert(*agency, end);
+        end
     }
 
     /// From which entry to which the device was a member: of all ways the one that lasted longest.

@@ -52,8 +52,15 @@ impl<'a, 'v> Sight<'a, 'v> {
 
     /// Says whether an operation of a chain is for the device: it sees the chain, or belonged to it at that time.
     pub(super) fn sees_op(&mut self, chain: &ChainId, position: Position) -> bool {
-        let belonged = self.open.is_member() || self.open.admission == Admission::Removed;
-        self.sees_chain(chain) || (belonged && self.tenure.end(chain).is_some_and(|end| position <= end))
+        let is_removed = self.open.admission == Admission::Removed;
+        let belonged = self.open.is_member() || is_removed;
+        if self.sees_chain(chain) || (belonged && self.tenure.end(chain).is_some_and(|end| position <= end)) {
+            return true;
+        }
+        // Who was put out can judge that only by what else was decided until then, also of people who came meanwhile.
+        let group = self.view.known(chain).filter(|known| is_removed && known.state.kind() != ChainKind::Document);
+        let agency = group.and_then(|known| known.agency);
+        agency.is_some_and(|agency| self.tenure.end_in(&agency).is_some_and(|end| position <= end))
     }
 
     /// Says whether the device may see a chain's operations as they come.

@@ -206,10 +206,18 @@ fn a_document_of_this_device_in_review_is_kept_and_handed_over_again_until_it_is
 }
 
 #[test]
-fn a_chunk_of_another_form_in_review_is_a_breach() {
+fn a_chunk_that_nobody_could_take_in_keeps_nobody_from_what_comes_after_it() {
     let mut rig = Rig::caught_up(World::found());
     let bashir = rig.world.bashir.clone();
-    let chunk = changed(&rig.world.chunk(&bashir, 0, None, &[]), &bashir.key, |header| header.change_count = 0);
-    rig.policy(&[&review(&chunk, wall(5))], 100);
+    let good = rig.world.chunk(&bashir, 0, None, &[]);
+    let chunk = changed(&good, &bashir.key, |header| header.first_change = u64::MAX);
+    rig.policy(&[&review(&chunk, wall(5)), &review(&good, wall(6))], 100);
+    assert_eq!(rig.disconnects(), []);
+    assert_eq!(links(&rig), [link_of(&good)]);
+    // What is not even what its author signed is the relay's doing.
+    let mut swapped = good.clone();
+    swapped.ciphertext.reverse();
+    swapped.ciphertext.push(0);
+    rig.policy(&[&review(&swapped, wall(7))], 101);
     assert_eq!(rig.disconnects(), [Disconnect::Violation]);
 }

@@ -8,7 +8,7 @@ use vereda_crypto::Verified;
 use vereda_policy::{BadRotate, Body, Chains, Cite, Draft, EpochFault, Parent, ParentAuthority, Role};
 use vereda_protocol::{ChunkOutcome, OpOutcome, RefusalCode};
 use vereda_sync::people::{NOW, Person, Put};
-use vereda_sync::relay::SessionId;
+use vereda_sync::relay::{Input, SessionId};
 
 use super::room::{Room, assert_appended, learn, refused, revoke};
 
@@ -109,4 +109,24 @@ fn who_was_put_out_does_not_come_back_by_an_invite_that_he_made_before() {
     friend.learn(&joining.op);
     let accept = friend.accept(team.team, invite.id(), 9);
     assert_eq!(team.room.put(id, &accept), OpOutcome::Refused(RefusalCode::InviteSpent));
+}
+
+#[test]
+fn who_was_put_out_while_away_can_judge_it_also_where_others_came_meanwhile() {
+    let mut team = Team::new(Role::Editor);
+    let away = team.member.clone();
+    team.room.input(Input::Closed(team.line));
+    let (mut newcomer, line) = team.room.join((&mut team.manager, team.desk), team.team, Role::Editor, 3);
+    learn(&mut newcomer, &team.room.take(line));
+    let user = away.user();
+    let removal = revoke(&mut team.room, (&mut team.manager, team.desk), team.team, user);
+    let later = team.manager.invite(team.team, Role::Reader, 7, NOW.saturating_add(Duration::from_secs(60)));
+    assert_appended(&team.room.put(team.desk, &later));
+    let mut again = away.clone();
+    let line = team.room.connect_member(&again);
+    let downs = team.room.pull(line, 0, 0);
+    learn(&mut again, &downs);
+    let state = again.chains.chain(&team.team).unwrap();
+    assert_eq!(state.head(), removal.id(), "it judges all up to its own removal, and is told nothing after it");
+    assert!(again.chains.chain(&newcomer.user()).is_some());
 }

@@ -21,6 +21,9 @@ pub enum DecisionState {
     Failed,
 }
 
+/// Why a removal is put off.
+const BUSY: &str = "the relay found again and again that more was done meanwhile by those whom it concerns; it is tried again by itself";
+
 /// A decision of this device that is not final, or failed.
 #[derive(Debug, Clone, Serialize)]
 pub struct DecisionView {
@@ -45,6 +48,8 @@ pub struct DecisionView {
     pub state: DecisionState,
     /// Why it failed.
     pub reason: Option<String>,
+    /// Why it is put off, if it is.
+    pub waits: Option<&'static str>,
 }
 
 impl<S: DeviceStore> Device<S> {
@@ -64,6 +69,7 @@ impl<S: DeviceStore> Device<S> {
 
     fn view_decision(&self, row: StoredDecision, is_pending: bool) -> DecisionView {
         let (action, subject, role) = describe(&row.body);
+        let put_off = self.machine.as_ref().is_some_and(|machine| machine.waits_for_frontier(row.intent).is_some());
         let lost = || "it is not in the chain, and why was not noted".to_owned();
         DecisionView {
             decision: row.intent.0,
@@ -76,6 +82,7 @@ impl<S: DeviceStore> Device<S> {
             stated: row.stated,
             state: if is_pending { DecisionState::Pending } else { DecisionState::Failed },
             reason: (!is_pending).then(|| row.failure.unwrap_or_else(lost)),
+            waits: put_off.then_some(BUSY),
         }
     }
 }

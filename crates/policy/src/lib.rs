@@ -47,7 +47,7 @@ pub use content::{Content, ContentRefusal, adopt_content, authorize_content};
 pub use decode::{OpDecodeError, decode_op, verify_op};
 pub use draft::{Draft, DraftError};
 pub use fork::{ForkProof, Forker, NoFork, detect_device_fork, detect_relay_fork};
-pub use frontier::{FrontierTree, Leaf, LeafAnswer, LeafRefusal, Place, ProvenLeaf, verify_all_leaves};
+pub use frontier::{FrontierTree, Leaf, LeafAnswer, LeafRange, LeafRefusal, Place, ProvenLeaf, verify_all_leaves};
 pub use heads::{Heads, Waiting};
 pub use id::{chain_of, op_id, op_id_of_bytes};
 pub use ledger::{CiteLedger, CiteRegress, LedgerError, check_cites_advance};

@@ -218,6 +218,11 @@ impl RelayStore for RelayDisk {
         self.memory.in_review(document)
     }
 
+    fn reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
+        self.alive()?;
+        self.memory.reviewing()
+    }
+
     fn reviewed_document(&self, document: &ChainId) -> Result<Option<ReviewedDocument>, StoreError> {
         self.alive()?;
         self.memory.reviewed_document(document)

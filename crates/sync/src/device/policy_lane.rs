@@ -76,6 +76,7 @@ impl DeviceMachine {
             Down::ChunkResult { link, outcome } => {
                 return self.take_chunk_result(link, outcome, store);
             }
+            Down::Offer { request, from, leaves } => self.take_page(request, from, leaves, store)?,
             Down::Leaves { chain, removal, answers } => self.take_leaves(chain, removal, &answers, store)?,
             Down::Credit(bytes) => {
                 if let Some(session) = self.session() {
@@ -87,6 +88,7 @@ impl DeviceMachine {
                 return Ok(());
             }
         }
+        self.ask_unkept(store)?;
         self.ask_backfill(store)?;
         self.pump(store)
     }
@@ -224,7 +226,12 @@ impl DeviceMachine {
         Ok(())
     }
 
-    fn take_visible(&mut self, document: ChainId, upto: Position, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+    pub(super) fn take_visible(
+        &mut self,
+        document: ChainId,
+        upto: Position,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
         let row = BackfillRow { document, after: Position(0), upto };
         if upto == Position(0) {
             return Ok(());

@@ -20,9 +20,9 @@ use super::{
     store::{DeviceStore, StoreError},
     tables::{
         Cause, EXCLUDED, ExcludedRow, LINKS, LinkRow, OUTBOX, REFUSED, REVIEW_DOCUMENTS, REVIEWED_OPS, REVIEWS,
-        RefusedRow, load, load_all, read, save,
+        RefusedRow, UNKEPT_REVIEWS, load, load_all, read, save,
     },
-    tally::Kept,
+    tally::{Kept, Room},
 };
 
 /// A chunk of somebody whose rights had ended: it awaits a decision of this device's user, or of others who may.
@@ -147,8 +147,9 @@ impl DeviceMachine {
         }
         let row = vereda_base::encode(&ReviewRow { received, chunk: vereda_base::encode(chunk) });
         let (group, bound) = (document.as_bytes().as_slice(), self.config.limits.keep.reviews);
-        // Beyond the bound it is served again once those before it were decided on, when the program asks anew.
-        self.keep_within(&Kept { table: REVIEWS, group, key: link.as_bytes(), value: &row }, bound, store)?;
+        let kept = Kept { table: REVIEWS, group, key: link.as_bytes(), value: &row };
+        let room = self.keep_within(&kept, bound, store)?;
+        self.note_unkept(room, &document, store)?;
         self.tell(Event::ReviewChanged { document });
         Ok(())
     }
@@ -179,8 +180,39 @@ impl DeviceMachine {
         let row = vereda_base::encode(&ReviewDocumentRow { received, create: op.signed().clone(), wraps });
         let bound = self.config.limits.keep.reviews;
         let kept = Kept { table: REVIEW_DOCUMENTS, group: &[], key: document.as_bytes(), value: &row };
-        self.keep_within(&kept, bound, store)?;
+        let room = self.keep_within(&kept, bound, store)?;
+        self.note_unkept(room, &document, store)?;
         self.tell(Event::ReviewChanged { document });
+        Ok(())
+    }
+
+    /// Notes that something to decide on found no room: it is asked for again once others were decided on.
+    fn note_unkept(&self, room: Room, document: &ChainId, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
+        if room == Room::Kept { Ok(()) } else { store.put(UNKEPT_REVIEWS, &[], document.as_bytes(), &[]) }
+    }
+
+    /// Asks again for what found no room, where something was decided on since, or the program was started anew.
+    pub(super) fn ask_unkept(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        if !self.reviews_closed || !self.session().is_some_and(|session| session.caught_up) {
+            return Ok(());
+        }
+        self.reviews_closed = false;
+        let mut documents = Vec::new();
+        store.scan(UNKEPT_REVIEWS, None, &mut |key, _| {
+            documents.extend(key.try_into().ok().map(ChainId));
+            std::ops::ControlFlow::Continue(())
+        })?;
+        for document in documents {
+            let cache = self.cache(&*store)?;
+            let upto = cache.meta.policy.max(cache.meta.content);
+            if cache.backfills.iter().any(|row| row.document == document) {
+                // It may be past it already: once that has ended.
+                self.reviews_closed = true;
+                continue;
+            }
+            store.delete(UNKEPT_REVIEWS, document.as_bytes())?;
+            self.take_visible(document, upto, store)?;
+        }
         Ok(())
     }
 
@@ -237,6 +269,7 @@ impl DeviceMachine {
                 let builds_on = header.deps.iter().chain(&header.prev).any(|link| closed.contains(link));
                 if closed.contains(&link) || (!adopted && builds_on) {
                     closed.insert(link);
+                    self.reviews_closed = true;
                     self.release(REVIEWS, document.as_bytes(), &key, store)?;
                 }
             }
@@ -255,6 +288,7 @@ impl DeviceMachine {
         store: &mut dyn DeviceStore,
     ) -> Result<(), StoreError> {
         if store.get(REVIEW_DOCUMENTS, document.as_bytes())?.is_some() {
+            self.reviews_closed = true;
             self.release(REVIEW_DOCUMENTS, &[], document.as_bytes(), store)?;
             self.tell(Event::ReviewChanged { document: *document });
         }
@@ -267,6 +301,7 @@ impl DeviceMachine {
         adopted: bool,
         store: &mut dyn DeviceStore,
     ) -> Result<(), Halt> {
+        self.reviews_closed = true;
         self.release(REVIEW_DOCUMENTS, &[], document.as_bytes(), store)?;
         for (key, _) in load_all::<ReviewRow>(&*store, REVIEWS, Some(document.as_bytes()))? {
             self.release(REVIEWS, document.as_bytes(), &key, store)?;

@@ -20,6 +20,7 @@ use super::{
     config::{DeviceCredential, DeviceLimits},
     effect::{Disconnect, Effect, Event, WakeReason},
     machine::{DeviceMachine, Halt},
+    offers::Paging,
     sending::InFlight,
     store::{DeviceStore, StoreError},
 };
@@ -63,6 +64,10 @@ pub(super) struct Session {
     pub(super) moved: BTreeMap<ChainId, OpId>,
     /// What the relay offered for removals of ours, by place in the outbox.
     pub(super) offers: BTreeMap<u64, Vec<OfferedLeaf>>,
+    /// An offer of which pages are to come.
+    pub(super) paging: Option<Paging>,
+    /// Requests for leaves that were not answered.
+    pub(super) leaves_due: u32,
     /// Leaves that it was asked for: removal and leaf key.
     pub(super) asked: BTreeSet<(OpId, Digest)>,
 }
@@ -93,7 +98,7 @@ impl DeviceMachine {
         Ok(())
     }
 
-    pub(super) fn wake(&mut self, rng: &mut dyn CryptoRng) -> Result<(), Halt> {
+    pub(super) fn wake(&mut self, store: &mut dyn DeviceStore, rng: &mut dyn CryptoRng) -> Result<(), Halt> {
         let Some((at, reason)) = self.poll_timeout() else {
             return Ok(());
         };
@@ -112,6 +117,10 @@ impl DeviceMachine {
                     session.probed = Some(now);
                     self.push(Effect::Probe);
                 }
+            }
+            WakeReason::RemovalDue => {
+                self.rounds.release(self.now.monotonic);
+                return self.pump(store);
             }
         }
         Ok(())
@@ -261,6 +270,8 @@ impl DeviceMachine {
             backfilling: None,
             moved: BTreeMap::new(),
             offers: BTreeMap::new(),
+            paging: None,
+            leaves_due: 0,
             asked: BTreeSet::new(),
         }));
         self.send(&Up::Auth(auth))?;

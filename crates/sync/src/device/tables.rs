@@ -54,6 +54,8 @@ pub const EXCLUDED: Table = Table("sync_excluded");
 pub const REVIEWS: Table = Table("sync_reviews");
 /// Documents of others that await a decision: key document.
 pub const REVIEW_DOCUMENTS: Table = Table("sync_review_documents");
+/// Documents with something to decide on that found no room: key document.
+pub const UNKEPT_REVIEWS: Table = Table("sync_unkept_reviews");
 /// What frontiers say: key removal and leaf key, group removal.
 pub const LEAVES: Table = Table("sync_leaves");
 /// Removals of which every leaf is held: key removal.
@@ -290,6 +292,10 @@ pub enum QuarantineReason {
     #[n(9)]
     #[error("it builds on a chunk that does not stand")]
     BuiltOnExcluded,
+    /// Its author's device began anew in the document as often as any may.
+    #[n(10)]
+    #[error("its author's device began anew too often in this document")]
+    TooManyIncarnations,
 }
 
 /// A chunk that is set aside, with what proves why.
@@ -323,7 +329,7 @@ pub(crate) enum Evidence {
         #[n(0)]
         proof: vereda_policy::ForkProof,
     },
-    /// The leaves that a relay offered for a removal, which would have cut off what is held here.
+    /// Leaves that a relay offered for a removal, of places where it would have cut off what is held here.
     #[n(2)]
     Offer {
         #[n(0)]

@@ -1,11 +1,13 @@
 //! Whether a chunk may stand: the relay's checks (protocol.md §6).
 
-use vereda_base::{ChainId, DeviceId, Link, Timestamp, limits};
+use std::collections::BTreeSet;
+
+use vereda_base::{ChainId, DeviceId, Incarnation, Link, Timestamp, limits};
 use vereda_crypto::{Verified, VerifyError, context, hash};
 use vereda_policy::{
-    Authorized, ChainKind, Chains, ContentRefusal, Evaluator, Heads, Role, authorize_content, content_reliance,
+    Authorized, ChainKind, Chains, ContentRefusal, Evaluator, Heads, Place, Role, authorize_content, content_reliance,
 };
-use vereda_protocol::{Chunk, ChunkOutcome, Header, RefusalCode};
+use vereda_protocol::{Chunk, ChunkOutcome, Header, OfferedLeaf, RefusalCode};
 
 use super::{
     chains::{ChainCache, View},
@@ -131,7 +133,8 @@ pub(super) fn check_chunk(
     }
     let in_place = check_place(store, content)?;
     let complete = check_deps(store, content)?;
-    match in_place.and(complete) {
+    let counted = check_incarnations(store, content)?;
+    match in_place.and(complete).and(counted) {
         Ok(()) => Ok(Admittance::New(Box::new(accepted))),
         Err(code) => Ok(Admittance::refused(code)),
     }
@@ -222,6 +225,27 @@ fn check_place(store: &dyn RelayStore, header: &Header) -> Result<Result<(), Ref
         Ok(None) => Ok(Ok(())),
         Err(code) => Ok(Err(code)),
     }
+}
+
+/// Checks that a device may begin one more incarnation in a document: what awaits a decision counts, as it may be taken in.
+pub(super) fn check_incarnations(
+    store: &dyn RelayStore,
+    header: &Header,
+) -> Result<Result<(), RefusalCode>, StoreError> {
+    if header.seq > 0 {
+        return Ok(Ok(()));
+    }
+    let (device, document) = (header.device, header.document);
+    let incarnation = |leaf: OfferedLeaf| match leaf.place {
+        Place::Content { incarnation, .. } => Some(incarnation),
+        Place::Ops { .. } => None,
+    };
+    let mut begun: BTreeSet<Incarnation> =
+        store.places(&device, Some(&document))?.into_iter().filter_map(incarnation).collect();
+    let awaits = store.in_review(&document)?.into_iter().filter(|reviewed| reviewed.device == device);
+    begun.extend(awaits.map(|reviewed| reviewed.incarnation));
+    let is_new = !begun.contains(&header.incarnation);
+    Ok(if is_new && begun.len() >= limits::MAX_INCARNATIONS { Err(RefusalCode::TooManyIncarnations) } else { Ok(()) })
 }
 
 /// Checks that a chunk follows the newest of its sequence. At the beginning of one, gives the link that it continues.

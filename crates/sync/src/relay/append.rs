@@ -73,6 +73,8 @@ pub(super) enum Verdict {
     /// A document whose author's rights have ended: to be put into review.
     Review(Box<Verified<Op>>, Vec<WrapProof>),
     Answer(OpOutcome),
+    /// A removal that does not name what is committed: this is.
+    Offer(Vec<OfferedLeaf>),
 }
 
 /// Where an operation and its wraps came to stand.
@@ -147,8 +149,8 @@ pub(super) fn check_op(
             let view = chains.view(store);
             let committed = removal::committed(&view, op.value())?;
             let committed = view.finish(committed)?;
-            if let Some(outcome) = removal::check_frontier(frontier, &committed) {
-                return Ok(Verdict::Answer(outcome));
+            if !removal::is_exact(frontier, &committed) {
+                return Ok(Verdict::Offer(committed));
             }
             Some(committed)
         }

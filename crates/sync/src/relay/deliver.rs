@@ -60,10 +60,13 @@ impl RelayMachine {
         self.deliver_wraps(author, appended, wraps, now, store)?;
         let Some((position, frontier)) = frontier else { return Ok(()) };
         for id in concerned {
-            let leaves = self.ask(id, now, store, |sight| {
-                Ok(if sight.sees_chain(&chain) { sight.leaves(frontier) } else { Vec::new() })
+            let (leaves, rest) = self.ask(id, now, store, |sight| {
+                Ok(if sight.sees_chain(&chain) { sight.leaves(frontier, 0) } else { Default::default() })
             })?;
-            if !leaves.is_empty() && self.keeps_up(id, *position) {
+            if rest.is_some() {
+                // Too much to be handed out at once: it is served from the log, as there is room.
+                self.fall_behind(id, *position);
+            } else if !leaves.is_empty() && self.keeps_up(id, *position) {
                 self.push_entries(id, *position, leaves);
             }
         }
@@ -247,10 +250,17 @@ impl RelayMachine {
         if credit && unwritten.saturating_add(pending) < max {
             return true;
         }
+        self.fall_behind(id, position);
+        false
+    }
+
+    /// Has a session that is live served from the log again, from the entry at `position` on.
+    fn fall_behind(&mut self, id: SessionId, position: Position) {
+        let live = |open: &&mut Open| open.stream.live;
+        let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut).filter(live) else { return };
         let before = Position(position.0.saturating_sub(1));
         open.stream.restart(before, before, position);
         self.consider(id);
-        false
     }
 
     fn visible_by(

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
-use vereda_policy::{ChainKind, DeviceKind, Membership, authority::may_be_member};
+use vereda_policy::{ChainKind, DeviceKind, Membership, Role, authority::may_be_member};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
     chains::{Known, View},
     session::Open,
+    sight::Sight,
     store::{Naming, RelayStore, StoreError},
 };
 
@@ -225,20 +226,48 @@ pub(super) fn newly_visible(
     let names = named_members.into_iter().any(|member| open.reach.contains(&member.subject))
         || known.state.devices().iter().any(|device| device.from_seq == seq && device.device == open.device);
     let mut since = Since::new(view, open.device, now);
-    if upto == Position(0) || !names || since.member(&known.state.id()) != Some(position) {
+    if upto == Position(0) || !names {
         return Ok(Vec::new());
     }
-    let mut visible = BTreeSet::new();
-    if known.state.kind() == ChainKind::Document {
+    // What awaits a decision was handed only to those who might decide at that time.
+    let mut visible = newly_decided_on(view, open, known, seq, now)?;
+    let to_decide = visible.clone();
+    let belongs_since = since.member(&known.state.id()) == Some(position);
+    if belongs_since && known.state.kind() == ChainKind::Document {
         visible.insert(known.state.id());
-    } else {
+    } else if belongs_since {
         // Whoever comes back has destroyed the group's keys, and finds the wraps of before his time there.
         visible.insert(known.state.id());
         behind_groups(view, &mut since, known.state.id(), position, &mut visible)?;
     }
-    let existed = |chain: &ChainId| view.known(chain).is_some_and(|known| known.first() <= upto);
+    let existed =
+        |chain: &ChainId| to_decide.contains(chain) || view.known(chain).is_some_and(|known| known.first() <= upto);
     let entries = visible.into_iter().filter(existed).map(|document| PolicyEntry::Visible { document, upto });
     Ok(entries.collect())
+}
+
+/// Lists the documents with something that awaits a decision, on which a device may decide since the operation of that seq
+/// made it, or one that it belongs to, a Manager.
+fn newly_decided_on(
+    view: &View<'_>,
+    open: &Open,
+    known: &Known,
+    seq: u64,
+    now: Timestamp,
+) -> Result<BTreeSet<ChainId>, StoreError> {
+    let named = known.state.members().iter().filter(|member| member.from_seq == seq);
+    let is_manager =
+        named.into_iter().any(|member| member.role == Role::Manager && open.reach.contains(&member.subject));
+    let is_user = known.state.kind() == ChainKind::User;
+    let (mut found, mut sight) = (BTreeSet::new(), Sight::new(view, open, now));
+    if is_manager || is_user {
+        for document in view.store().reviewing()? {
+            if sight.decides_in(&document)? {
+                found.insert(document);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Collects the chains behind a group that the device came to belong to at `position`, and behind every group that it

@@ -11,7 +11,7 @@ use vereda_policy::{
 use vereda_protocol::{Chunk, Header, RefusalCode};
 
 use super::{
-    admit::{AcceptedChunk, Admittance, check_cites, check_sequence, code_of, outcome_of},
+    admit::{AcceptedChunk, Admittance, check_cites, check_incarnations, check_sequence, code_of, outcome_of},
     chains::{ChainCache, View},
     effect::RelayConfig,
     store::{Entry, RelayStore, ReviewStanding, ReviewedDocument, StoreError},
@@ -33,7 +33,8 @@ pub(super) fn check_chunk(
     let header = accepted.header();
     let follows = check_place(store, header)?;
     let complete = check_deps(store, header)?;
-    if let Err(code) = follows.and(complete) {
+    let counted = check_incarnations(store, header)?;
+    if let Err(code) = follows.and(complete).and(counted) {
         return Ok(Admittance::refused(code));
     }
     let view = chains.view(store);

@@ -99,6 +99,8 @@ pub(super) struct Stream {
     pub(super) given: (Position, Position),
     /// Policy entries served up to here; meaningless while live.
     pub(super) policy: Position,
+    /// Leaves served of the removal's frontier that stands next after `policy`.
+    pub(super) within: usize,
     /// Chunks served up to here; meaningless while live.
     pub(super) content: Position,
     /// From where this reading began, in the farther of both lanes.
@@ -135,6 +137,8 @@ pub(super) struct Backfill {
     pub(super) upto: Position,
     /// The leaves of removals that concern it were sent.
     pub(super) has_leaves: bool,
+    /// As [`Stream::within`].
+    pub(super) within: usize,
 }
 
 impl Session {
@@ -208,6 +212,7 @@ impl Stream {
         self.live = false;
         self.policy = policy.min(end);
         self.content = content.min(end);
+        self.within = 0;
         self.start = self.policy.max(self.content);
         self.end_at_start = end;
     }

@@ -81,10 +81,11 @@ impl<'a, 'v> Sight<'a, 'v> {
             && may_read(self.view, &self.open.device, document, Some(self.now))
     }
 
-    /// Makes the entries of a removal's leaves, of the places that the device may see.
-    pub(super) fn leaves(&self, frontier: &StoredFrontier) -> Vec<PolicyEntry> {
+    /// Makes entries of a removal's leaves, of the places that the device may see, from an index on. Gives the index to go
+    /// on with; `None` at the end.
+    pub(super) fn leaves(&self, frontier: &StoredFrontier, from: usize) -> (Vec<PolicyEntry>, Option<usize>) {
         let mut asked = std::collections::BTreeMap::new();
-        frontier.entries(&mut |chain| *asked.entry(*chain).or_insert_with(|| self.sees_chain(chain)))
+        frontier.entries(from, &mut |chain| *asked.entry(*chain).or_insert_with(|| self.sees_chain(chain)))
     }
 
     /// Says whether the device may decide on content of a document or a team.
@@ -98,10 +99,13 @@ impl<'a, 'v> Sight<'a, 'v> {
         owners(create).iter().any(|owner| self.decides(owner))
     }
 
-    fn decides_chunk(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
-        let may =
-            if self.view.known(document).is_some() { self.decides(document) } else { self.decides_document(document)? };
-        if !may {
+    /// Says whether the device may decide on what is in review of a document, also of one that has not begun.
+    pub(super) fn decides_in(&mut self, document: &ChainId) -> Result<bool, StoreError> {
+        Ok(if self.view.known(document).is_some() { self.decides(document) } else { self.decides_document(document)? })
+    }
+
+    fn decides_chunk(&mut self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
+        if !self.decides_in(document)? {
             return Ok(false);
         }
         let awaits = self.view.store().in_review(document)?;

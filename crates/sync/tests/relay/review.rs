@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vereda_base::{ChainId, Link};
 use vereda_policy::{Retention, Role};
-use vereda_protocol::{Chunk, ChunkOutcome, Down, OpOutcome, PolicyEntry, RefusalCode, Up};
+use vereda_protocol::{Chunk, ChunkOutcome, Down, OpOutcome, PolicyEntry, Position, RefusalCode, Up};
 use vereda_sync::people::{NOW, Person, Put, link_of};
 use vereda_sync::relay::{RelayConfig, RelayStore, SessionId, StoreError};
 
@@ -308,4 +308,75 @@ fn a_commit_that_fails_leaves_nothing_in_review_and_nothing_decided() {
     assert_eq!(lane.room.store.chunk_at(&lane.case, &lane.link(1)), Ok(None));
     lane.manager_id = lane.room.connect_member(&lane.manager);
     assert_appended(&lane.room.put(lane.manager_id, &adopt));
+}
+
+#[test]
+fn whoever_becomes_a_manager_later_is_served_what_awaits_a_decision() {
+    let check = |is_live: bool| {
+        let mut lane = Lane::new();
+        assert_eq!(lane.put(1), ChunkOutcome::InReview);
+        let (begun, in_it) = lane.begun.clone();
+        assert_eq!(lane.room.put(lane.worker_id, &begun), OpOutcome::InReview);
+        assert_eq!(lane.room.put_chunk(lane.worker_id, &in_it), ChunkOutcome::InReview);
+        let [_, _, colleague] = lane.take_all();
+        assert_eq!((in_review(&colleague), documents_in_review(&colleague)), (Vec::new(), Vec::new()));
+        // It is told that it has everything: what it may not see lies behind its cursors.
+        let cursors = lane.room.clients[&lane.colleague_id].cursors;
+        lane.room.pull(lane.colleague_id, cursors.0.0, cursors.1.0);
+        let cursors = lane.room.clients[&lane.colleague_id].cursors;
+        assert_eq!(cursors.0, lane.room.store.end().unwrap());
+        let grant = lane.manager.grant(lane.team, lane.colleague.user(), Role::Manager);
+        if !is_live {
+            lane.room.input(vereda_sync::relay::Input::Closed(lane.colleague_id));
+        }
+        assert_appended(&lane.manager_put(&grant));
+        let mut news = Vec::new();
+        if is_live {
+            news.extend(lane.room.take(lane.colleague_id));
+        } else {
+            lane.colleague_id = lane.room.connect_member(&lane.colleague);
+            news.extend(lane.room.pull(lane.colleague_id, cursors.0.0, cursors.1.0));
+        }
+        let mut due = super::room::visible(&news);
+        due.sort_unstable();
+        let mut expected = [lane.case, begun.chain()];
+        expected.sort_unstable();
+        assert_eq!(due.iter().map(|(document, _)| *document).collect::<Vec<_>>(), expected);
+        let mut served = Vec::new();
+        for (document, upto) in due {
+            lane.room.up(lane.colleague_id, Up::Backfill { document, after: Position(0), upto });
+            served.extend(lane.room.take(lane.colleague_id));
+        }
+        let mut found = in_review(&served);
+        found.sort_unstable();
+        let mut awaits = vec![lane.link(1), link_of(&in_it)];
+        awaits.sort_unstable();
+        assert_eq!(found, awaits);
+        assert_eq!(documents_in_review(&served), [(begun.chain(), 1)]);
+        // And once it was decided there is nothing more to serve.
+        let discard = lane.manager.discard(lane.case, &[lane.link(1)]);
+        assert_appended(&lane.manager_put(&discard));
+        let end = lane.room.store.end().unwrap();
+        lane.room.take(lane.colleague_id);
+        lane.room.up(lane.colleague_id, Up::Backfill { document: lane.case, after: Position(0), upto: end });
+        assert_eq!(in_review(&lane.room.take(lane.colleague_id)), Vec::new());
+    };
+    check(true);
+    check(false);
+}
+
+#[test]
+fn what_awaits_a_decision_counts_among_the_incarnations_of_a_device() {
+    let mut lane = Lane::new();
+    let first = lane.worker.incarnation.0;
+    let begin = |lane: &mut Lane, number: usize| {
+        lane.worker.incarnation = vereda_base::Incarnation(first + number as u64);
+        let chunk = lane.worker.chunk(lane.case, 0, None, &[], 300);
+        lane.room.put_chunk(lane.worker_id, &chunk)
+    };
+    for number in 1..vereda_base::limits::MAX_INCARNATIONS {
+        assert_eq!(begin(&mut lane, number), ChunkOutcome::InReview);
+    }
+    let number = vereda_base::limits::MAX_INCARNATIONS;
+    assert_eq!(begin(&mut lane, number), refused(RefusalCode::TooManyIncarnations));
 }

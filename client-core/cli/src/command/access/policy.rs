@@ -174,7 +174,7 @@ fn describe_decisions(decisions: &[DecisionView]) -> String {
         );
         let state = match &decision.reason {
             Some(reason) => format!("refused: {reason}"),
-            None => word_of(&decision.state),
+            None => decision.waits.map_or_else(|| word_of(&decision.state), |why| format!("put off: {why}")),
         };
         table.row([decision.decision.to_string(), what, place, whom, state]);
     }

@@ -298,6 +298,14 @@ impl RelayStore for MemoryStore {
         Ok(found)
     }
 
+    fn reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
+        let chunks = self.tables.reviewed.values().map(|row| (row.document, row.standing));
+        let begun = self.tables.reviewed_documents.iter().map(|(document, row)| (*document, row.standing));
+        let awaits = |(document, standing)| (standing == ReviewStanding::Awaits).then_some(document);
+        let found: BTreeSet<ChainId> = chunks.chain(begun).filter_map(awaits).collect();
+        Ok(found.into_iter().collect())
+    }
+
     fn reviewed_document(&self, document: &ChainId) -> Result<Option<ReviewedDocument>, StoreError> {
         Ok(self.tables.reviewed_documents.get(document).copied())
     }

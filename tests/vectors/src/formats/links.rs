@@ -76,7 +76,13 @@ fn answer_to(offer: &DeviceOffer) -> DeviceAnswer {
     let (key, pair) = (DeviceKey::from_seed(&[0x1d; 32]), WrapKeyPair::from_seed(&Key32::new([0x1e; 32])));
     let (device, wrapping_key) = (key.device_id(), pair.public().clone());
     let proof = JoinProof { user: offer.user, device, wrapping_key: wrapping_key.clone(), kind: DeviceKind::Full };
-    DeviceAnswer { device, wrapping_key, proof: proof.sign(&key), offer: offer.nonce, nonce: ByteArray::from([0x1f; 16]) }
+    DeviceAnswer {
+        device,
+        wrapping_key,
+        proof: proof.sign(&key),
+        offer: offer.nonce,
+        nonce: ByteArray::from([0x1f; 16]),
+    }
 }
 
 fn read(vectors: &[Vector]) -> Result<()> {

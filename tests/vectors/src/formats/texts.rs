@@ -21,7 +21,11 @@ const REASON: &str = "reason";
 fn make() -> Result<Vec<Vector>> {
     let purpose = ("Médico de guardia, ساعات", "Consent form 12, signed by the caregiver");
     Ok(vec![
-        sealed(PURPOSE, "why a case was shared, and where the consent to it is recorded", &vereda_base::encode(&purpose))?,
+        sealed(
+            PURPOSE,
+            "why a case was shared, and where the consent to it is recorded",
+            &vereda_base::encode(&purpose),
+        )?,
         sealed(REASON, "why a piece of work was turned away", &vereda_base::encode(&"entered for another child"))?,
     ])
 }

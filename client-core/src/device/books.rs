@@ -13,6 +13,7 @@ use super::{Device, DeviceError};
 use crate::{
     configuration,
     directory::{self, Bearer},
+    facts::load_farewell,
     tables::{FACTS, PROJECTIONS},
 };
 
@@ -162,7 +163,8 @@ impl<S: DeviceStore> Device<S> {
     /// Takes in what arrived of a document and writes its line; the caller commits.
     pub(super) fn bring_up(&mut self, id: &ChainId) -> Result<Brought, DeviceError> {
         if self.keyring.key(id, 0).is_none() {
-            return Ok(Brought::Locked);
+            // A key is on its way to those who read it only.
+            return Ok(if self.is_read_here(id) { Brought::Locked } else { Brought::Same });
         }
         let kind = self.chain(id).and_then(|state| state.document_kind());
         let document = self.document(id)?;
@@ -183,6 +185,12 @@ impl<S: DeviceStore> Device<S> {
     fn line(&self, document: &ChainId) -> Result<Option<Line>, StoreError> {
         let row = self.store.get(PROJECTIONS, document.as_bytes())?;
         Ok(row.and_then(|row| serde_json::from_slice(&row).ok()))
+    }
+
+    /// The title of a case in lists.
+    pub(crate) fn line_title(&self, case: &ChainId) -> Option<String> {
+        let title = self.line(case).ok()??.summary?.title;
+        (!title.is_empty()).then_some(title)
     }
 
     /// Notes in a document's line that shows all before them that chunks sealed here are shown by it too; the caller commits.
@@ -297,6 +305,9 @@ impl<S: DeviceStore> Device<S> {
     /// Reads configuration and directory as they stand here.
     pub(crate) fn bring_books(&mut self) -> Result<(), DeviceError> {
         self.note_books()?;
+        if self.books.names.is_empty() {
+            self.books.names = load_farewell(&self.store)?;
+        }
         for document in [self.books.configuration_document, self.books.directory_document].into_iter().flatten() {
             self.stale.remove(&document);
             match self.bring_up(&document) {

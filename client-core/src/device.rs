@@ -423,6 +423,7 @@ impl<S: DeviceStore> Device<S> {
                 self.rotations.groups_changed = true;
                 self.repairing.insert(*chain);
                 self.repairing.append(&mut self.deferred);
+                self.note_naming(chain);
             }
             Event::WrapStored { chain } => {
                 self.keyless.insert(*chain);

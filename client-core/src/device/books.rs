@@ -1,7 +1,7 @@
 //! What a device keeps at hand of its documents: the configuration, the names, the lines of lists. All of it can be
 //! rebuilt from the documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use vereda_base::{ChainId, DeviceId, Timestamp};
@@ -34,6 +34,8 @@ pub(crate) struct Books {
     pub(crate) directory_document: Option<ChainId>,
     /// Names of people, teams and the agency.
     pub(crate) names: BTreeMap<ChainId, String>,
+    /// Of these, the ones that only former Managers wrote.
+    pub(crate) names_of_former: BTreeSet<ChainId>,
     /// Names of devices.
     pub(crate) device_names: BTreeMap<DeviceId, String>,
 }
@@ -48,6 +50,7 @@ impl Default for Books {
             configuration_document: None,
             directory_document: None,
             names: BTreeMap::new(),
+            names_of_former: BTreeSet::new(),
             device_names: BTreeMap::new(),
         }
     }
@@ -242,13 +245,25 @@ impl<S: DeviceStore> Device<S> {
         let users = self.list_chains(ChainKind::User)?;
         let accepted = self.view(|view, _| directory::accept(view, &users, written));
         (self.books.names, self.books.device_names) = (BTreeMap::new(), BTreeMap::new());
-        for (bearer, name) in accepted {
+        self.books.names_of_former.clear();
+        for (bearer, found) in accepted {
             match bearer {
-                Bearer::Chain(chain) => drop(self.books.names.insert(chain, name)),
-                Bearer::Device(device) => drop(self.books.device_names.insert(device, name)),
+                Bearer::Chain(chain) => {
+                    if found.is_of_former {
+                        self.books.names_of_former.insert(chain);
+                    }
+                    self.books.names.insert(chain, found.name);
+                }
+                Bearer::Device(device) => drop(self.books.device_names.insert(device, found.name)),
             }
         }
         Ok(())
+    }
+
+    /// Has the names read anew where it may have changed who may say them.
+    pub(super) fn note_naming(&mut self, chain: &ChainId) {
+        let is_of_people = self.chain(chain).is_some_and(|state| state.kind() != ChainKind::Document);
+        self.stale.extend(self.books.directory_document.filter(|_| is_of_people));
     }
 
     /// Finds the agency's configuration and directory among the documents, and reads them.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
-use vereda_policy::{ChainKind, DeviceKind, Membership, Role, authority::may_be_member};
+use vereda_policy::{ChainKind, DeviceKind, Membership, ParentStanding, Role, authority::may_be_member};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
     chains::{Known, View},
     session::Open,
-    sight::Sight,
+    sight::{Sight, governs_section},
     store::{Naming, RelayStore, StoreError},
 };
 
@@ -225,20 +225,26 @@ pub(super) fn newly_visible(
     let named_members = known.state.members().iter().filter(|member| member.from_seq == seq);
     let names = named_members.into_iter().any(|member| open.reach.contains(&member.subject))
         || known.state.devices().iter().any(|device| device.from_seq == seq && device.device == open.device);
-    let mut since = Since::new(view, open.device, now);
-    if upto == Position(0) || !names {
+    let came = |standing: &ParentStanding| standing.from_seq == seq && open.reach.contains(&standing.parent.chain);
+    let governs = known.state.all_parents().iter().any(came);
+    if upto == Position(0) || !(names || governs) {
         return Ok(Vec::new());
     }
     // What awaits a decision was handed only to those who might decide at that time.
     let mut visible = newly_decided_on(view, open, known, seq, now)?;
     let to_decide = visible.clone();
-    let belongs_since = since.member(&known.state.id()) == Some(position);
-    if belongs_since && known.state.kind() == ChainKind::Document {
+    let mut since = Since::new(view, open.device, now);
+    if known.state.kind() != ChainKind::Document {
+        governed_behind(view, open, known.state.id(), now, &mut visible)?;
+    } else if governs && governs_section(view, &open.device, &known.state, now) {
         visible.insert(known.state.id());
-    } else if belongs_since {
+    }
+    if names && since.member(&known.state.id()) == Some(position) {
         // Whoever comes back has destroyed the group's keys, and finds the wraps of before his time there.
         visible.insert(known.state.id());
-        behind_groups(view, &mut since, known.state.id(), position, &mut visible)?;
+        if known.state.kind() != ChainKind::Document {
+            behind_groups(view, &mut since, known.state.id(), position, &mut visible)?;
+        }
     }
     let existed =
         |chain: &ChainId| to_decide.contains(chain) || view.known(chain).is_some_and(|known| known.first() <= upto);
@@ -258,9 +264,14 @@ fn newly_decided_on(
     let named = known.state.members().iter().filter(|member| member.from_seq == seq);
     let is_manager =
         named.into_iter().any(|member| member.role == Role::Manager && open.reach.contains(&member.subject));
+    let owns = known
+        .state
+        .all_parents()
+        .iter()
+        .any(|standing| standing.from_seq == seq && open.reach.contains(&standing.parent.chain));
     let is_user = known.state.kind() == ChainKind::User;
     let (mut found, mut sight) = (BTreeSet::new(), Sight::new(view, open, now));
-    if is_manager || is_user {
+    if is_manager || owns || is_user {
         for document in view.store().reviewing()? {
             if sight.decides_in(&document)? {
                 found.insert(document);
@@ -268,6 +279,28 @@ fn newly_decided_on(
         }
     }
     Ok(found)
+}
+
+/// Collects the sections that a device governs by a group in which it got another role, or by one that this is in.
+fn governed_behind(
+    view: &View<'_>,
+    open: &Open,
+    group: ChainId,
+    now: Timestamp,
+    visible: &mut BTreeSet<ChainId>,
+) -> Result<(), StoreError> {
+    let (mut groups, mut seen) = (vec![group], BTreeSet::from([group]));
+    while let Some(group) = groups.pop() {
+        let store = view.store();
+        groups.extend(store.naming(&Digest(group.0), Naming::Group)?.into_iter().filter(|above| seen.insert(*above)));
+        for section in store.naming(&Digest(group.0), Naming::Governed)? {
+            let known = view.known(&section);
+            if known.is_some_and(|known| governs_section(view, &open.device, &known.state, now)) {
+                visible.insert(section);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Collects the chains behind a group that the device came to belong to at `position`, and behind every group that it

@@ -335,6 +335,10 @@ impl World {
                         }
                         Leaves::Some(leaves)
                     }
+                    Leaves::Range(mut range) => {
+                        range.leaves.pop();
+                        Leaves::Range(range)
+                    }
                 };
                 PolicyEntry::Frontier { chain, removal, leaves }
             }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, Link, decode};
 use vereda_crypto::Signed;
-use vereda_policy::{Member, Op, Receipt};
+use vereda_policy::{AdoptedDocument, Op, Receipt};
 use vereda_protocol::{Chunk, Position};
 use vereda_sync::device::{DeviceStore, Table, tables};
 
@@ -47,7 +47,7 @@ pub struct OpRow {
     #[n(2)]
     pub is_void: bool,
     #[n(3)]
-    holders: Option<Vec<Member>>,
+    adopted: Option<AdoptedDocument>,
 }
 
 /// A document that is being fetched.

@@ -211,10 +211,7 @@ impl Model {
             self.last_read.insert((*document, device), position);
         }
         self.named.extend(self.ledger.readers(document, AsOf::Ever).into_keys().map(|device| (*document, device)));
-        // Who is in no group any more is let in to learn that, and is handed no document.
-        let members = self.ledger.members(AsOf::Lasting);
-        let mut lasting: BTreeSet<DeviceId> = self.ledger.readers(document, AsOf::Lasting).into_keys().collect();
-        lasting.retain(|device| members.contains(device));
+        let lasting: BTreeSet<DeviceId> = self.ledger.readers(document, AsOf::Lasting).into_keys().collect();
         let known = self.readers.entry(*document).or_default();
         if known.last().is_none_or(|last| last.lasting != lasting) {
             known.push(Readers { from: position, lasting });

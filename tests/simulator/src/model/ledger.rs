@@ -144,12 +144,6 @@ impl Ledger {
         readers
     }
 
-    /// Lists the devices that a relay lets in as members: those of people in a team or in the agency.
-    pub fn members(&self, as_of: AsOf) -> BTreeSet<DeviceId> {
-        let groups = self.chains.iter().filter(|(_, chain)| matches!(chain.kind, ChainKind::Team | ChainKind::Agency));
-        groups.flat_map(|(id, _)| self.readers(id, as_of).into_keys()).collect()
-    }
-
     /// Says whether a device may decide on a document's content: it reads it, and is Manager in it or of an owner.
     pub fn decides(&self, device: &DeviceId, document: &ChainId, as_of: AsOf) -> bool {
         let readers = self.readers(document, as_of);

@@ -118,7 +118,8 @@ pub struct Model {
     pub promised: BTreeSet<(ChainId, Link)>,
     /// Up to where each device could read each document, at least for a while.
     pub last_read: BTreeMap<(ChainId, DeviceId), Position>,
-    /// Whom each document ever named as a reader, if only by a role whose time had passed when it came.
+    /// Whom each document ever named as a reader, if only by a role whose time had passed when it came; and who may end roles
+    /// in it, and so sees who has them.
     pub named: BTreeSet<(ChainId, DeviceId)>,
     /// Who read each document, from each change of that on.
     pub readers: BTreeMap<ChainId, Vec<Readers>>,
@@ -211,6 +212,7 @@ impl Model {
             self.last_read.insert((*document, device), position);
         }
         self.named.extend(self.ledger.readers(document, AsOf::Ever).into_keys().map(|device| (*document, device)));
+        self.named.extend(self.ledger.governors(document).into_iter().map(|device| (*document, device)));
         let lasting: BTreeSet<DeviceId> = self.ledger.readers(document, AsOf::Lasting).into_keys().collect();
         let known = self.readers.entry(*document).or_default();
         if known.last().is_none_or(|last| last.lasting != lasting) {

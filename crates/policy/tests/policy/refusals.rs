@@ -491,7 +491,8 @@ fn a_device_takes_nothing_but_a_create_without_a_receipt() {
 fn a_device_begins_nothing_that_names_a_chain_unknown_to_it() {
     let world = World::found();
     let (by, unknown) = (&world.chipo.key, ChainId([1; 32]));
-    let good = create(&world, by, case_of(world.first_team));
+    let body = Create { nonce: ByteArray::from([1; 16]), ..case_of(world.first_team) };
+    let good = create(&world, by, body);
     let named = |subject| {
         let mut body = case_of(world.first_team);
         body.members = vec![member(subject, Role::Reader)];

@@ -146,6 +146,7 @@ impl DeviceMachine {
             return Ok(());
         }
         let document = row.document;
+        self.count_confirmed(&row, store)?;
         // Of whoever is no member any more it was in review, or is in the frontier of his removal.
         let is_late = row.taken_in.is_none() && self.standing_in(&document, &*store)?.is_none();
         let taken_in = if is_late { Some(true) } else { row.taken_in };
@@ -153,6 +154,20 @@ impl DeviceMachine {
         self.forget_queued(link, &document, store)?;
         self.take_own_decision(link, document, true, store)?;
         self.tell(Event::Acknowledged { link, document });
+        Ok(())
+    }
+
+    /// Counts a chunk that the relay confirmed, where it is of the present incarnation.
+    fn count_confirmed(&mut self, row: &LinkRow, store: &dyn DeviceStore) -> Result<(), StoreError> {
+        let Some(chunk) = load_chunk(store, &row.document, row.position)? else {
+            return Ok(());
+        };
+        let header: Header = read(CHUNKS, chunk.header.bytes())?;
+        if (header.device, header.incarnation) == (self.device, self.config.incarnation)
+            && let Some(confirmed) = &mut self.cache(store)?.meta.confirmed
+        {
+            *confirmed = confirmed.saturating_add(1);
+        }
         Ok(())
     }
 }

@@ -427,7 +427,7 @@ impl<S: DeviceStore> Device<S> {
                 self.rotations.groups_changed = true;
                 self.repairing.insert(*chain);
                 self.repairing.append(&mut self.deferred);
-                self.note_naming(chain);
+                self.note_policy(chain);
             }
             Event::WrapStored { chain } => {
                 self.keyless.insert(*chain);

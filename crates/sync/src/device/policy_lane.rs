@@ -74,6 +74,9 @@ impl DeviceMachine {
                 return self.take_op_result(request, outcome, store);
             }
             Down::ChunkResult { link, outcome } => {
+                if let Some(session) = self.session() {
+                    session.asked_review.remove(&link);
+                }
                 return self.take_chunk_result(link, outcome, store);
             }
             Down::Leaves { chain, removal, answers } => self.take_leaves(chain, removal, &answers, store)?,

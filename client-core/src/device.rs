@@ -96,8 +96,10 @@ pub struct Device<S: DeviceStore> {
     /// Chains that grew: members may lack wraps.
     repair_from: Option<Monotonic>,
     repairing: BTreeSet<ChainId>,
-    /// Chains in which somebody lacks a wrap until he has a new epoch of his own.
+    /// Chains in which somebody lacks a wrap, until something changes.
     deferred: BTreeSet<ChainId>,
+    /// Chains of which keys are held and that were not looked at yet for whoever lacks a wrap.
+    unswept: BTreeSet<ChainId>,
     rotations: Rotations,
     /// Chunks that the relay wants sealed again.
     resealing: BTreeSet<(ChainId, Link)>,
@@ -162,6 +164,7 @@ impl<S: IncarnatedStore> Device<S> {
             repair_from: None,
             repairing: BTreeSet::new(),
             deferred: BTreeSet::new(),
+            unswept: BTreeSet::new(),
             rotations: Rotations::default(),
             resealing: BTreeSet::new(),
             excluding: BTreeSet::new(),
@@ -178,7 +181,7 @@ impl<S: IncarnatedStore> Device<S> {
             device.commit()?;
         }
         device.find_keyless()?;
-        device.find_repairs()?;
+        device.find_repairs();
         device.find_resealing()?;
         device.find_lost()?;
         device.find_remaking()?;
@@ -338,6 +341,7 @@ impl<S: DeviceStore> Device<S> {
             && !self.keys_may_open
             && self.effects.is_empty()
             && self.repairing.is_empty()
+            && self.unswept.is_empty()
             && self.repair_from.is_none()
             && self.rotations.is_idle()
             && self.remaking.is_empty()
@@ -439,14 +443,12 @@ impl<S: DeviceStore> Device<S> {
                 self.keys_may_open = true;
                 self.note_fate(*id, None);
             }
-            // Another device may have done part of what this one wanted to. Where the store cannot be read, the next use of
-            // it says so.
+            // Another device may have done part of what this one wanted to.
             Event::IntentFailed { id, reason } => {
                 self.rotations.note_failed(*id, *reason);
                 self.keys_may_open = true;
                 self.note_fate(*id, Some(reason.to_string()));
-                drop(self.find_repairs());
-                self.note_fate(*id, Some(reason.to_string()));
+                self.repairing.append(&mut self.deferred);
             }
             Event::ChunkInReview { link, document } => self.note_own_review(*link, *document, None),
             Event::Decided { link, document, adopted } => self.note_own_review(*link, *document, Some(*adopted)),
@@ -474,7 +476,7 @@ impl<S: DeviceStore> Device<S> {
         drop(self.keyring.reload(&self.store));
         drop(self.load_sets());
         drop(self.find_keyless());
-        drop(self.find_repairs());
+        self.find_repairs();
         drop(self.find_resealing());
         drop(self.find_remaking());
         drop(self.find_stale());

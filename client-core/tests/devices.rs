@@ -12,6 +12,7 @@ mod devices {
     mod loading;
     mod recovering;
     mod removing;
+    mod returning;
     mod review;
     mod rotation;
     mod sections;

@@ -122,8 +122,11 @@ pub(super) fn check_chunk(
     if is_entitled && (is_superseded || chains.is_stale(store, &content.document, now)?) {
         return Ok(Admittance::refused(RefusalCode::StaleEpoch));
     }
-    if let Err(code) = ledger {
-        return Ok(Admittance::refused(code));
+    match ledger {
+        // Whoever may write no longer has no newer heads to prove what he did before: a Manager decides.
+        Err(RefusalCode::CiteRegressed) if !is_entitled => {}
+        Err(code) => return Ok(Admittance::refused(code)),
+        Ok(()) => {}
     }
     if !is_entitled || !reliance.is_empty() {
         let agency = chains.load(store, &content.document)?.and_then(|known| known.agency);

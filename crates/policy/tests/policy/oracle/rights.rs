@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 use vereda_policy::{ChainKind, DeviceKind, Parent, ParentAuthority, Role};
 
-use super::{Oracle, Seen, State};
+use super::{Entry, Oracle, Seen, State};
 
 /// As of when.
 #[derive(Clone)]
@@ -163,15 +163,44 @@ impl Oracle {
         let state = &entries.last().unwrap().state;
         let epoch = state.epochs.last().unwrap();
         let standing = self.standing(chain, now);
-        let were = entries[epoch.began..].iter().flat_map(|entry| entry.state.recipients());
-        let given = epoch.targets.iter().map(|target| target.recipient);
-        let somebody_left = were.chain(given).any(|one| !standing.contains(&one));
+        let has_gone = epoch.targets.iter().any(|target| !standing.contains(&target.recipient));
+        let left = |pair: &[Entry]| {
+            let after = pair[1].state.recipients();
+            pair[0].state.recipients().iter().any(|one| !after.contains(one))
+        };
+        let somebody_left = has_gone || entries[epoch.began..].windows(2).any(left);
         let outdated = epoch.targets.iter().any(|target| {
             let member = ChainId(target.recipient.0);
             let Some(below) = self.newest(&member).filter(|below| below.kind < state.kind) else { return false };
             (below.epochs.len() as u64) > target.epoch + 1 || self.is_stale(member, now)
         });
         epoch.is_bad || epoch.is_foreign || somebody_left || outdated
+    }
+
+    /// Whether somebody who stands in a chain can come to know an epoch's key, by wraps that he was given since he last came.
+    pub fn is_held(&self, chain: ChainId, epoch: u64, now: Option<Timestamp>) -> bool {
+        let entries = &self.chains[&chain];
+        let state = &entries.last().unwrap().state;
+        let standing = self.standing(chain, now);
+        (epoch..state.epochs.len() as u64).any(|later| {
+            let mut at = Some(later);
+            while at.is_some_and(|at| at > epoch) {
+                at = at.and_then(|at| state.epochs[at as usize].follows);
+            }
+            let given = &state.epochs[later as usize];
+            at == Some(epoch)
+                && given.targets.iter().any(|target| match state.kind {
+                    ChainKind::User => state.devices.get(&DeviceId(target.recipient.0)) == Some(&DeviceKind::Full),
+                    kind => {
+                        let stayed = |entry: &Entry| entry.state.recipients().contains(&target.recipient);
+                        let member = ChainId(target.recipient.0);
+                        standing.contains(&target.recipient)
+                            && entries[given.began..].iter().all(stayed)
+                            && self.newest(&member).is_none_or(|below| below.kind < kind)
+                            && (self.newest(&member).is_none() || self.is_held(member, target.epoch, now))
+                    }
+                })
+        })
     }
 
     pub fn targets_due(&self, chain: ChainId, now: Option<Timestamp>) -> Vec<Option<u64>> {

@@ -227,10 +227,11 @@ impl Oracle {
             Body::CancelInvite(cancel) => state.invites.get(&cancel.invite).is_some_and(|(_, open)| *open),
             Body::Rotate(rotate) => {
                 let wrapped = rotate.epoch.targets.iter().flatten().count();
+                let has_previous = rotate.epoch.previous.is_some();
                 rotate.follows == state.good()
-                    && rotate.epoch.previous.is_some()
+                    && (has_previous || state.kind != ChainKind::Document)
                     && rotate.epoch.public_key.is_some() == (state.kind != ChainKind::Document)
-                    && rotate.epoch.wraps.count as usize == wrapped + 1
+                    && rotate.epoch.wraps.count as usize == wrapped + usize::from(has_previous)
             }
             Body::Repair(repair) => {
                 let count = repair.targets.len();
@@ -261,7 +262,10 @@ impl Oracle {
     fn goes_to_whom_it_may(&self, chain: ChainId, state: &State, op: &Op, time: Timestamp) -> bool {
         let due = || self.targets_due(chain, Some(time));
         match &op.body {
-            Body::Rotate(rotate) => rotate.epoch.targets == due(),
+            Body::Rotate(rotate) => {
+                let follows = rotate.epoch.previous.is_some();
+                rotate.epoch.targets == due() && (follows || !self.is_held(chain, rotate.follows, Some(time)))
+            }
             Body::Repair(repair) => {
                 let (recipients, due) = (state.recipients(), due());
                 repair.targets.iter().all(|target| {

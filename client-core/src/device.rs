@@ -34,6 +34,7 @@ pub use error::{DeviceError, DocumentError};
 pub(crate) use loading::read_header;
 pub(crate) use making::draw_nonce;
 use rotating::Rotations;
+pub(crate) use sealing::Stuck;
 pub use working::Step;
 
 use crate::{
@@ -81,6 +82,8 @@ pub struct Device<S: DeviceStore> {
     pub(crate) unsealed: BTreeSet<ChainId>,
     /// Of these, the ones that rights or keys did not allow to seal when it was last tried.
     unsealable: BTreeSet<ChainId>,
+    /// Documents whose edits the outbox refused as they stand.
+    pub(crate) stuck: BTreeMap<ChainId, Stuck>,
     /// Documents with chunks that their projection does not show yet.
     stale: BTreeSet<ChainId>,
     /// Stale documents whose key is not here yet.
@@ -155,6 +158,7 @@ impl<S: IncarnatedStore> Device<S> {
             loads: 0,
             unsealed: BTreeSet::new(),
             unsealable: BTreeSet::new(),
+            stuck: BTreeMap::new(),
             locked: BTreeSet::new(),
             stale: BTreeSet::new(),
             set_aside: BTreeSet::new(),
@@ -427,6 +431,7 @@ impl<S: DeviceStore> Device<S> {
                 self.rotations.groups_changed = true;
                 self.repairing.insert(*chain);
                 self.repairing.append(&mut self.deferred);
+                self.note_naming(chain);
             }
             Event::WrapStored { chain } => {
                 self.keyless.insert(*chain);

@@ -2,7 +2,8 @@
 //! may write.
 //!
 //! A name counts only if it was written by a device of the person (who or whose device bears it), or of a Manager of the
-//! team or agency that bears it.
+//! team or agency that bears it. What a former Manager wrote counts as long as none of the present ones wrote another, so
+//! that no name goes with whoever gave it; a present one's device then says it again.
 
 use std::collections::BTreeMap;
 
@@ -73,35 +74,79 @@ pub(crate) fn written(document: &OpenDocument) -> Vec<WrittenName> {
     entries.collect()
 }
 
-/// Keeps the newest name of each bearer among those that are names and whose author may say it; `users` are the people
-/// that are known. Others' devices may write anything: what could move a terminal's cursor or fill a screen is no name.
-pub(crate) fn accept(view: &dyn Chains, users: &[ChainId], written: Vec<WrittenName>) -> BTreeMap<Bearer, String> {
-    let mut newest: BTreeMap<Bearer, WrittenName> = BTreeMap::new();
-    for name in written {
-        let is_newer = newest.get(&name.bearer).is_none_or(|known| known.order < name.order);
-        if is_newer && is_name(&name.name) && may_name(view, users, &name) {
-            newest.insert(name.bearer, name);
-        }
-    }
-    newest.into_iter().map(|(bearer, name)| (bearer, name.name)).collect()
+/// A name that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AcceptedName {
+    /// The name.
+    pub(crate) name: String,
+    /// Whoever wrote it could not write it any more.
+    pub(crate) is_of_former: bool,
 }
 
-fn may_name(view: &dyn Chains, users: &[ChainId], name: &WrittenName) -> bool {
+/// By what right a name was written; the better one last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Right {
+    Former,
+    Present,
+}
+
+/// Keeps the newest name of each bearer among those that are names and whose author may say it, or could when nobody who may
+/// now says another; `users` are the people that are known. Others' devices may write anything: what could move a terminal's
+/// cursor or fill a screen is no name.
+pub(crate) fn accept(
+    view: &dyn Chains,
+    users: &[ChainId],
+    written: Vec<WrittenName>,
+) -> BTreeMap<Bearer, AcceptedName> {
+    let mut newest: BTreeMap<Bearer, (Right, WrittenName)> = BTreeMap::new();
+    for name in written {
+        if !is_name(&name.name) {
+            continue;
+        }
+        let Some(right) = right_to_name(view, users, &name) else { continue };
+        let is_newer = |(known_right, known): &(Right, WrittenName)| (*known_right, known.order) < (right, name.order);
+        if newest.get(&name.bearer).is_none_or(is_newer) {
+            newest.insert(name.bearer, (right, name));
+        }
+    }
+    let accepted =
+        |(right, name): (Right, WrittenName)| AcceptedName { name: name.name, is_of_former: right == Right::Former };
+    newest.into_iter().map(|(bearer, found)| (bearer, accepted(found))).collect()
+}
+
+fn right_to_name(view: &dyn Chains, users: &[ChainId], name: &WrittenName) -> Option<Right> {
     let chain = match &name.bearer {
         Bearer::Chain(chain) => chain,
         Bearer::Device(device) => {
             let has_both = |state: &ChainState| state.device(device).is_some() && state.device(&name.device).is_some();
-            return users.iter().filter_map(|user| view.chain(user)).any(|state| has_both(&state));
+            let is_own = users.iter().filter_map(|user| view.chain(user)).any(|state| has_both(&state));
+            return is_own.then_some(Right::Present);
         }
     };
-    let Some(state) = view.chain(chain) else { return false };
+    let state = view.chain(chain)?;
     match state.kind() {
-        ChainKind::User => state.device(&name.device).is_some(),
+        ChainKind::User => state.device(&name.device).map(|_| Right::Present),
         ChainKind::Team | ChainKind::Agency => {
-            membership(view, &name.device, chain, &Heads::newest(None)) == Some(Role::Manager)
+            if membership(view, &name.device, chain, &Heads::newest(None)) == Some(Role::Manager) {
+                return Some(Right::Present);
+            }
+            was_manager(view, users, &state, &name.device).then_some(Right::Former)
         }
-        ChainKind::Document => false,
+        ChainKind::Document => None,
     }
+}
+
+/// Says whether a device belongs to somebody who is or was Manager of a group, himself or through one of its teams.
+fn was_manager(view: &dyn Chains, users: &[ChainId], group: &ChainState, device: &DeviceId) -> bool {
+    let managers = group.members().iter().filter(|held| held.role == Role::Manager).map(|held| held.subject);
+    managers.into_iter().any(|subject| {
+        let of_team = || view.chain(&subject).filter(|state| state.kind() == ChainKind::Team);
+        if users.contains(&subject) {
+            return view.chain(&subject).is_some_and(|user| user.device(device).is_some());
+        }
+        // A team's members are people, so this ends.
+        of_team().is_some_and(|team| was_manager(view, users, &team, device))
+    })
 }
 
 /// Says whether a text can be a name.
@@ -150,7 +195,7 @@ mod tests {
         };
         let check = |names: &[(&str, DeviceId)], expected: Option<&str>| {
             let names = names.iter().zip(0..).map(|((name, device), at)| written(name, *device, at)).collect();
-            assert_eq!(accept(&chains, &users, names).get(&bearer).map(String::as_str), expected);
+            assert_eq!(accept(&chains, &users, names).get(&bearer).map(|found| found.name.as_str()), expected);
         };
         check(&[("Amina", amina), ("Amina H.", amina)], Some("Amina H."));
         check(&[("Amina", amina), ("Fool", mallory)], Some("Amina"));
@@ -159,7 +204,7 @@ mod tests {
         check(&[("\u{202e}anima", amina)], None);
         let of_device = |author| {
             let name = WrittenName { bearer: Bearer::Device(amina), ..written("Phone", author, 1) };
-            accept(&chains, &users, vec![name]).get(&Bearer::Device(amina)).cloned()
+            accept(&chains, &users, vec![name]).remove(&Bearer::Device(amina)).map(|found| found.name)
         };
         assert_eq!((of_device(amina).as_deref(), of_device(mallory)), (Some("Phone"), None));
     }

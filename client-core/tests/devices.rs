@@ -10,6 +10,7 @@ mod devices {
     mod joining;
     mod linking;
     mod loading;
+    mod names;
     mod recovering;
     mod removing;
     mod returning;

@@ -1,11 +1,13 @@
 //! What is decided and not final, as it is shown.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use vereda_base::{ChainId, Timestamp};
+use vereda_base::{ChainId, Timestamp, decode, limits::MAX_SEALED_TEXT_BYTES};
 use vereda_policy::{Body, Role};
 use vereda_sync::device::DeviceStore;
 
-use super::decisions::StoredDecision;
+use super::{About, decisions::StoredDecision, open_text, refer::Purpose};
 use crate::{
     device::{Device, DeviceError},
     words,
@@ -39,6 +41,12 @@ pub struct DecisionView {
     pub subject_name: Option<String>,
     /// The role given or left.
     pub role: Option<&'static str>,
+    /// Until when a role is given, in milliseconds since 1970 by the relay's clock.
+    pub until: Option<Timestamp>,
+    /// Why a role is given, where something was said that can be read here.
+    pub purpose: Option<String>,
+    /// Where the consent to it is recorded.
+    pub consent: Option<String>,
     /// When it was made, in milliseconds since 1970 by this device's clock.
     pub stated: Timestamp,
     /// How it stands.
@@ -62,13 +70,43 @@ impl<S: DeviceStore> Device<S> {
         Ok(self.stored_decisions()?.iter().filter(|(_, is_pending)| !is_pending).count())
     }
 
+    fn open_purpose(&self, chain: &ChainId, sealed: Option<&[u8]>) -> Option<Purpose> {
+        let bytes = open_text(&self.keyring, &*self.chain(chain)?, About::Purpose, sealed?)?;
+        decode(&bytes, MAX_SEALED_TEXT_BYTES).ok()
+    }
+
+    /// Lists the documents in review that were decided on here and not finally yet, each with what was decided.
+    pub(crate) fn reviews_decided(&self) -> Result<BTreeMap<ChainId, &'static str>, DeviceError> {
+        let mut decided = BTreeMap::new();
+        for (row, is_pending) in self.stored_decisions()? {
+            let documents: Vec<ChainId> = match &row.body {
+                Body::Adopt(adopt) => adopt.documents.iter().map(|adopted| adopted.document).collect(),
+                Body::Discard(discard) => discard.documents.clone(),
+                _ => continue,
+            };
+            let (action, ..) = describe(&row.body);
+            if is_pending {
+                let one = documents.is_empty().then_some(row.chain);
+                decided.extend(documents.into_iter().chain(one).map(|document| (document, action)));
+            }
+        }
+        Ok(decided)
+    }
+
     fn view_decision(&self, row: StoredDecision, is_pending: bool) -> DecisionView {
         let (action, subject, role) = describe(&row.body);
         let lost = || "it is not in the chain, and why was not noted".to_owned();
+        let (until, purpose) = match &row.body {
+            Body::Grant(grant) => (grant.expires, self.open_purpose(&row.chain, grant.sealed_purpose.as_deref())),
+            _ => (None, None),
+        };
         DecisionView {
+            until,
+            purpose: purpose.as_ref().and_then(|purpose| purpose.purpose.clone()),
+            consent: purpose.and_then(|purpose| purpose.consent),
             decision: row.intent.0,
             chain: row.chain,
-            name: self.name_of(&row.chain).map(str::to_owned),
+            name: self.place_name(&row.chain),
             action,
             subject,
             subject_name: subject.and_then(|subject| self.name_of(&subject).map(str::to_owned)),

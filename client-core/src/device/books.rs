@@ -1,7 +1,7 @@
 //! What a device keeps at hand of its documents: the configuration, the names, the lines of lists. All of it can be
 //! rebuilt from the documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use vereda_base::{ChainId, DeviceId, Timestamp};
@@ -13,6 +13,7 @@ use super::{Device, DeviceError};
 use crate::{
     configuration,
     directory::{self, Bearer},
+    facts::load_farewell,
     tables::{FACTS, PROJECTIONS},
 };
 
@@ -34,6 +35,8 @@ pub(crate) struct Books {
     pub(crate) directory_document: Option<ChainId>,
     /// Names of people, teams and the agency.
     pub(crate) names: BTreeMap<ChainId, String>,
+    /// Of these, the ones that only former Managers wrote.
+    pub(crate) names_of_former: BTreeSet<ChainId>,
     /// Names of devices.
     pub(crate) device_names: BTreeMap<DeviceId, String>,
 }
@@ -48,6 +51,7 @@ impl Default for Books {
             configuration_document: None,
             directory_document: None,
             names: BTreeMap::new(),
+            names_of_former: BTreeSet::new(),
             device_names: BTreeMap::new(),
         }
     }
@@ -159,7 +163,8 @@ impl<S: DeviceStore> Device<S> {
     /// Takes in what arrived of a document and writes its line; the caller commits.
     pub(super) fn bring_up(&mut self, id: &ChainId) -> Result<Brought, DeviceError> {
         if self.keyring.key(id, 0).is_none() {
-            return Ok(Brought::Locked);
+            // A key is on its way to those who read it only.
+            return Ok(if self.is_read_here(id) { Brought::Locked } else { Brought::Same });
         }
         let kind = self.chain(id).and_then(|state| state.document_kind());
         let document = self.document(id)?;
@@ -180,6 +185,12 @@ impl<S: DeviceStore> Device<S> {
     fn line(&self, document: &ChainId) -> Result<Option<Line>, StoreError> {
         let row = self.store.get(PROJECTIONS, document.as_bytes())?;
         Ok(row.and_then(|row| serde_json::from_slice(&row).ok()))
+    }
+
+    /// The title of a case in lists.
+    pub(crate) fn line_title(&self, case: &ChainId) -> Option<String> {
+        let title = self.line(case).ok()??.summary?.title;
+        (!title.is_empty()).then_some(title)
     }
 
     /// Notes in a document's line that shows all before them that chunks sealed here are shown by it too; the caller commits.
@@ -242,13 +253,25 @@ impl<S: DeviceStore> Device<S> {
         let users = self.list_chains(ChainKind::User)?;
         let accepted = self.view(|view, _| directory::accept(view, &users, written));
         (self.books.names, self.books.device_names) = (BTreeMap::new(), BTreeMap::new());
-        for (bearer, name) in accepted {
+        self.books.names_of_former.clear();
+        for (bearer, found) in accepted {
             match bearer {
-                Bearer::Chain(chain) => drop(self.books.names.insert(chain, name)),
-                Bearer::Device(device) => drop(self.books.device_names.insert(device, name)),
+                Bearer::Chain(chain) => {
+                    if found.is_of_former {
+                        self.books.names_of_former.insert(chain);
+                    }
+                    self.books.names.insert(chain, found.name);
+                }
+                Bearer::Device(device) => drop(self.books.device_names.insert(device, found.name)),
             }
         }
         Ok(())
+    }
+
+    /// Has the names read anew where it may have changed who may say them.
+    pub(super) fn note_naming(&mut self, chain: &ChainId) {
+        let is_of_people = self.chain(chain).is_some_and(|state| state.kind() != ChainKind::Document);
+        self.stale.extend(self.books.directory_document.filter(|_| is_of_people));
     }
 
     /// Finds the agency's configuration and directory among the documents, and reads them.
@@ -282,6 +305,9 @@ impl<S: DeviceStore> Device<S> {
     /// Reads configuration and directory as they stand here.
     pub(crate) fn bring_books(&mut self) -> Result<(), DeviceError> {
         self.note_books()?;
+        if self.books.names.is_empty() {
+            self.books.names = load_farewell(&self.store)?;
+        }
         for document in [self.books.configuration_document, self.books.directory_document].into_iter().flatten() {
             self.stale.remove(&document);
             match self.bring_up(&document) {

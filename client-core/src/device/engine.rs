@@ -26,7 +26,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Counts a document's chunks.
-    pub(super) fn chunk_count(&self, document: &ChainId) -> Result<u64, StoreError> {
+    pub(crate) fn chunk_count(&self, document: &ChainId) -> Result<u64, StoreError> {
         self.machine.as_ref().map_or(Ok(0), |machine| machine.chunk_count(&self.store, document))
     }
 

@@ -1,15 +1,18 @@
 //! What this device is no member of any more: what is unsent is sealed first, then keys and content are destroyed
 //! (protocol.md §4).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 use vereda_base::{ChainId, decode, encode, limits::MAX_HEADER_BYTES};
-use vereda_policy::{ChainKind, Cite, Evaluator, Heads, is_key_held};
+use vereda_policy::{ChainKind, Cite, Evaluator, Heads, Role, is_key_held};
 use vereda_sync::device::{DeviceStore, StoreError};
 
 use super::{Ambient, Books, Device, DeviceError, sealing::SealedUnder};
-use crate::tables::{PROJECTIONS, RELIANCES, SNAPSHOTS};
+use crate::{
+    facts::save_farewell,
+    tables::{PROJECTIONS, RELIANCES, SECTIONS, SNAPSHOTS},
+};
 
 impl<S: DeviceStore> Device<S> {
     /// Notes on what heads the newest edit of a document may rely: a right that ends before it is sent is proven by them.
@@ -90,6 +93,24 @@ impl<S: DeviceStore> Device<S> {
         self.seal(document, SealedUnder { epoch, cites }, ambient)
     }
 
+    /// Names that are kept where the directory goes: of this person, of what he was in, and of those to turn to.
+    fn names_to_keep(&self) -> BTreeMap<ChainId, String> {
+        let Some((user, agency)) = self.home() else { return BTreeMap::new() };
+        let mut keep = BTreeSet::from([user, agency]);
+        // Where chains cannot be read fewer names are kept.
+        for group in self.list_chains(ChainKind::Team).unwrap_or_default().into_iter().chain([agency]) {
+            let Some(state) = self.chain(&group) else { continue };
+            let was_in = state.members().iter().any(|held| held.subject == user);
+            if was_in || group == agency {
+                let managers = state.members().iter().filter(|held| held.role == Role::Manager);
+                keep.extend(managers.map(|held| held.subject));
+                keep.insert(group);
+            }
+        }
+        let named = self.books.names.iter().filter(|(chain, _)| keep.contains(chain));
+        named.map(|(chain, name)| (*chain, name.clone())).collect()
+    }
+
     fn destroy(&mut self, lost: &BTreeSet<ChainId>, rng: &mut dyn CryptoRng) -> Result<(), DeviceError> {
         if lost.is_empty() {
             return Ok(());
@@ -98,7 +119,7 @@ impl<S: DeviceStore> Device<S> {
         self.keyring.destroy(&mut self.store, lost, rng)?;
         for chain in lost {
             self.close(chain);
-            for table in [SNAPSHOTS, PROJECTIONS, RELIANCES] {
+            for table in [SNAPSHOTS, PROJECTIONS, RELIANCES, SECTIONS] {
                 self.store.delete(table, chain.as_bytes())?;
             }
             if let Some(machine) = &mut self.machine {
@@ -111,7 +132,10 @@ impl<S: DeviceStore> Device<S> {
         self.keyless.extend(lost);
         let books = [self.books.configuration_document, self.books.directory_document];
         if books.iter().flatten().any(|book| lost.contains(book)) {
+            let farewell = self.names_to_keep();
             self.books = Books::default();
+            save_farewell(&mut self.store, &farewell)?;
+            self.books.names = farewell;
         }
         Ok(())
     }

@@ -73,6 +73,7 @@ impl<S: DeviceStore> Device<S> {
         }
         self.enter_name(ambient)?;
         self.enter_device_name(ambient)?;
+        self.restate_names(ambient)?;
         let mut is_more = self.repair(ambient)?;
         is_more |= self.renew_groups(ambient)?;
         is_more |= self.reseal_all(ambient)?;

@@ -1,7 +1,9 @@
 //! Names into the directory.
 
 use vereda_base::ChainId;
-use vereda_records::Value;
+use vereda_document::Place;
+use vereda_policy::{Heads, Role, membership};
+use vereda_records::{FieldPath, Value};
 use vereda_sync::device::DeviceStore;
 
 use crate::{
@@ -61,6 +63,39 @@ impl<S: DeviceStore> Device<S> {
         self.commit()?;
         self.bring_books()
     }
+
+    /// Says names of teams and the agency again, as one of their Managers, that only former ones wrote; commits.
+    pub(crate) fn restate_names(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
+        if self.books.names_of_former.is_empty() || !self.may_write_names()? {
+            return Ok(());
+        }
+        let heads = Heads::newest(None);
+        let manages = |group: &&ChainId| {
+            self.view(|view, device| membership(view, &device, group, &heads)) == Some(Role::Manager)
+        };
+        let own: Vec<ChainId> = self.books.names_of_former.iter().filter(manages).copied().collect();
+        let named: Vec<(ChainId, String)> =
+            own.into_iter().filter_map(|group| Some((group, self.name_of(&group)?.to_owned()))).collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        let written = named.into_iter().try_for_each(|(group, name)| self.restate(ambient, &group, &name));
+        if let Err(error) = written.and_then(|()| self.commit()) {
+            self.roll_back();
+            return Err(error);
+        }
+        self.bring_books()
+    }
+
+    /// Writes a name that stands there already, so that it is this device that says it.
+    fn restate(&mut self, ambient: &mut Ambient<'_>, group: &ChainId, name: &str) -> Result<(), DeviceError> {
+        let id = self.open_directory()?;
+        let at = ambient.now.wall;
+        let place = Place::Answer(FieldPath::field(directory::field(group)));
+        self.write(&id, |replica| replica.resolve(&place, Value::text(name), at))?;
+        self.write_line(&id)
+    }
+
     /// Says whether the directory is here and this device may write to it.
     pub(crate) fn may_write_names(&mut self) -> Result<bool, DeviceError> {
         let Ok(directory) = self.open_directory() else { return Ok(false) };

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use vereda_base::{ChainId, DeviceId};
 
-use crate::{Body, ChainKind, ChainState, Chains, ParentAuthority, Role, authority::may_be_member};
+use crate::{
+    Body, ChainKind, ChainState, Chains, ParentAuthority, Role,
+    authority::{may_be_member, may_be_parent},
+};
 
 /// Lists the devices that a removal concerns, recovery keys too, that stand at the newest heads before it or ever stood:
 /// their work is what its frontier names. Of `RemoveDevice` that device; of the others all of the subjects, down to users; of
@@ -40,19 +43,27 @@ fn devices_below(view: &dyn Chains, chain: &ChainId, devices: &mut BTreeSet<Devi
     }
 }
 
+/// Whoever is Manager of a chain by authority: its members by roles that are all Manager, and the Managers of its parents
+/// with full authority. A team that is Manager of its own agency leads back up no further.
 fn managers_of(view: &dyn Chains, chain: &ChainId, devices: &mut BTreeSet<DeviceId>) {
     let Some(state) = view.chain(chain) else { return };
-    if state.kind() == ChainKind::User {
-        return devices_below(view, chain, devices);
-    }
-    for member in members_with(&state, Role::Manager) {
-        if fits(view, &member, state.kind()) {
-            managers_of(view, &member, devices);
-        }
-    }
+    managers_below(view, &state, devices);
     let parents = state.all_parents().iter().map(|standing| &standing.parent);
     for parent in parents.filter(|parent| parent.authority == ParentAuthority::Full) {
-        managers_of(view, &parent.chain, devices);
+        let above = view.chain(&parent.chain).filter(|above| may_be_parent(above.kind(), state.kind()));
+        if above.is_some() {
+            managers_of(view, &parent.chain, devices);
+        }
+    }
+}
+
+fn managers_below(view: &dyn Chains, state: &ChainState, devices: &mut BTreeSet<DeviceId>) {
+    devices.extend(state.devices().iter().map(|device| device.device));
+    for member in members_with(state, Role::Manager) {
+        let below = view.chain(&member).filter(|below| may_be_member(below.kind(), state.kind()));
+        if let Some(below) = below {
+            managers_below(view, &below, devices);
+        }
     }
 }
 

@@ -111,7 +111,9 @@ fn collect(
     }
     let Some(state) = view.chain(chain) else { return };
     for member in standing(&state, now) {
-        if membership(view, device, &member, &Heads::newest(now)).is_some() {
+        // A member of a kind that has no place there has no part in it either.
+        let fits = view.chain(&member).is_some_and(|known| may_be_member(known.kind(), state.kind()));
+        if fits && membership(view, device, &member, &Heads::newest(now)).is_some() {
             collect(view, device, &member, now, staleness, seen, due);
         }
     }

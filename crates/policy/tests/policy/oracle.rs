@@ -1,15 +1,24 @@
 //! Policy once more, the naive way, from what `docs/protocol/access.md` says: keeps every operation and what it led to, and
 //! answers by trying everything. Shares nothing with the crate but the types of operations.
 
+mod keys;
 mod rights;
+mod sense;
+mod standing;
+mod twist;
 mod verdict;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Link, OpId, Timestamp};
 use vereda_policy::{Body, ChainKind, Create, DeviceKind, Invite, Member, Op, Parent, Role, Target};
 
-pub use rights::At;
+pub use rights::{At, best};
+pub use standing::Leaves;
+pub use twist::{TWISTS, Twist};
+pub use verdict::By;
+pub use ways::{Removal, Ways};
 
 /// How many operations of each chain are seen; a chain that is not named is not used.
 pub type Seen = BTreeMap<ChainId, usize>;
@@ -18,6 +27,10 @@ pub type Seen = BTreeMap<ChainId, usize>;
 #[derive(Clone, Default)]
 pub struct Oracle {
     pub chains: BTreeMap<ChainId, Vec<Entry>>,
+    /// What each frontier names, by its root.
+    pub frontiers: BTreeMap<Digest, Leaves>,
+    /// The rule that is otherwise.
+    pub twist: Option<Twist>,
 }
 
 /// An operation and what its chain said afterwards.
@@ -27,6 +40,8 @@ pub struct Entry {
     pub op: Op,
     pub time: Timestamp,
     pub state: State,
+    /// It keeps its place and has no effect.
+    pub is_void: bool,
 }
 
 /// What a chain says.
@@ -66,11 +81,25 @@ impl Oracle {
             _ => {
                 let last = self.chains[&chain].last().unwrap();
                 let mut state = last.state.clone();
-                state.follow(id, op, self.chains[&chain].len(), time);
+                state.follow(id, op, self.chains[&chain].len(), time, self.twist);
                 state
             }
         };
-        self.chains.entry(chain).or_default().push(Entry { id, op: op.clone(), time, state });
+        self.chains.entry(chain).or_default().push(Entry { id, op: op.clone(), time, state, is_void: false });
+    }
+
+    /// Takes what keeps its place and has no effect.
+    pub fn take_void(&mut self, id: OpId, op: &Op, time: Timestamp) {
+        if self.is(Twist::VoidHasEffect) && self.takes(ChainId(id.0), op, time, By::Device) {
+            return self.take(id, op, time);
+        }
+        let entries = self.chains.get_mut(&op.chain.unwrap()).unwrap();
+        let state = entries.last().unwrap().state.clone();
+        entries.push(Entry { id, op: op.clone(), time, state, is_void: true });
+    }
+
+    pub fn is(&self, twist: Twist) -> bool {
+        self.twist == Some(twist)
     }
 
     pub fn newest(&self, chain: &ChainId) -> Option<&State> {
@@ -82,7 +111,7 @@ impl Oracle {
     }
 
     /// Whom an adoption names for a document that begins.
-    fn holders(&self, create: &Create, document: ChainId) -> Option<Vec<Member>> {
+    pub fn holders(&self, create: &Create, document: ChainId) -> Option<Vec<Member>> {
         let is_full = |parent: &&Parent| parent.authority == vereda_policy::ParentAuthority::Full;
         let no_full = !create.parents.iter().any(|parent| is_full(&parent));
         for parent in &create.parents {
@@ -92,6 +121,9 @@ impl Oracle {
                 return Some(named.clone());
             }
             if no_full && parent.authority == vereda_policy::ParentAuthority::RevokeOnly {
+                if self.is(Twist::RevokeOnlyOwnerLetsIn) {
+                    return Some(named.clone());
+                }
                 let mut both = named.clone();
                 both.retain(|one| create.members.iter().any(|old| old.subject == one.subject && old.role >= one.role));
                 if !both.is_empty() {
@@ -162,18 +194,24 @@ impl State {
         }
     }
 
-    fn follow(&mut self, id: OpId, op: &Op, seq: usize, time: Timestamp) {
+    pub fn follow(&mut self, id: OpId, op: &Op, seq: usize, time: Timestamp, twist: Option<Twist>) {
         match &op.body {
             Body::Create(_) => unreachable!(),
             Body::AddDevice(add) => _ = self.devices.insert(add.device, add.kind),
             Body::RemoveDevice(remove) => _ = self.devices.remove(&remove.device),
-            Body::Grant(grant) => self.give(seq, grant.subject, grant.role, grant.expires),
+            Body::Grant(grant) => {
+                if twist == Some(Twist::GrantLowers) {
+                    self.holds.retain(|key, _| key.1 != grant.subject);
+                }
+                self.give(seq, grant.subject, grant.role, grant.expires);
+            }
             Body::Revoke(revoke) => {
                 let ends = |key: &(usize, ChainId, Role)| key.1 == revoke.subject && Some(key.2) > revoke.keeps;
                 let ended: Vec<_> = self.holds.iter().filter(|(key, _)| ends(key)).map(|(_, until)| *until).collect();
                 self.holds.retain(|key, _| !ends(key));
                 if let Some(role) = revoke.keeps {
-                    let longest = if ended.contains(&None) { None } else { ended.into_iter().max().flatten() };
+                    let prolongs = ended.contains(&None) || twist == Some(Twist::LoweringProlongs);
+                    let longest = if prolongs { None } else { ended.into_iter().max().flatten() };
                     self.give(seq, revoke.subject, role, longest);
                 }
                 if let Some(successor) = revoke.successor {

@@ -398,3 +398,16 @@ fn a_user_has_a_bounded_number_of_devices() {
     let full = Err(OpRefusal::TooLong { part: Part::Devices, found: MAX_DEVICES + 1, max: MAX_DEVICES });
     assert_eq!(world.offer(&chipo.key, &chipo.user, one_more, &[]), full);
 }
+
+#[test]
+fn whom_a_case_is_taken_from_is_found_where_a_team_manages_its_own_agency() {
+    let mut world = World::found();
+    let (team, agency) = (world.first_team, world.agency);
+    let (amina, bashir, chipo) = (world.amina.clone(), world.bashir.clone(), world.chipo.clone());
+    world.append(&amina.key, &agency, grant(team, Role::Manager)).unwrap();
+    let own = vec![Parent { chain: chipo.user, authority: ParentAuthority::Full }];
+    let assign = Assign { gives: vec![], takes: vec![], parents: Some(own), sections: vec![], frontier: frontier() };
+    let removed = removed_devices(&world.chains, &world.case, &Body::Assign(assign));
+    let expected = [&amina, &bashir].map(Person::device).into_iter().collect();
+    assert_eq!(removed, expected, "Managers of the team, and of the agency by it; no Editor of the team");
+}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
-    AppendContext, Authorized, Body, ChainKind, Create, Heads, Moment, Op, OpDecodeError, OpRefusal, Receipt, Role,
-    Wrap, WrapProof, authority, authorize, chain_of, op_reliance, receipt_time, verify_op,
+    AppendContext, Authorized, Body, ChainKind, Create, DocumentKind, Heads, Moment, Op, OpDecodeError, OpRefusal,
+    Receipt, Role, Wrap, WrapProof, authority, authorize, chain_of, op_reliance, receipt_time, verify_op,
 };
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
@@ -256,7 +256,7 @@ pub(super) fn append_adopted(
     Ok(Appended { op, receipt, known, position, wraps: placed, accepted: None, frontier })
 }
 
-/// Enters new members into the index.
+/// Enters new members into the index, and of a section who governs it.
 fn note_members(store: &mut dyn RelayStore, op: &Op, known: &Known) -> Result<(), StoreError> {
     let state = &known.state;
     let naming = if state.kind() == ChainKind::Document { Naming::Document } else { Naming::Group };
@@ -265,6 +265,11 @@ fn note_members(store: &mut dyn RelayStore, op: &Op, known: &Known) -> Result<()
     }
     for device in state.devices().iter().filter(|device| device.from_seq == op.seq) {
         store.note_member(&Digest(device.device.0), naming, &state.id())?;
+    }
+    if state.document_kind() == Some(DocumentKind::Section) {
+        for standing in state.all_parents().iter().filter(|standing| standing.from_seq == op.seq) {
+            store.note_member(&Digest(standing.parent.chain.0), Naming::Governed, &state.id())?;
+        }
     }
     Ok(())
 }

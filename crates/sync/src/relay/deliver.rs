@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use vereda_base::{ChainId, Digest, OpId, Timestamp};
-use vereda_policy::{ChainKind, Wrap};
+use vereda_policy::{ChainKind, DocumentKind, Wrap};
 use vereda_protocol::{Chunk, Down, Goodbye, PolicyEntry, Position, UP_WINDOW_BYTES};
 
 use super::{
@@ -314,6 +314,12 @@ impl RelayMachine {
         let stands = |until: Option<u64>| until.is_none_or(|seq| known.position(seq) == Some(position));
         for member in state.members().iter().filter(|member| stands(member.until_seq)) {
             sessions.extend(self.audience.of_subject(&Digest(member.subject.0)));
+        }
+        if state.document_kind() == Some(DocumentKind::Section) {
+            // Managers of the owning team, who may end roles in it, need not read it.
+            for parent in state.parents() {
+                sessions.extend(self.audience.of_subject(&Digest(parent.chain.0)));
+            }
         }
         sessions
     }

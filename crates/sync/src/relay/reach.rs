@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
-use vereda_policy::{ChainKind, DeviceKind, Membership, authority::may_be_member};
+use vereda_policy::{ChainKind, DeviceKind, Membership, ParentStanding, authority::may_be_member};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
     chains::{Known, View},
     session::Open,
+    sight::governs_section,
     store::{Naming, RelayStore, StoreError},
 };
 
@@ -249,21 +250,50 @@ pub(super) fn newly_visible(
     let named_members = known.state.members().iter().filter(|member| member.from_seq == seq);
     let names = named_members.into_iter().any(|member| open.reach.contains(&member.subject))
         || known.state.devices().iter().any(|device| device.from_seq == seq && device.device == open.device);
-    let mut since = Since::new(view, open.device, now);
-    if upto == Position(0) || !names || since.member(&known.state.id()) != Some(position) {
+    let came = |standing: &ParentStanding| standing.from_seq == seq && open.reach.contains(&standing.parent.chain);
+    let governs = known.state.all_parents().iter().any(came);
+    if upto == Position(0) || !(names || governs) {
         return Ok(Vec::new());
     }
     let mut visible = BTreeSet::new();
-    if known.state.kind() == ChainKind::Document {
+    let mut since = Since::new(view, open.device, now);
+    if known.state.kind() != ChainKind::Document {
+        governed_behind(view, open, known.state.id(), now, &mut visible)?;
+    } else if governs && governs_section(view, &open.device, &known.state, now) {
         visible.insert(known.state.id());
-    } else {
+    }
+    if names && since.member(&known.state.id()) == Some(position) {
         // Whoever comes back has destroyed the group's keys, and finds the wraps of before his time there.
         visible.insert(known.state.id());
-        behind_groups(view, &mut since, known.state.id(), position, &mut visible)?;
+        if known.state.kind() != ChainKind::Document {
+            behind_groups(view, &mut since, known.state.id(), position, &mut visible)?;
+        }
     }
     let existed = |chain: &ChainId| view.known(chain).is_some_and(|known| known.first() <= upto);
     let entries = visible.into_iter().filter(existed).map(|document| PolicyEntry::Visible { document, upto });
     Ok(entries.collect())
+}
+
+/// Collects the sections that a device governs by a group in which it got another role, or by one that this is in.
+fn governed_behind(
+    view: &View<'_>,
+    open: &Open,
+    group: ChainId,
+    now: Timestamp,
+    visible: &mut BTreeSet<ChainId>,
+) -> Result<(), StoreError> {
+    let (mut groups, mut seen) = (vec![group], BTreeSet::from([group]));
+    while let Some(group) = groups.pop() {
+        let store = view.store();
+        groups.extend(store.naming(&Digest(group.0), Naming::Group)?.into_iter().filter(|above| seen.insert(*above)));
+        for section in store.naming(&Digest(group.0), Naming::Governed)? {
+            let known = view.known(&section);
+            if known.is_some_and(|known| governs_section(view, &open.device, &known.state, now)) {
+                visible.insert(section);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Collects the chains behind a group that the device came to belong to at `position`, and behind every group that it

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use rand_core::Rng;
 use vereda_base::{ChainId, Digest, Link, Timestamp};
 use vereda_crypto::DeviceKey;
 use vereda_policy::{
     Accept, AddDevice, Adopt, AdoptedDocument, Assign, BadRotate, Beacon, Body, CancelInvite, ChainKind, Chains, Cite,
-    Create, DeviceKind, Discard, DocumentKind, Draft, EpochFault, Expire, Grant, Invite, Member, Op, OpRefusal, Parent,
-    ParentAuthority, RemoveDevice, Repair, Retention, Revoke, Role, Rotate, SetRetention, Target, WrapList,
+    Create, DeviceKind, Discard, DocumentKind, Draft, EpochFault, Expire, Grant, Invite, Member, Moment, Need, Op,
+    OpRefusal, Parent, ParentAuthority, RemoveDevice, Repair, Retention, Revoke, Role, Rotate, SetRetention, Target,
+    WrapList, cite_path,
 };
 
 use super::World;
 use crate::{
-    oracle::Seen,
+    oracle::{By, Seen},
     world::{document_epoch, frontier, group_epoch, key, no_wraps, wrapped, wrapping_key},
 };
 
@@ -22,8 +22,11 @@ const ROLES: [Role; 3] = [Role::Reader, Role::Editor, Role::Manager];
 impl World {
     pub(super) fn step(&mut self) {
         match self.below(12) {
-            0 | 1 => self.begin_document(),
+            0 if self.documents.len() < 8 => self.begin_document(),
+            1 => self.begin_document(),
             2 => self.retry(),
+            3 | 4 if self.lies => self.append_late(),
+            5 if !self.waiting.is_empty() => self.decide_on_waiting(),
             _ => {
                 let chain = self.draw_chain();
                 let body = self.draw_body(chain);
@@ -47,7 +50,7 @@ impl World {
         self.draw(&all)
     }
 
-    fn draw_subject(&mut self) -> ChainId {
+    pub(super) fn draw_subject(&mut self) -> ChainId {
         let groups = self.groups.clone();
         let users: Vec<ChainId> = self.people.iter().map(|person| person.user).collect();
         self.draw(&[users.clone(), users, groups].concat())
@@ -124,9 +127,9 @@ impl World {
     }
 
     fn hand_in(&mut self, author: DeviceKey, op: Op) {
-        match self.offer(&author, op.clone()) {
+        match self.offer_to(By::Relay, &author, op.clone(), None) {
             Ok(id) => self.documents.push(ChainId(id.0)),
-            Err(OpRefusal::NoAuthority { moment: vereda_policy::Moment::Now, .. }) => self.waiting.push((author, op)),
+            Err(Some(OpRefusal::NoAuthority { moment: Moment::Now, .. }) | None) => self.waiting.push((author, op)),
             Err(_) => {}
         }
     }
@@ -139,7 +142,7 @@ impl World {
         }
     }
 
-    fn draw_cites(&mut self, own: Option<ChainId>) -> Vec<Cite> {
+    pub(super) fn draw_cites(&mut self, own: Option<ChainId>) -> Vec<Cite> {
         let mut seen: Seen = self.draw_seen();
         if let Some(own) = own {
             seen.remove(&own);
@@ -148,94 +151,99 @@ impl World {
     }
 
     /// Offers a body by a device that may often write it; now and then altered.
-    fn append(&mut self, chain: ChainId, body: Body) {
+    fn append(&mut self, chain: ChainId, mut body: Body) {
+        self.set_frontier(chain, &mut body);
         let devices = self.devices.clone();
         let groups = self.groups.clone();
         let mut author = self.draw(&devices);
         let mut drafted = None;
-        for _ in 0..6 {
+        for _ in 0..10 {
             let draft = Draft::new(&self.chains, author.device_id(), None).with_groups(&groups);
             drafted = draft.append(&chain, body.clone()).ok();
-            if drafted.is_some() || self.below(6) == 0 {
+            if drafted.is_some() || self.below(12) == 0 {
                 break;
             }
             author = self.draw(&devices);
         }
-        let state = self.chains.chain(&chain).unwrap();
-        let cites = match drafted {
-            Some(op) => op.cites,
+        let mut cites = drafted.map(|op| op.cites);
+        if self.below(8) == 0 || (matches!(body, Body::Expire(_)) && self.below(3) == 0) {
+            // Somebody who only reads.
+            author = self.draw(&devices);
+            cites = cite_path(&self.chains, &author.device_id(), &chain, Need::Member(Role::Reader), None);
+        }
+        let cites = match cites {
+            Some(cites) => cites,
             None => self.draw_cites(Some(chain)),
         };
-        let (seq, prev) = (state.head_seq() + 1, Some(state.head()));
-        let mut op = Op { suite: 1, chain: Some(chain), seq, prev, device: author.device_id(), cites, body };
-        if self.below(6) == 0 {
-            self.tamper(&mut op, &mut author);
+        let mut op = self.follow(chain, author.device_id(), cites, body);
+        let tampered = if self.below(6) == 0 { self.tamper(&mut op, &mut author) } else { None };
+        self.hand_over(By::Relay, &author, op, tampered);
+    }
+
+    /// Has a colluding relay append what somebody says he knew no better when he wrote: mostly as he once did, and where he
+    /// has no such right any more.
+    fn append_late(&mut self) {
+        let mut drawn = self.draw_late();
+        for _ in 0..12 {
+            let (_, op) = &drawn;
+            let is_taken = self.oracle.takes(op.chain.unwrap(), op, self.now(), By::Device);
+            if is_taken && !self.oracle.op_relies(op).is_empty() {
+                break;
+            }
+            drawn = self.draw_late();
         }
+        let (author, mut op) = drawn;
+        self.set_frontier(op.chain.unwrap(), &mut op.body);
+        self.hand_over(By::Device, &author, op, None);
+    }
+
+    fn draw_late(&mut self) -> (DeviceKey, Op) {
+        let chain = self.draw_chain();
+        let count = self.oracle.chains[&chain].len();
+        let earlier = self.below(count);
+        let earlier = self.oracle.chains[&chain][earlier].op.clone();
+        let again = self.below(6) > 0 && earlier.seq > 0;
+        let once = self.key_of(earlier.device).filter(|_| again);
+        let (author, cites) = match once {
+            Some(author) => (author, earlier.cites),
+            None => (self.draw(&self.devices.clone()), self.draw_cites(Some(chain))),
+        };
+        let body = self.draw_body(chain);
+        (author.clone(), self.follow(chain, author.device_id(), cites, body))
+    }
+
+    /// Decides on a document that waits, as one of its owners.
+    fn decide_on_waiting(&mut self) {
+        let (_, op) = self.draw(&self.waiting.clone());
+        let Body::Create(create) = &op.body else { return };
+        let owners: Vec<ChainId> = vereda_policy::owners(create).collect();
+        if !owners.is_empty() {
+            let owner = self.draw(&owners);
+            let body = self.decide(owner);
+            self.append(owner, body);
+        }
+    }
+
+    /// What comes next in a chain.
+    fn follow(&self, chain: ChainId, device: vereda_base::DeviceId, cites: Vec<Cite>, body: Body) -> Op {
+        let state = self.chains.chain(&chain).unwrap();
+        Op { suite: 1, chain: Some(chain), seq: state.head_seq() + 1, prev: Some(state.head()), device, cites, body }
+    }
+
+    fn hand_over(&mut self, by: By, author: &DeviceKey, op: Op, tampered: Option<&'static str>) {
+        let chain = op.chain.unwrap();
         let is_invite = matches!(op.body, Body::Invite(_));
         let added = match &op.body {
             Body::AddDevice(add) => Some(add.device),
             _ => None,
         };
-        if let Ok(id) = self.offer(&author, op.clone()) {
-            self.check_op_reliance(&author, &op);
+        if let Ok(id) = self.offer_to(by, author, op, tampered) {
             if is_invite {
                 self.invites.push((chain, id));
             }
             if let Some(new) = added {
-                let fresh = self.joining.iter().find(|key| key.device_id() == new).unwrap().clone();
-                self.devices.push(fresh);
+                self.devices.extend(self.joining.iter().find(|key| key.device_id() == new).cloned());
             }
-        }
-    }
-
-    /// Changes something that a thief or a broken client might.
-    fn tamper(&mut self, op: &mut Op, author: &mut DeviceKey) {
-        let devices = self.devices.clone();
-        match self.below(10) {
-            0 => op.seq += 1,
-            1 => op.seq = op.seq.saturating_sub(1),
-            2 => op.prev = Some(vereda_base::OpId([self.rng.next_u32() as u8; 32])),
-            3 => op.cites.reverse(),
-            4 => _ = op.cites.pop(),
-            5 => {
-                *author = self.draw(&devices);
-                op.device = author.device_id();
-            }
-            6 => op.cites = self.draw_cites(op.chain),
-            7 => {
-                // An older head of one chain.
-                if let Some(index) = (!op.cites.is_empty()).then(|| self.below(op.cites.len())) {
-                    let count = self.oracle.chains[&op.cites[index].chain].len();
-                    let at = 1 + self.below(count);
-                    op.cites[index] = self.cite(&op.cites[index].chain.clone(), at);
-                }
-            }
-            _ => self.tamper_body(&mut op.body),
-        }
-    }
-
-    fn tamper_body(&mut self, body: &mut Body) {
-        match body {
-            Body::Rotate(rotate) => match self.below(4) {
-                0 => rotate.follows += 1,
-                1 => rotate.epoch.wraps.count += 1,
-                2 => rotate.epoch.targets.iter_mut().for_each(|target| *target = target.map(|epoch| epoch + 1)),
-                // Without the key before it: where nobody has that, it may be.
-                _ => {
-                    rotate.epoch.previous = None;
-                    rotate.epoch.wraps.count -= 1;
-                }
-            },
-            Body::Repair(repair) => match self.below(3) {
-                0 => repair.wraps.count += 1,
-                1 => repair.targets.iter_mut().for_each(|target| target.epoch += 1),
-                _ => repair.epoch += 1,
-            },
-            Body::AddDevice(add) => {
-                add.kind = if add.kind == DeviceKind::Full { DeviceKind::Recovery } else { DeviceKind::Full };
-            }
-            Body::Accept(accept) => accept.user = self.people[0].user,
-            _ => {}
         }
     }
 
@@ -276,7 +284,8 @@ impl World {
     }
 
     fn add_device(&mut self, user: ChainId) -> Body {
-        let new = self.next_key();
+        let again = self.below(6) == 0 && !self.joining.is_empty();
+        let new = if again { self.draw(&self.joining.clone()) } else { self.next_key() };
         let kind = if self.below(3) == 0 { DeviceKind::Recovery } else { DeviceKind::Full };
         let body = Body::AddDevice(AddDevice::with_key(user, &new, wrapping_key(), kind));
         self.joining.push(new);

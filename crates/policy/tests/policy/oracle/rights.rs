@@ -1,25 +1,31 @@
-//! Roles and keys by trying every way.
+//! Rights by trying every way.
 
-use std::collections::BTreeSet;
-
-use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
+use vereda_base::{ChainId, DeviceId, Timestamp};
 use vereda_policy::{ChainKind, DeviceKind, Parent, ParentAuthority, Role};
 
-use super::{Entry, Oracle, Seen, State};
+use super::{Oracle, Seen, State, Twist, Ways};
+
+/// From the highest.
+const ROLES: [Role; 3] = [Role::Manager, Role::Editor, Role::Reader];
 
 /// As of when.
 #[derive(Clone)]
 pub struct At {
     pub seen: Seen,
     pub now: Option<Timestamp>,
-    /// Counts only what stands to this day, or was ended by one of these.
-    pub lasting: Option<BTreeSet<(ChainId, u64)>>,
+    /// The chain whose own removals do not count: they follow what is asked about.
+    pub own: Option<ChainId>,
 }
 
 impl At {
-    pub fn seen(seen: Seen) -> Self {
-        Self { seen, now: None, lasting: None }
+    pub const fn seen(seen: Seen) -> Self {
+        Self { seen, now: None, own: None }
     }
+}
+
+/// The best role to which there is such a way.
+pub fn best(way: impl Fn(Role) -> Ways, fits: impl Fn(&Ways) -> bool) -> Option<Role> {
+    ROLES.into_iter().find(|role| fits(&way(*role)))
 }
 
 impl Oracle {
@@ -28,47 +34,57 @@ impl Oracle {
         self.chains.get(chain)?.get(count - 1).map(|entry| &entry.state)
     }
 
-    /// Whether something that stood at the heads counts: it stands still, or was ended by what is left out of account.
-    fn counts(&self, chain: &ChainId, at: &At, stands: impl Fn(&State) -> bool) -> bool {
-        let Some(without) = &at.lasting else { return true };
-        let from = at.seen[chain];
-        let ended = self.chains[chain].iter().enumerate().skip(from).find(|(_, entry)| !stands(&entry.state));
-        ended.is_none_or(|(seq, _)| without.contains(&(*chain, seq as u64)))
+    /// On which removal something rests that stood at the heads: the first since after which it does not.
+    fn rests(&self, chain: &ChainId, at: &At, stands: impl Fn(&State) -> bool) -> Ways {
+        if at.own == Some(*chain) && !self.is(Twist::OwnChainIsReliedOn) {
+            return Ways::lasting();
+        }
+        let mut since = self.chains[chain].iter().enumerate().skip(at.seen[chain]);
+        let ended = since.find(|(_, entry)| !stands(&entry.state));
+        ended.map_or_else(Ways::lasting, |(seq, _)| Ways::until((*chain, seq as u64)))
     }
 
-    fn kind(&self, chain: &ChainId) -> Option<ChainKind> {
+    pub(super) fn kind(&self, chain: &ChainId) -> Option<ChainKind> {
         self.newest(chain).map(|state| state.kind)
     }
 
-    pub fn is_device(&self, device: DeviceId, user: ChainId, at: &At, recovery: bool) -> bool {
-        let Some(state) = self.at(&user, at) else { return false };
-        let kind = state.devices.get(&device);
-        kind.is_some_and(|kind| recovery || *kind == DeviceKind::Full)
-            && self.counts(&user, at, |state| state.devices.contains_key(&device))
+    /// By being a device of a user, a recovery key counted or not.
+    pub fn device(&self, device: DeviceId, user: ChainId, at: &At, recovery: bool) -> Ways {
+        let recovery = recovery || self.is(Twist::RecoveryKeyIsMember);
+        let kind = self.at(&user, at).and_then(|state| state.devices.get(&device));
+        if !kind.is_some_and(|kind| recovery || *kind == DeviceKind::Full) {
+            return Ways::none();
+        }
+        self.rests(&user, at, |state| state.devices.contains_key(&device))
     }
 
-    pub fn membership(&self, device: DeviceId, chain: ChainId, at: &At) -> Option<Role> {
-        let state = self.at(&chain, at)?;
+    /// By roles of at least this one in a chain and in all below it on the way to the device.
+    pub fn member(&self, device: DeviceId, chain: ChainId, least: Role, at: &At) -> Ways {
+        let Some(state) = self.at(&chain, at) else { return Ways::none() };
         if state.kind == ChainKind::User {
-            return self.is_device(device, chain, at, false).then_some(Role::Manager);
+            return self.device(device, chain, at, false);
         }
-        let mut best = None;
+        let mut ways = Ways::none();
         for (key, expires) in &state.holds {
             let passed = at.now.is_some_and(|now| expires.is_some_and(|expires| expires <= now));
-            let lower = self.kind(&key.1).is_some_and(|kind| kind < state.kind);
-            if !passed && lower && self.counts(&chain, at, |state| state.holds.contains_key(key)) {
-                let below = self.membership(device, key.1, at);
-                best = best.max(below.map(|role| role.min(key.2)));
+            let lower = self.kind(&key.1).is_some_and(|kind| kind < state.kind || self.is(Twist::AnyKindIsMember));
+            if key.2 < least || (passed && !self.is(Twist::ExpiredRolesCount)) || !lower {
+                continue;
             }
+            let below = if self.is(Twist::RoleIsNotBoundedBelow) { Role::Reader } else { least };
+            ways = ways.or(|| {
+                let rests = self.rests(&chain, at, |state| state.holds.contains_key(key));
+                rests.and(|| self.member(device, key.1, below, at))
+            });
         }
-        best
+        ways
     }
 
-    /// The parents that count.
-    pub fn parents(&self, chain: ChainId, at: &At) -> Vec<Parent> {
+    /// The parents there are, and on what each rests.
+    pub fn parents(&self, chain: ChainId, at: &At) -> Vec<(Parent, Ways)> {
         let Some(state) = self.at(&chain, at) else { return vec![] };
-        let counts = |parent: &&Parent| self.counts(&chain, at, |state| state.parents.contains(*parent));
-        state.parents.iter().filter(counts).copied().collect()
+        let rests = |parent: &Parent| self.rests(&chain, at, |state| state.parents.contains(parent));
+        state.parents.iter().map(|parent| (*parent, rests(parent))).collect()
     }
 
     fn may_be_parent(&self, parent: ChainId, of: ChainId) -> bool {
@@ -79,167 +95,75 @@ impl Oracle {
         }
     }
 
-    /// Whether the device is Manager in a parent with at least this authority.
-    pub fn above(&self, device: DeviceId, chain: ChainId, least: ParentAuthority, at: &At) -> bool {
-        let parents = self.parents(chain, at);
-        parents.iter().any(|parent| {
-            parent.authority >= least
-                && self.may_be_parent(parent.chain, chain)
-                && self.authority(device, parent.chain, at) == Some(Role::Manager)
-        })
+    /// By being Manager in a parent with at least this authority.
+    pub fn above(&self, device: DeviceId, chain: ChainId, least: ParentAuthority, at: &At) -> Ways {
+        let least = if self.is(Twist::RevokeOnlyIsFull) { ParentAuthority::RevokeOnly.min(least) } else { least };
+        let mut ways = Ways::none();
+        for (parent, rests) in self.parents(chain, at) {
+            if parent.authority >= least && self.may_be_parent(parent.chain, chain) {
+                ways = ways.or(|| rests.and(|| self.manages(device, parent.chain, at)));
+            }
+        }
+        ways
     }
 
-    pub fn authority(&self, device: DeviceId, chain: ChainId, at: &At) -> Option<Role> {
-        let above = self.above(device, chain, ParentAuthority::Full, at).then_some(Role::Manager);
-        above.max(self.membership(device, chain, at))
+    pub fn manages(&self, device: DeviceId, chain: ChainId, at: &At) -> Ways {
+        let own = self.member(device, chain, Role::Manager, at);
+        own.or(|| self.above(device, chain, ParentAuthority::Full, at))
     }
 
-    pub fn role(&self, device: DeviceId, chain: ChainId, at: &At) -> Option<Role> {
-        self.membership(device, chain, at)?;
-        self.authority(device, chain, at)
+    pub fn authority(&self, device: DeviceId, chain: ChainId, least: Role, at: &At) -> Ways {
+        self.member(device, chain, least, at).or(|| self.manages(device, chain, at))
     }
 
-    pub fn covers(&self, device: DeviceId, parents: &[Parent], subject: ChainId, at: &At) -> bool {
-        let own = self.kind(&subject) == Some(ChainKind::User) && self.membership(device, subject, at).is_some();
-        own || parents.iter().any(|parent| {
-            let has_a_say = parent.authority != ParentAuthority::None;
-            let holds = parent.chain == subject && self.role(device, subject, at) >= Some(Role::Editor);
+    pub fn content(&self, device: DeviceId, chain: ChainId, least: Role, at: &At) -> Ways {
+        let authority = || self.authority(device, chain, least, at);
+        if self.is(Twist::AuthorityGivesContent) {
+            return authority();
+        }
+        self.member(device, chain, Role::Reader, at).and(authority)
+    }
+
+    pub fn covers(&self, device: DeviceId, parents: &[(Parent, Ways)], subject: ChainId, at: &At) -> Ways {
+        if self.is(Twist::DocumentsArePutBeforeAnybody) {
+            return Ways::lasting();
+        }
+        let mut ways = match self.kind(&subject) {
+            Some(ChainKind::User) => self.member(device, subject, Role::Reader, at),
+            _ => Ways::none(),
+        };
+        for (parent, rests) in parents {
+            if parent.authority == ParentAuthority::None {
+                continue;
+            }
             let is_group = matches!(self.kind(&parent.chain), Some(ChainKind::Team | ChainKind::Agency));
-            let manages = is_group && self.authority(device, parent.chain, at) == Some(Role::Manager);
-            has_a_say && (holds || manages)
-        })
+            let holds = || Ways::when(parent.chain == subject).and(|| self.content(device, subject, Role::Editor, at));
+            let manages = || Ways::when(is_group).and(|| self.manages(device, parent.chain, at));
+            ways = ways.or(|| rests.clone().and(|| holds().or(manages)));
+        }
+        ways
     }
 
-    /// Whether the device is Manager of an agency that is cited and that a user belongs to and once joined.
-    pub fn governs(&self, device: DeviceId, user: ChainId, cited: &[ChainId], at: &At) -> bool {
+    /// By being Manager of an agency that is cited and that a user belongs to and once joined.
+    pub fn governs(&self, device: DeviceId, user: ChainId, cited: &[ChainId], at: &At) -> Ways {
         let of_kind = |kind| cited.iter().copied().filter(move |chain| self.kind(chain) == Some(kind));
-        of_kind(ChainKind::Agency).any(|agency| {
-            let teams = of_kind(ChainKind::Team).filter(|team| {
-                let full = Parent { chain: agency, authority: ParentAuthority::Full };
-                self.at(team, at).is_some_and(|state| state.parents.contains(&full))
-            });
+        let mut ways = Ways::none();
+        for agency in of_kind(ChainKind::Agency) {
+            let full = Parent { chain: agency, authority: ParentAuthority::Full };
+            let teams = of_kind(ChainKind::Team)
+                .filter(|team| self.at(team, at).is_some_and(|state| state.parents.contains(&full)));
             let groups: Vec<&State> = teams.chain([agency]).filter_map(|chain| self.at(&chain, at)).collect();
-            let named = |state: &&State| {
-                let passed =
-                    |until: &Option<Timestamp>| at.now.is_some_and(|now| until.is_some_and(|until| until <= now));
-                state.holds.iter().any(|(key, until)| key.1 == user && !passed(until))
-            };
+            let passed = |until: &Option<Timestamp>| at.now.is_some_and(|now| until.is_some_and(|until| until <= now));
+            let named = |state: &&State| state.holds.iter().any(|(key, until)| key.1 == user && !passed(until));
             let was_device =
                 |device: DeviceId| self.chains[&user].iter().any(|entry| entry.state.devices.contains_key(&device));
-            let joined = |state: &&State| state.joined.contains(&user) || was_device(state.creator);
-            groups.iter().any(named)
-                && groups.iter().any(joined)
-                && self.membership(device, agency, at) == Some(Role::Manager)
-        })
-    }
-
-    fn now(&self, now: Option<Timestamp>) -> At {
-        At { seen: self.all(), now, lasting: None }
-    }
-
-    pub fn readers(&self, chain: ChainId, now: Option<Timestamp>) -> BTreeSet<DeviceId> {
-        let at = self.now(now);
-        self.devices().into_iter().filter(|device| self.membership(*device, chain, &at).is_some()).collect()
-    }
-
-    /// All devices there ever were.
-    pub fn devices(&self) -> BTreeSet<DeviceId> {
-        self.chains.values().flatten().flat_map(|entry| entry.state.devices.keys().copied()).collect()
-    }
-
-    /// Who stands in a chain now: its devices, or members whose time has not passed.
-    pub fn standing(&self, chain: ChainId, now: Option<Timestamp>) -> BTreeSet<Digest> {
-        let state = self.newest(&chain).unwrap();
-        if state.kind == ChainKind::User {
-            return state.recipients().into_iter().collect();
-        }
-        let passed = |until: &Option<Timestamp>| now.is_some_and(|now| until.is_some_and(|until| until <= now));
-        let held = state.holds.iter().filter(|(_, until)| !passed(until));
-        held.map(|(key, _)| Digest(key.1.0)).collect()
-    }
-
-    pub fn is_stale(&self, chain: ChainId, now: Option<Timestamp>) -> bool {
-        let entries = &self.chains[&chain];
-        let state = &entries.last().unwrap().state;
-        let epoch = state.epochs.last().unwrap();
-        let standing = self.standing(chain, now);
-        let has_gone = epoch.targets.iter().any(|target| !standing.contains(&target.recipient));
-        let left = |pair: &[Entry]| {
-            let after = pair[1].state.recipients();
-            pair[0].state.recipients().iter().any(|one| !after.contains(one))
-        };
-        let somebody_left = has_gone || entries[epoch.began..].windows(2).any(left);
-        let outdated = epoch.targets.iter().any(|target| {
-            let member = ChainId(target.recipient.0);
-            let Some(below) = self.newest(&member).filter(|below| below.kind < state.kind) else { return false };
-            (below.epochs.len() as u64) > target.epoch + 1 || self.is_stale(member, now)
-        });
-        epoch.is_bad || epoch.is_foreign || somebody_left || outdated
-    }
-
-    /// Whether somebody who stands in a chain can come to know an epoch's key, by wraps that he was given since he last came.
-    pub fn is_held(&self, chain: ChainId, epoch: u64, now: Option<Timestamp>) -> bool {
-        let entries = &self.chains[&chain];
-        let state = &entries.last().unwrap().state;
-        let standing = self.standing(chain, now);
-        (epoch..state.epochs.len() as u64).any(|later| {
-            let mut at = Some(later);
-            while at.is_some_and(|at| at > epoch) {
-                at = at.and_then(|at| state.epochs[at as usize].follows);
-            }
-            let given = &state.epochs[later as usize];
-            at == Some(epoch)
-                && given.targets.iter().any(|target| match state.kind {
-                    ChainKind::User => state.devices.get(&DeviceId(target.recipient.0)) == Some(&DeviceKind::Full),
-                    kind => {
-                        let stayed = |entry: &Entry| entry.state.recipients().contains(&target.recipient);
-                        let member = ChainId(target.recipient.0);
-                        standing.contains(&target.recipient)
-                            && entries[given.began..].iter().all(stayed)
-                            && self.newest(&member).is_none_or(|below| below.kind < kind)
-                            && (self.newest(&member).is_none() || self.is_held(member, target.epoch, now))
-                    }
-                })
-        })
-    }
-
-    pub fn targets_due(&self, chain: ChainId, now: Option<Timestamp>) -> Vec<Option<u64>> {
-        let state = self.newest(&chain).unwrap();
-        let standing = self.standing(chain, now);
-        let due = |recipient: &Digest| {
-            if state.kind == ChainKind::User {
-                return Some(0);
-            }
-            let member = ChainId(recipient.0);
-            let below = self.newest(&member).filter(|below| below.kind < state.kind)?;
-            let fresh = standing.contains(recipient) && !self.is_stale(member, now);
-            fresh.then_some(below.epochs.len() as u64 - 1)
-        };
-        state.recipients().iter().map(due).collect()
-    }
-
-    /// The keys that a device can come to know by wraps, and by what newer keys hold: chain and epoch.
-    pub fn keys(&self, device: DeviceId) -> BTreeSet<(ChainId, u64)> {
-        let mut known = BTreeSet::new();
-        loop {
-            let before = known.len();
-            for (chain, entries) in &self.chains {
-                let state = &entries.last().unwrap().state;
-                for (number, epoch) in state.epochs.iter().enumerate().rev() {
-                    let number = number as u64;
-                    let opens = epoch.targets.iter().any(|target| match state.kind {
-                        ChainKind::User => target.recipient.0 == device.0,
-                        _ => known.contains(&(ChainId(target.recipient.0), target.epoch)),
-                    });
-                    if opens || known.contains(&(*chain, number)) {
-                        known.insert((*chain, number));
-                        known.extend(epoch.follows.map(|follows| (*chain, follows)));
-                    }
-                }
-            }
-            if known.len() == before {
-                return known;
+            let joined = |state: &&State| {
+                state.joined.contains(&user) || was_device(state.creator) || self.is(Twist::UnjoinedAreGoverned)
+            };
+            if groups.iter().any(named) && groups.iter().any(joined) {
+                ways = ways.or(|| self.member(device, agency, Role::Manager, at));
             }
         }
+        ways
     }
 }

@@ -1,0 +1,136 @@
+//! Who reads, whose keys are stale, and which can be come by.
+
+use std::collections::BTreeSet;
+
+use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
+use vereda_policy::{ChainKind, DeviceKind, Role};
+
+use super::{At, Entry, Oracle, Twist};
+
+impl Oracle {
+    pub fn now(&self, now: Option<Timestamp>) -> At {
+        At { now, ..At::seen(self.all()) }
+    }
+
+    pub fn readers(&self, chain: ChainId, now: Option<Timestamp>) -> BTreeSet<DeviceId> {
+        let at = self.now(now);
+        let reads = |device: &DeviceId| self.member(*device, chain, Role::Reader, &at).are_any();
+        self.devices().into_iter().filter(reads).collect()
+    }
+
+    /// All devices there ever were.
+    pub fn devices(&self) -> BTreeSet<DeviceId> {
+        self.chains.values().flatten().flat_map(|entry| entry.state.devices.keys().copied()).collect()
+    }
+
+    /// Who stands in a chain now: its devices, or members whose time has not passed.
+    pub fn standing(&self, chain: ChainId, now: Option<Timestamp>) -> BTreeSet<Digest> {
+        let state = self.newest(&chain).unwrap();
+        if state.kind == ChainKind::User {
+            return state.recipients().into_iter().collect();
+        }
+        let passed = |until: &Option<Timestamp>| now.is_some_and(|now| until.is_some_and(|until| until <= now));
+        let held = state.holds.iter().filter(|(_, until)| !passed(until));
+        held.map(|(key, _)| Digest(key.1.0)).collect()
+    }
+
+    pub fn is_stale(&self, chain: ChainId, now: Option<Timestamp>) -> bool {
+        let entries = &self.chains[&chain];
+        let state = &entries.last().unwrap().state;
+        let epoch = state.epochs.last().unwrap();
+        let standing = self.standing(chain, now);
+        let has_gone = epoch.targets.iter().any(|target| !standing.contains(&target.recipient));
+        let now_recipients = state.recipients();
+        let left = |pair: &[Entry]| {
+            let after = pair[1].state.recipients();
+            let mut before = pair[0].state.recipients().into_iter();
+            let is_back = |one: &Digest| self.is(Twist::WhoIsBackNeverLeft) && now_recipients.contains(one);
+            before.any(|one| !after.contains(&one) && !is_back(&one))
+        };
+        let somebody_left = has_gone || entries[epoch.began..].windows(2).any(left);
+        let outdated = epoch.targets.iter().any(|target| {
+            let member = ChainId(target.recipient.0);
+            let Some(below) = self.newest(&member).filter(|below| below.kind < state.kind) else { return false };
+            (below.epochs.len() as u64) > target.epoch + 1 || self.is_stale(member, now)
+        });
+        (epoch.is_bad && !self.is(Twist::BadEpochIsFresh))
+            || (epoch.is_foreign && !self.is(Twist::AdoptedEpochIsFresh))
+            || (somebody_left && !self.is(Twist::LeaverLeavesNothingStale))
+            || (outdated && !self.is(Twist::MembersEpochDoesNotMatter))
+    }
+
+    /// Whether nobody has the key that a group's next epoch would follow.
+    pub fn is_lost(&self, chain: ChainId, now: Option<Timestamp>) -> bool {
+        let state = self.newest(&chain).unwrap();
+        state.kind != ChainKind::Document && !self.is_held(chain, state.good(), now)
+    }
+
+    /// Whether somebody who stands in a chain can come to know an epoch's key, by wraps that he was given since he last came.
+    fn is_held(&self, chain: ChainId, epoch: u64, now: Option<Timestamp>) -> bool {
+        let entries = &self.chains[&chain];
+        let state = &entries.last().unwrap().state;
+        let standing = self.standing(chain, now);
+        let leads_back = |later: u64| {
+            let mut at = Some(later);
+            while at.is_some_and(|at| at > epoch) {
+                at = at.and_then(|at| state.epochs[at as usize].follows);
+            }
+            at == Some(epoch)
+        };
+        (epoch..state.epochs.len() as u64).filter(|later| leads_back(*later)).any(|later| {
+            let given = &state.epochs[later as usize];
+            given.targets.iter().any(|target| {
+                if state.kind == ChainKind::User {
+                    return state.devices.get(&DeviceId(target.recipient.0)) == Some(&DeviceKind::Full);
+                }
+                let member = ChainId(target.recipient.0);
+                let stayed = |entry: &Entry| entry.state.recipients().contains(&target.recipient);
+                standing.contains(&target.recipient)
+                    && entries[given.began..].iter().all(stayed)
+                    && self
+                        .newest(&member)
+                        .is_none_or(|below| below.kind < state.kind && self.is_held(member, target.epoch, now))
+            })
+        })
+    }
+
+    pub fn targets_due(&self, chain: ChainId, now: Option<Timestamp>) -> Vec<Option<u64>> {
+        let state = self.newest(&chain).unwrap();
+        let standing = self.standing(chain, now);
+        let due = |recipient: &Digest| {
+            if state.kind == ChainKind::User {
+                return Some(0);
+            }
+            let member = ChainId(recipient.0);
+            let below = self.newest(&member).filter(|below| below.kind < state.kind)?;
+            let fresh = standing.contains(recipient) && !self.is_stale(member, now);
+            fresh.then_some(below.epochs.len() as u64 - 1)
+        };
+        state.recipients().iter().map(due).collect()
+    }
+
+    /// The keys that a device can come to know by wraps, and by what newer keys hold: chain and epoch.
+    pub fn keys(&self, device: DeviceId) -> BTreeSet<(ChainId, u64)> {
+        let mut known = BTreeSet::new();
+        loop {
+            let before = known.len();
+            for (chain, entries) in &self.chains {
+                let state = &entries.last().unwrap().state;
+                for (number, epoch) in state.epochs.iter().enumerate().rev() {
+                    let number = number as u64;
+                    let opens = epoch.targets.iter().any(|target| match state.kind {
+                        ChainKind::User => target.recipient.0 == device.0,
+                        _ => known.contains(&(ChainId(target.recipient.0), target.epoch)),
+                    });
+                    if opens || known.contains(&(*chain, number)) {
+                        known.insert((*chain, number));
+                        known.extend(epoch.follows.map(|follows| (*chain, follows)));
+                    }
+                }
+            }
+            if known.len() == before {
+                return known;
+            }
+        }
+    }
+}

@@ -429,8 +429,7 @@ impl<S: DeviceStore> Device<S> {
             Event::PolicyChanged { chain } => {
                 self.keys_may_open = true;
                 self.rotations.groups_changed = true;
-                self.repairing.insert(*chain);
-                self.repairing.append(&mut self.deferred);
+                self.note_grown(chain);
                 self.note_naming(chain);
             }
             Event::WrapStored { chain } => {
@@ -439,6 +438,7 @@ impl<S: DeviceStore> Device<S> {
             }
             Event::OpDone { op } => {
                 self.keys_may_open = true;
+                self.repairing.append(&mut self.deferred);
                 self.note_own_document_decided(*op, true);
             }
             Event::OpRefused { op, code: vereda_protocol::RefusalCode::Discarded } => {
@@ -448,12 +448,11 @@ impl<S: DeviceStore> Device<S> {
                 self.keys_may_open = true;
                 self.note_fate(*id, None);
             }
-            // Another device may have done part of what this one wanted to.
             Event::IntentFailed { id, reason } => {
                 self.rotations.note_failed(*id, *reason);
                 self.keys_may_open = true;
                 self.note_fate(*id, Some(reason.to_string()));
-                self.repairing.append(&mut self.deferred);
+                self.look_again(*reason);
             }
             Event::ChunkInReview { link, document } => self.note_own_review(*link, *document, None),
             Event::Decided { link, document, adopted } => self.note_own_review(*link, *document, Some(*adopted)),

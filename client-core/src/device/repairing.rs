@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use vereda_base::{ChainId, Timestamp};
 use vereda_policy::{
-    Body, ChainKind, Chains, Repair, Staleness, Subject, Target, Wrap, WrapProof, entitled, has_left_since, leads_back,
-    wrap_list,
+    Body, ChainKind, ChainState, Chains, EpochState, Evaluator, Heads, Repair, Staleness, Subject, Target, Wrap,
+    WrapProof, entitled, has_left_since, leads_back, wrap_list,
 };
-use vereda_sync::device::{DeviceStore, OutboxItem, StoreError};
+use vereda_sync::device::{DeviceStore, IntentFailure, OutboxItem, StoreError};
 
 use super::{Ambient, Device, DeviceError};
 use crate::{
@@ -39,7 +39,9 @@ impl<S: DeviceStore> Device<S> {
             if is_deferred || !lacking.is_empty() {
                 self.deferred.insert(chain);
             }
-            let holds = self.chain(&chain).is_some_and(|state| self.keyring.holds_newest(&state));
+            // Of a chain that the relay does not have yet it takes nothing else.
+            let can = |state: &ChainState| state.last_time().is_some() && self.keyring.holds_newest(state);
+            let holds = self.chain(&chain).is_some_and(|state| can(&state));
             if lacking.is_empty() || !holds || self.is_repair_queued(&chain)? {
                 self.repairing.remove(&chain);
                 continue;
@@ -102,13 +104,48 @@ impl<S: DeviceStore> Device<S> {
         self.unswept = self.keyring.chains();
     }
 
-    /// Takes up the next few chains to be looked at; says whether there are more.
-    fn sweep(&mut self) -> bool {
-        for _ in 0..CHAINS {
-            let Some(next) = self.unswept.pop_first() else { break };
-            self.repairing.insert(next);
+    /// Has a chain that grew looked at, and what waits for something to change.
+    pub(super) fn note_grown(&mut self, chain: &ChainId) {
+        self.repairing.insert(*chain);
+        self.repairing.append(&mut self.deferred);
+        if self.has_broken_off(chain) {
+            self.find_repairs();
         }
-        !self.unswept.is_empty()
+    }
+
+    /// Has what waits looked at again after something could not be done: another device may have done part of it. What the
+    /// relay refused waits for news.
+    pub(super) fn look_again(&mut self, reason: IntentFailure) {
+        if !matches!(reason, IntentFailure::Refused(_)) {
+            self.repairing.append(&mut self.deferred);
+        }
+    }
+
+    /// Says whether not all of a group's keys lead back to those before: then what was wrapped to one of those may have to be
+    /// wrapped again.
+    fn has_broken_off(&self, group: &ChainId) -> bool {
+        self.chain(group).filter(|state| state.kind() != ChainKind::Document).is_some_and(|state| {
+            let breaks = |epoch: &EpochState| epoch.fault.is_some() || (epoch.number > 0 && epoch.follows.is_none());
+            state.epochs().iter().any(breaks)
+        })
+    }
+
+    /// Takes up the next few chains to be looked at, and notes where one is held that this device is no member of any more: an
+    /// earlier process may not have come to destroying its key. Says whether there is more to do.
+    fn sweep(&mut self) -> bool {
+        if self.unswept.is_empty() {
+            return false;
+        }
+        let mut next: Vec<ChainId> = std::iter::from_fn(|| self.unswept.pop_first()).take(CHAINS).collect();
+        let taken = next.len();
+        self.view(|view, device| {
+            let heads = Heads::newest(None);
+            let mut evaluator = Evaluator::new(view, device, &heads);
+            next.retain(|chain| evaluator.membership(chain).is_some());
+        });
+        self.has_lost |= next.len() < taken;
+        self.repairing.extend(next);
+        self.has_lost || !self.unswept.is_empty()
     }
 
     fn is_repair_queued(&self, chain: &ChainId) -> Result<bool, StoreError> {

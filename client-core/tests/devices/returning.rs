@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use serde_json::json;
 use vereda_base::ChainId;
-use vereda_client_core::access::{ReferRequest, RevokeRequest, WithdrawRequest};
+use vereda_client_core::{
+    access::{ReferRequest, RevokeRequest, WithdrawRequest},
+    cases::CreateCase,
+};
 use vereda_policy::Role;
 
-use super::world::World;
+use super::world::{World, edit};
 
 fn user(world: &World, device: usize) -> ChainId {
     world.devices[device].home().unwrap().0
@@ -80,7 +83,8 @@ fn a_member_without_a_key_is_found_again_by_a_device_that_was_started_anew() {
     let (mut world, [amina, berta, carmen], team, case) = office(171);
     // Berta's device has the referral and was off before it could pass the key on; the one that began it never does.
     world.cut(berta);
-    refer(&mut world, amina, case, user(&world, carmen));
+    let to = user(&world, carmen);
+    refer(&mut world, amina, case, to);
     world.deafen_after(amina, 0);
     world.settle();
     world.cut(amina);
@@ -138,23 +142,42 @@ fn the_last_who_has_a_cases_key_keeps_it_though_his_team_was_once_given_it() {
 #[test]
 fn who_is_in_no_group_any_more_reads_and_writes_the_case_that_names_him_and_nothing_else() {
     let (mut world, [amina, berta, _], team, case) = office(174);
-    let other = world.create_case(amina, json!({"name_first": "Rana"}));
-    refer(&mut world, amina, case, user(&world, berta));
+    let request = CreateCase { team: Some(team), answers: edit(json!({"set": {"name_first": "Rana"}})) };
+    let other = world.on(amina, |device, ambient| device.create_case(ambient, &request)).unwrap();
+    let to = user(&world, berta);
+    refer(&mut world, amina, case, to);
     rest(&mut world);
     revoke(&mut world, amina, team, berta);
     rest(&mut world);
     assert!(world.devices[berta].show_case(&other).is_err());
     world.edit_case(amina, &case, json!({"set": {"name_first": "Samira"}}));
     rest(&mut world);
-    assert_eq!(world.field(berta, &case, "name_first"), json!("Samira"));
-    world.edit_case(berta, &case, json!({"set": {"perpetrator_count": 2}}));
+    // The agency's configuration is not his: what it says of fields does not help him.
+    let text = |text: &str| json!({"type": "text", "value": text});
+    assert_eq!(world.field(berta, &case, "name_first"), text("Samira"));
+    world.edit_case(berta, &case, json!({"set": {"name_last": text("Haddad")}}));
     rest(&mut world);
     assert_eq!(world.devices[berta].explain(&case).unwrap().state, "synced");
-    assert_eq!(world.field(amina, &case, "perpetrator_count"), json!(2));
-    withdraw(&mut world, amina, case, user(&world, berta));
+    assert_eq!(world.field(amina, &case, "name_last"), json!("Haddad"));
+    withdraw(&mut world, amina, case, to);
     rest(&mut world);
     assert!(world.devices[berta].show_case(&case).is_err());
-    refer(&mut world, amina, case, user(&world, berta));
+    refer(&mut world, amina, case, to);
     rest(&mut world);
-    assert_eq!(world.field(berta, &case, "perpetrator_count"), json!(2), "also from one day to the next");
+    assert_eq!(world.field(berta, &case, "name_last"), text("Haddad"), "let in again by that alone");
+}
+
+#[test]
+fn a_key_that_a_process_did_not_come_to_destroying_is_destroyed_after_the_next_start() {
+    let (mut world, [amina, _, carmen], _, case) = office(175);
+    let to = user(&world, carmen);
+    refer(&mut world, amina, case, to);
+    rest(&mut world);
+    withdraw(&mut world, amina, case, to);
+    world.settle_until(|world| !world.devices[carmen].is_settled());
+    world.crash(carmen);
+    assert_eq!(world.devices[carmen].epochs_of(&case), (1, 1), "she has applied that it ended, and not come to more");
+    world.connect(carmen);
+    rest(&mut world);
+    assert_eq!(world.devices[carmen].epochs_of(&case), (1, 0));
 }

@@ -43,6 +43,9 @@ fn a_role_that_runs_out_makes_the_epoch_stale_by_itself() {
     let expires = NOW.saturating_add(Duration::from_secs(60));
     let grant = manager.grant_until(team.chain(), helper.user(), Role::Editor, expires);
     assert_appended(&room.put(id, &grant));
+    let given = Target { recipient: Digest(helper.user().0), epoch: 0 };
+    let repair = manager.repair(team.chain(), &[given]);
+    assert_appended(&room.put(id, &repair));
     let first = manager.chunk(case, 0, None, &[], 300);
     assert_eq!(room.put_chunk(id, &first), ChunkOutcome::Durable);
     room.now.wall = expires;

@@ -84,9 +84,10 @@ impl Oracle {
                     return state.devices.get(&DeviceId(target.recipient.0)) == Some(&DeviceKind::Full);
                 }
                 let member = ChainId(target.recipient.0);
-                let stayed = |entry: &Entry| entry.state.recipients().contains(&target.recipient);
+                let is_in = |entry: &Entry| entry.state.recipients().contains(&target.recipient);
+                let left = |pair: &[Entry]| is_in(&pair[0]) && !is_in(&pair[1]);
                 standing.contains(&target.recipient)
-                    && entries[given.began..].iter().all(stayed)
+                    && !entries[given.began..].windows(2).any(left)
                     && self
                         .newest(&member)
                         .is_none_or(|below| below.kind < state.kind && self.is_held(member, target.epoch, now))

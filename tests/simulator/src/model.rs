@@ -86,7 +86,7 @@ pub struct Readers {
 }
 
 /// What must hold in the end.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Model {
     /// Everything acknowledged, in order.
     pub acknowledged: Vec<Acknowledged>,

@@ -139,10 +139,24 @@ impl DeviceMachine {
             return Ok(());
         }
         let document = row.document;
+        self.count_confirmed(&row, store)?;
         save(store, LINKS, document.as_bytes(), link.as_bytes(), &LinkRow { at_relay: true, ..row })?;
         self.forget_queued(link, &document, store)?;
         self.take_own_decision(link, document, true, store)?;
         self.tell(Event::Acknowledged { link, document });
+        Ok(())
+    }
+    /// Counts a chunk that the relay confirmed, where it is of the present incarnation.
+    fn count_confirmed(&mut self, row: &LinkRow, store: &dyn DeviceStore) -> Result<(), StoreError> {
+        let Some(chunk) = load_chunk(store, &row.document, row.position)? else {
+            return Ok(());
+        };
+        let header: Header = read(CHUNKS, chunk.header.bytes())?;
+        if (header.device, header.incarnation) == (self.device, self.config.incarnation)
+            && let Some(confirmed) = &mut self.cache(store)?.meta.confirmed
+        {
+            *confirmed = confirmed.saturating_add(1);
+        }
         Ok(())
     }
 }

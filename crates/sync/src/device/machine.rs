@@ -369,7 +369,7 @@ impl DeviceMachine {
             && cache.meta.incarnation != incarnation
         {
             cache.meta.incarnation = incarnation;
-            cache.meta.sealed = 0;
+            (cache.meta.sealed, cache.meta.confirmed) = (0, Some(0));
         }
     }
 

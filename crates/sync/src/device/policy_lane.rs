@@ -60,6 +60,7 @@ impl DeviceMachine {
                 self.ask_leaves(store)?;
                 self.ask_review(store)?;
                 self.check_heads(store)?;
+                self.check_waiting(store)?;
                 self.tell(Event::CaughtUp);
             }
             Down::BackfillPart { document, entries, chunks, cursor } => {

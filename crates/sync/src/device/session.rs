@@ -368,6 +368,13 @@ impl DeviceMachine {
             self.disconnect(Disconnect::LogShorter);
             return Ok(());
         }
+        if let Some(confirmed) = meta.confirmed.filter(|confirmed| held < *confirmed) {
+            // Its log was cut off and has grown beyond where this device is: what lies between was never asked for.
+            (meta.policy, meta.content, meta.confirmed) = (Position(0), Position(0), Some(held));
+            self.note_lost(held, confirmed, store)?;
+            self.disconnect(Disconnect::LogShorter);
+            return Ok(());
+        }
         meta.relay_epoch = Some(relay_epoch);
         self.attempts = 0;
         self.offline_since = None;

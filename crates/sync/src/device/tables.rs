@@ -88,6 +88,9 @@ pub(crate) struct Meta {
     pub(crate) next_outbox: u64,
     #[n(6)]
     pub(crate) next_intent: u64,
+    /// Chunks of this incarnation that the relay confirmed; `None` where that was not counted from its beginning.
+    #[n(7)]
+    pub(crate) confirmed: Option<u64>,
 }
 
 /// An operation with its receipt, which is missing while only this device knows the operation.
@@ -344,6 +347,22 @@ pub(crate) enum Evidence {
         end: Position,
         #[n(1)]
         told: Position,
+    },
+    /// The relay held less of this device's own work than it had confirmed.
+    #[n(5)]
+    Lost {
+        #[n(0)]
+        held: u64,
+        #[n(1)]
+        confirmed: u64,
+    },
+    /// An operation that the relay let follow another than the one it had given a receipt for.
+    #[n(6)]
+    Branch {
+        #[n(0)]
+        row: OpRow,
+        #[n(1)]
+        known: Signed<Receipt>,
     },
 }
 

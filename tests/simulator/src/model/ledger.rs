@@ -36,10 +36,10 @@ pub struct Chain {
 }
 
 /// All chains.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     chains: BTreeMap<ChainId, Chain>,
-    holders: BTreeMap<ChainId, Vec<Member>>,
+    adopted_holders: BTreeMap<ChainId, Vec<Member>>,
     /// Chunks that were turned away, as operations name them.
     pub discarded: BTreeSet<Link>,
     /// Documents in review that were turned away.
@@ -77,7 +77,7 @@ impl Ledger {
                 self.adopted.extend(&adopt.chunks);
                 for one in &adopt.documents {
                     self.adopted_documents.insert(one.document);
-                    self.holders.insert(one.document, one.holders.clone());
+                    self.adopted_holders.insert(one.document, one.holders.clone());
                 }
             }
             Body::Discard(discard) => {
@@ -142,6 +142,25 @@ impl Ledger {
         let mut readers = BTreeMap::new();
         self.collect(chain, Role::Manager, as_of, &mut readers);
         readers
+    }
+
+    /// Lists users, teams and agencies.
+    pub fn groups(&self) -> impl Iterator<Item = ChainId> {
+        self.chains.iter().filter(|(_, chain)| chain.kind != ChainKind::Document).map(|(id, _)| *id)
+    }
+
+    /// Lists the groups that hold a chain, itself or by others, by roles that no operation ended.
+    pub fn holders(&self, chain: &ChainId) -> BTreeSet<ChainId> {
+        let mut holders = BTreeSet::new();
+        let mut open = vec![*chain];
+        while let Some(of) = open.pop() {
+            for held in self.chains.get(&of).iter().flat_map(|state| &state.held) {
+                if holders.insert(held.subject) {
+                    open.push(held.subject);
+                }
+            }
+        }
+        holders
     }
 
     /// Says whether a device may decide on a document's content: it reads it, and is Manager in it or of an owner.
@@ -216,7 +235,7 @@ impl Ledger {
         if create.wrapping_key.is_some() {
             state.devices.insert(device, DeviceKind::Full);
         }
-        let adopted = self.holders.get(&id);
+        let adopted = self.adopted_holders.get(&id);
         for member in adopted.unwrap_or(&create.members) {
             state.give(member.subject, member.role, None);
         }

@@ -22,7 +22,7 @@ pub struct MemoryStore {
 
 type Undo = Box<dyn FnOnce(&mut Tables) + Send>;
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Tables {
     relay_epoch: Option<u64>,
     log: Vec<(Head, Entry)>,
@@ -48,6 +48,11 @@ impl MemoryStore {
     /// Loses everything since the last commit, as a power cut would.
     pub fn crash(&mut self) {
         self.rollback();
+    }
+
+    /// Copies what was committed, as a backup does; `None` while a transaction is open.
+    pub fn copy(&self) -> Option<Self> {
+        self.undo.is_empty().then(|| Self { tables: self.tables.clone(), undo: Vec::new(), failing: None })
     }
 
     /// Makes the next commit fail.

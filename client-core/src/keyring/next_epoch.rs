@@ -56,7 +56,7 @@ pub(crate) fn make_next_epoch(
     let followed = state.epoch_to_follow().ok_or(NextEpochError::Unknown { chain: *chain })?.number;
     let is_group = state.kind() != ChainKind::Document;
     let previous = keyring.key(chain, followed);
-    if previous.is_none() && !(is_group && !is_key_held(view, chain, followed, now)) {
+    if previous.is_none() && (!is_group || is_key_held(view, chain, followed, now)) {
         return Err(NextEpochError::NoKey { chain: *chain });
     }
     let (number, key) = (state.epochs().len() as u64, Key32::make(rng));

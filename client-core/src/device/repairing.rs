@@ -31,6 +31,12 @@ impl<S: DeviceStore> Device<S> {
         let is_due = self.repair_from.is_some_and(|due| due <= now.monotonic);
         let is_more = self.sweep();
         let chains: Vec<ChainId> = self.repairing.iter().copied().collect();
+        if !chains.is_empty() && self.is_put_out() {
+            // The relay takes none of it; should the person come back, all is looked at again.
+            self.deferred.append(&mut self.repairing);
+            self.repair_from = None;
+            return Ok(false);
+        }
         let mut did = false;
         let mut waits = false;
         for chain in chains {

@@ -98,6 +98,9 @@ impl<S: DeviceStore> Device<S> {
             return Ok(false);
         }
         self.rotations.groups_changed = false;
+        if self.is_put_out() {
+            return Ok(false);
+        }
         let now = self.relay_now(ambient);
         let own = self.own_groups();
         let mut due = self.view(|view, device| {

@@ -322,3 +322,21 @@ fn a_commit_that_fails_leaves_nothing_in_review_and_nothing_decided() {
     lane.manager_id = lane.room.connect_member(&lane.manager);
     assert_appended(&lane.room.put(lane.manager_id, &adopt));
 }
+
+#[test]
+fn what_comes_too_late_may_cite_older_heads_than_its_author_cited_since() {
+    let mut lane = Lane::with(|lane| {
+        let invite = lane.manager.invite(lane.team, Role::Reader, 9, NOW.saturating_add(DAY));
+        assert_appended(&lane.manager_put(&invite));
+        let case = lane.room.case((&mut lane.manager, lane.manager_id), lane.team);
+        let [_, worker, _] = lane.take_all();
+        learn(&mut lane.worker, &worker);
+        let chunk = lane.worker.chunk(case, 0, None, &[], 300);
+        assert_eq!(lane.room.put_chunk(lane.worker_id, &chunk), ChunkOutcome::Durable);
+        assert_eq!(lane.put(1), refused(RefusalCode::CiteRegressed), "who may write seals it again");
+    });
+    assert_eq!(lane.put(1), ChunkOutcome::InReview);
+    let (create, chunk) = lane.begun.clone();
+    assert_eq!(lane.room.put(lane.worker_id, &create), OpOutcome::InReview);
+    assert_eq!(lane.room.put_chunk(lane.worker_id, &chunk), ChunkOutcome::InReview);
+}

@@ -268,8 +268,12 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Has the names read anew where it may have changed who may say them, and what was erased destroyed.
+    /// Notes what may be done because a chain has grown: keys may open, others may lack some; names are read anew where it may
+    /// have changed who may say them, and what was erased is destroyed.
     pub(super) fn note_policy(&mut self, chain: &ChainId) {
+        self.keys_may_open = true;
+        self.rotations.groups_changed = true;
+        self.note_grown(chain);
         let Some(state) = self.chain(chain) else { return };
         if state.kind() != ChainKind::Document {
             self.stale.extend(self.books.directory_document);

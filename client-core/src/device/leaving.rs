@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 use vereda_base::{ChainId, decode, encode, limits::MAX_HEADER_BYTES};
-use vereda_policy::{ChainKind, Cite, Evaluator, Heads, Role};
+use vereda_policy::{ChainKind, Cite, Evaluator, Heads, Role, is_key_held};
 use vereda_sync::device::{DeviceStore, StoreError};
 
 use super::{
@@ -91,12 +91,12 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Says whether a document is held by others none of whom was ever given its newest key.
+    /// Says whether a document is held by others none of whom, down to devices, has its newest key.
     fn is_last_to_hold(&self, chain: &ChainId) -> bool {
         let Some(state) = self.chain(chain).filter(|state| state.kind() == ChainKind::Document) else { return false };
-        let (recipients, epoch) = (state.recipients(), state.newest_epoch());
-        let is_given = epoch.is_some_and(|epoch| recipients.iter().any(|one| epoch.newest_target(one).is_some()));
-        !recipients.is_empty() && !is_given
+        let newest = state.epoch_to_follow().map(|epoch| epoch.number);
+        let is_held = |epoch| self.view(|view, _| is_key_held(view, chain, epoch, None));
+        !state.recipients().is_empty() && newest.is_some_and(|epoch| !is_held(epoch))
     }
 
     /// Seals edits under the newest key that the heads on which they rely know.

@@ -184,6 +184,16 @@ impl<S: DeviceStore> Device<S> {
         left && !stands
     }
 
+    /// Says whether this device's person was put out of everything: the relay takes late work of him and nothing else.
+    pub(crate) fn is_put_out(&self) -> bool {
+        let reads = || {
+            self.machine
+                .as_ref()
+                .is_some_and(|machine| machine.documents(&self.store).map_or(true, |documents| !documents.is_empty()))
+        };
+        self.home().is_some_and(|(user, _)| self.was_removed(&user)) && !reads()
+    }
+
     /// Finds what ended last of all by which this person had access, or this device.
     fn view_end(&self, user: &ChainId) -> Option<EndedView> {
         let state = self.chain(user)?;

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use vereda_base::ChainId;
 use vereda_client_core::{
-    access::{LowerRequest, ReferRequest, RevokeRequest},
+    access::{Hindrance, LowerRequest, ReferRequest, RevokeRequest},
     sections::{CreateSection, CreateSectionError, Noted, SectionLine, SectionState},
 };
 use vereda_policy::{Member, Role};
@@ -154,6 +154,18 @@ fn an_editor_begins_a_section_for_himself_and_lets_nobody_else_in() {
     let empty = CreateSection { title: " ".into(), ..health(case, Noted::Nothing) };
     let refused = world.on(berta, |device, ambient| device.create_section(ambient, &empty));
     assert!(matches!(refused, Err(CreateSectionError::Title)), "{refused:?}");
+}
+
+#[test]
+fn a_section_is_begun_for_nobody_whom_this_device_does_not_know() {
+    let Team { mut world, amina, case, .. } = team(89);
+    let subject = ChainId([1; 32]);
+    let request =
+        CreateSection { members: vec![Member { subject, role: Role::Editor }], ..health(case, Noted::Existence) };
+    let refused = world.on(amina, |device, ambient| device.create_section(ambient, &request));
+    let expected = CreateSectionError::Hindered(Hindrance::Unknown { chain: subject });
+    assert_eq!(refused.unwrap_err().to_string(), expected.to_string());
+    assert!(lines(&mut world, amina, &case).is_empty());
 }
 
 #[test]

@@ -255,9 +255,7 @@ impl DeviceStore for Disk {
         if self.hand.is_watched() {
             self.note(table, value);
         }
-        let is_forgotten = (self.is(Mutation::FaultsForgotten)
-            && [tables::EVIDENCE, tables::WITHHELD].contains(&table))
-            || (self.is(Mutation::ExclusionsForgotten) && table == tables::EXCLUDED);
+        let is_forgotten = self.is(Mutation::FaultsForgotten) && [tables::EVIDENCE, tables::WITHHELD].contains(&table);
         if is_forgotten {
             return Ok(());
         }

@@ -29,8 +29,6 @@ pub enum Mutation {
     FrontiersIgnored,
     /// A device forgets what speaks against the relay.
     FaultsForgotten,
-    /// A device forgets that its own work does not stand, and so does not make it again.
-    ExclusionsForgotten,
     /// A device sends what it wrote as it stands.
     SealingSkipped,
     /// A chunk is left out of a frame whose cursor passes it.

@@ -139,11 +139,6 @@ fn a_device_that_does_not_name_a_relay_that_withholds_is_flagged() {
 }
 
 #[test]
-fn an_edit_lost_with_the_work_it_was_built_on_is_flagged() {
-    check_lied_to(Malice::BackDates, Mutation::ExclusionsForgotten, Checker::Acknowledged);
-}
-
-#[test]
 fn keys_that_get_about_under_a_relay_that_lies_are_flagged() {
     check_lied_to(Malice::Withholds, Mutation::KeysLeak, Checker::Reading);
 }

@@ -237,7 +237,7 @@ impl DeviceMachine {
         let position = row.count;
         row.append(header, link);
         store.put(CHUNKS, document.as_bytes(), &place_key(&document, position), &vereda_base::encode(chunk))?;
-        let place = LinkRow { document, position, epoch: header.epoch, at_relay };
+        let place = LinkRow { document, position, epoch: header.epoch, at_relay, taken_in: None };
         save(store, LINKS, document.as_bytes(), link.as_bytes(), &place)?;
         self.release(EXCLUDED, document.as_bytes(), link.as_bytes(), store)?;
         save(store, DOCUMENTS, &[], document.as_bytes(), &row)?;

@@ -214,6 +214,7 @@ impl DeviceMachine {
                 save(store, OPS, chain.as_bytes(), &key, &row)?;
                 self.shelf.note_receipt_time(&chain, seq, receipt.value().time);
                 self.tell(Event::PolicyChanged { chain });
+                self.note_adoption(&chain, store)?;
             }
             return self.take_standing(id, store);
         }

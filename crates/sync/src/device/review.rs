@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, Link, Timestamp, limits};
+use vereda_base::{ChainId, Link, OpId, Timestamp, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{
-    Body, ChainState, Chains, Create, Decision, Op, Wrap, WrapProof, chain_of, owners, verify_op, verify_wrap,
+    Body, ChainState, Chains, Create, Decision, Op, Wrap, WrapProof, chain_of, find_adoption, owners, verify_op,
+    verify_wrap,
 };
 use vereda_protocol::{Chunk, Header, RefusalCode, Up};
 
@@ -19,8 +20,8 @@ use super::{
     sending::Queued,
     store::{DeviceStore, StoreError},
     tables::{
-        Cause, EXCLUDED, ExcludedRow, LINKS, LinkRow, OUTBOX, REFUSED, REVIEW_DOCUMENTS, REVIEWED_OPS, REVIEWS,
-        RefusedRow, load, load_all, read, save,
+        Cause, EXCLUDED, ExcludedRow, LINKS, LinkRow, OPS, OUTBOX, OpRow, REFUSED, REVIEW_DOCUMENTS, REVIEWED_OPS,
+        REVIEWS, RefusedRow, load, load_all, place_key, read, save,
     },
     tally::Kept,
 };
@@ -215,6 +216,9 @@ impl DeviceMachine {
         }
         for document in documents {
             self.close_document(&document, adopted, store)?;
+            if adopted {
+                self.note_adoption(&document, store)?;
+            }
         }
         Ok(())
     }
@@ -293,11 +297,42 @@ impl DeviceMachine {
         }
         if adopted {
             store.delete(REFUSED, document.as_bytes())?;
+            let first = load::<OpRow>(&*store, OPS, &place_key(document, 0))?;
+            if first.is_some_and(|row| row.receipt.is_none()) {
+                // The relay answers with its receipt: who was put out is not served the operation itself.
+                return Ok(self.hand_over_again(document.as_bytes(), store)?);
+            }
         } else {
             let row = RefusedRow { code: Some(RefusalCode::Discarded), is_op: true };
             save(store, REFUSED, document.as_bytes(), document.as_bytes(), &row)?;
         }
         Ok(store.delete(REVIEWED_OPS, document.as_bytes())?)
+    }
+
+    /// Takes over how a document was adopted that this device had begun: the adoption says who holds it.
+    pub(super) fn note_adoption(&mut self, document: &ChainId, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let rows = load_all::<OpRow>(&*store, OPS, Some(document.as_bytes()))?;
+        let Some((_, first)) = rows.first().filter(|(_, row)| row.adopted.is_none()) else { return Ok(()) };
+        let create: Op = read(OPS, first.op.bytes())?;
+        let view = self.shelf.view(&*store);
+        let adopted = find_adoption(&view, &create, OpId(document.0));
+        view.finish()?;
+        if adopted.is_none() {
+            return Ok(());
+        }
+        let before = self.standing_in(document, &*store)?;
+        for (key, row) in &rows {
+            // Evaluated anew they come after the adoption.
+            store.delete(OPS, key)?;
+            let is_first = *key == place_key(document, 0);
+            let row = OpRow { adopted: if is_first { adopted.clone() } else { None }, ..row.clone() };
+            save(store, OPS, document.as_bytes(), key, &row)?;
+        }
+        self.shelf.forget(document);
+        let head = self.shelf.find(&*store, document)?.map_or(0, |state| state.head_seq());
+        self.note_standing(document, head, before, store)?;
+        self.note_chain(*document, store)?;
+        self.judge_again(document, None, store)
     }
 
     /// Notes what became of an own chunk that was in review; nothing happens where it was not, or is decided already.
@@ -315,7 +350,7 @@ impl DeviceMachine {
         if adopted {
             store.delete(REFUSED, link.as_bytes())?;
             if let Some(row) = load::<LinkRow>(&*store, LINKS, link.as_bytes())? {
-                let row = LinkRow { at_relay: true, ..row };
+                let row = LinkRow { at_relay: true, taken_in: Some(true), ..row };
                 save(store, LINKS, document.as_bytes(), link.as_bytes(), &row)?;
             }
             self.take_own_document(&document, true, store)?;
@@ -342,16 +377,22 @@ impl DeviceMachine {
             }
         }
         // There is no question for operations: they are handed over again.
-        for (key, item) in load_all::<OutboxItem>(&*store, REVIEWED_OPS, None)? {
-            let Some((_, queued)) = Queued::of(&[0; 8], &item) else { continue };
-            let cache = self.cache(&*store)?;
-            cache.meta.next_outbox += 1;
-            let place = cache.meta.next_outbox;
-            cache.queue.insert(place, queued);
-            save(store, OUTBOX, &key, &place.to_be_bytes(), &item)?;
-            store.delete(REVIEWED_OPS, &key)?;
+        for (key, _) in load_all::<OutboxItem>(&*store, REVIEWED_OPS, None)? {
+            self.hand_over_again(&key, store)?;
         }
         Ok(())
+    }
+
+    /// Puts an operation of this device's that is in review, or was, back into the outbox.
+    fn hand_over_again(&mut self, key: &[u8], store: &mut dyn DeviceStore) -> Result<(), StoreError> {
+        let Some(item) = load::<OutboxItem>(&*store, REVIEWED_OPS, key)? else { return Ok(()) };
+        let Some((_, queued)) = Queued::of(&[0; 8], &item) else { return Ok(()) };
+        let cache = self.cache(&*store)?;
+        cache.meta.next_outbox += 1;
+        let place = cache.meta.next_outbox;
+        cache.queue.insert(place, queued);
+        save(store, OUTBOX, key, &place.to_be_bytes(), &item)?;
+        store.delete(REVIEWED_OPS, key)
     }
 
     /// Keeps an operation of this device's that the relay has in review.

@@ -201,6 +201,9 @@ pub(crate) struct LinkRow {
     /// The relay holds it.
     #[n(3)]
     pub(crate) at_relay: bool,
+    /// It is of this device, and the relay said that it stands after this device's rights had ended: it was taken in.
+    #[n(4)]
+    pub(crate) taken_in: Option<bool>,
 }
 
 /// What a chunk waits for.

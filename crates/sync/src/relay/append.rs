@@ -11,7 +11,7 @@ use vereda_policy::{
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
 use super::{
-    admit::{check_cites, note_cites},
+    admit::{check_cites, note_cites, of_late},
     chains::{ChainCache, Known},
     decision::{self, Prepared},
     effect::RelayConfig,
@@ -127,7 +127,7 @@ pub(super) fn check_op(
         }
         _ => {
             let agency = find_agency(chains, store, open, op.value())?;
-            return match ledger.and(agency).and_then(|agency| Ok((agency, proofs?))) {
+            return match of_late(ledger).and(agency).and_then(|agency| Ok((agency, proofs?))) {
                 Ok((agency, proofs)) => check_review(chains, store, config, agency, op, (wraps, proofs), now),
                 Err(code) => refused(code),
             };

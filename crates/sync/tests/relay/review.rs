@@ -136,6 +136,19 @@ fn late_work_goes_to_review_and_those_who_decide_are_told() {
 }
 
 #[test]
+fn late_work_goes_to_review_though_its_author_cited_newer_heads_elsewhere() {
+    let mut lane = Lane::with(|lane| {
+        let invite = lane.manager.invite(lane.team, Role::Reader, 9, vereda_base::Timestamp(i64::MAX));
+        assert_appended(&lane.room.put(lane.manager_id, &invite));
+        learn(&mut lane.worker, &lane.room.take(lane.worker_id));
+        let other = lane.worker.create_case(lane.team);
+        assert_appended(&lane.room.put(lane.worker_id, &other));
+        lane.manager.learn(&other.op);
+    });
+    assert_eq!(lane.put(1), ChunkOutcome::InReview, "he has no newer heads that would prove it");
+}
+
+#[test]
 fn the_sequence_in_review_has_neither_gaps_nor_forks() {
     let mut lane = Lane::new();
     assert_eq!(lane.put(2), refused(RefusalCode::NotContiguous));
@@ -308,4 +321,22 @@ fn a_commit_that_fails_leaves_nothing_in_review_and_nothing_decided() {
     assert_eq!(lane.room.store.chunk_at(&lane.case, &lane.link(1)), Ok(None));
     lane.manager_id = lane.room.connect_member(&lane.manager);
     assert_appended(&lane.room.put(lane.manager_id, &adopt));
+}
+
+#[test]
+fn what_comes_too_late_may_cite_older_heads_than_its_author_cited_since() {
+    let mut lane = Lane::with(|lane| {
+        let invite = lane.manager.invite(lane.team, Role::Reader, 9, NOW.saturating_add(DAY));
+        assert_appended(&lane.manager_put(&invite));
+        let case = lane.room.case((&mut lane.manager, lane.manager_id), lane.team);
+        let [_, worker, _] = lane.take_all();
+        learn(&mut lane.worker, &worker);
+        let chunk = lane.worker.chunk(case, 0, None, &[], 300);
+        assert_eq!(lane.room.put_chunk(lane.worker_id, &chunk), ChunkOutcome::Durable);
+        assert_eq!(lane.put(1), refused(RefusalCode::CiteRegressed), "who may write seals it again");
+    });
+    assert_eq!(lane.put(1), ChunkOutcome::InReview);
+    let (create, chunk) = lane.begun.clone();
+    assert_eq!(lane.room.put(lane.worker_id, &create), OpOutcome::InReview);
+    assert_eq!(lane.room.put_chunk(lane.worker_id, &chunk), ChunkOutcome::InReview);
 }

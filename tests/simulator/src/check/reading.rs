@@ -94,7 +94,8 @@ fn opens(model: &Model, keys: &Keys, device: &DeviceId, case: &ChainId) -> Optio
         // What was taken in stands under the key that it was sealed under: it was read by whoever read that epoch.
         let is_adopted = model.reviewed.contains_key(&logged.header.link());
         let since = if is_adopted { model.epoch_began(case, logged.header.epoch) } else { Some(logged.position) };
-        let may = last.zip(since).is_some_and(|(last, since)| *last >= since);
+        let decided = model.deciders.get(&logged.header.link()).is_some_and(|deciders| deciders.contains(device));
+        let may = decided || last.zip(since).is_some_and(|(last, since)| *last >= since);
         !may && !own(&logged.header) && is_opened(keys, &logged.header)
     })?;
     let at = denied.position.0;

@@ -179,6 +179,15 @@ impl Ledger {
                 .any(|parent| parent.authority == ParentAuthority::Full && self.manages(device, &parent.chain, as_of))
     }
 
+    /// Lists the devices of Managers who may end roles in a section by a parent of it.
+    pub fn governors(&self, document: &ChainId) -> BTreeSet<DeviceId> {
+        let section = self.chains.get(document).filter(|state| state.document == Some(DocumentKind::Section));
+        let parents = section.into_iter().flat_map(|state| &state.parents);
+        let governing = parents.filter(|parent| parent.authority != ParentAuthority::None);
+        let people = governing.flat_map(|parent| self.readers(&parent.chain, AsOf::Ever));
+        people.filter(|(_, role)| *role == Role::Manager).map(|(device, _)| device).collect()
+    }
+
     /// Says whether a device stands in its user's chain.
     pub fn stands(&self, user: &ChainId, device: &DeviceId) -> bool {
         self.chains.get(user).is_some_and(|state| state.devices.contains_key(device))

@@ -135,7 +135,7 @@ impl World {
                 && !self.crook.accomplices.contains(&who)
                 && self.is_out(who)
                 && self.people.get(who).is_some_and(|person| person.device.is_some())
-                && self.crook.draw.chance(700)
+                && self.crook.draw.chance(900)
             {
                 note!(self, "person {who} and the relay go on together");
                 self.crook.accomplices.insert(who);
@@ -288,9 +288,11 @@ impl World {
     fn decide_on(&mut self, id: OpId, chain: ChainId, op: &Op) {
         let now = self.now;
         let author = self.people.iter().position(|person| person.id == Some(op.device));
+        // Whoever is not to know of it builds on what is back-dated.
+        let most = if self.is(Malice::BackDates) { 750 } else { 500 };
         let draw = &mut self.crook.draw;
-        let takes_part = draw.chance(if self.plan.malice == Some(Malice::BackDates) { 400 } else { 800 });
-        let mut from: BTreeSet<usize> = (0..self.people.len()).filter(|_| draw.chance(500)).collect();
+        let takes_part = draw.chance(800);
+        let mut from: BTreeSet<usize> = (0..self.people.len()).filter(|_| draw.chance(most)).collect();
         from.retain(|who| Some(*who) != author && takes_part);
         let is_for_good = draw.chance(350) && self.plan.malice == Some(Malice::Withholds);
         let until = if is_for_good { u64::MAX } else { now + draw.between(2_000, 90_000) };

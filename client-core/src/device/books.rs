@@ -268,10 +268,17 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Has the names read anew where it may have changed who may say them.
-    pub(super) fn note_naming(&mut self, chain: &ChainId) {
-        let is_of_people = self.chain(chain).is_some_and(|state| state.kind() != ChainKind::Document);
-        self.stale.extend(self.books.directory_document.filter(|_| is_of_people));
+    /// Notes what may be done because a chain has grown: keys may open, others may lack some; names are read anew where it may
+    /// have changed who may say them, and what was erased is destroyed.
+    pub(super) fn note_policy(&mut self, chain: &ChainId) {
+        self.keys_may_open = true;
+        self.rotations.groups_changed = true;
+        self.note_grown(chain);
+        let Some(state) = self.chain(chain) else { return };
+        if state.kind() != ChainKind::Document {
+            self.stale.extend(self.books.directory_document);
+        }
+        self.has_lost |= state.is_erased() && self.keyring.key(chain, 0).is_some();
     }
 
     /// Finds the agency's configuration and directory among the documents, and reads them.

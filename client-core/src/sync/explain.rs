@@ -25,6 +25,12 @@ impl<S: DeviceStore> Device<S> {
         if self.chain(document).is_none() {
             return Ok(explanation("unknown", "Nothing of it is known on this device."));
         }
+        if self.chain(document).is_some_and(|state| state.is_erased()) {
+            return Ok(explanation(
+                "erased",
+                "It was erased: nothing stands in it any more, and it was destroyed here.",
+            ));
+        }
         let is_member = self.view(|view, device| {
             vereda_policy::membership(view, &device, document, &vereda_policy::Heads::newest(None)).is_some()
         });

@@ -346,3 +346,23 @@ fn people_are_named_with_their_way_to_a_case_and_an_invite_with_the_inviter() {
         assert_eq!(person.since, referred.since, "the referral came last");
     }
 }
+
+#[test]
+fn what_is_erased_is_destroyed_on_every_device_that_held_it() {
+    let Two { mut world, amina, berta, case, .. } = two_teams(73);
+    let other = world.create_case(berta, json!({"name_first": "Layla"}));
+    world.settle();
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"name_last": "Haddad"}}));
+    world.on(amina, |device, ambient| device.erase(ambient, &case)).unwrap();
+    world.settle();
+    world.connect(berta);
+    for device in [amina, berta] {
+        let left: Vec<_> = world.devices[device].list_cases(None).unwrap().into_iter().map(|line| line.case).collect();
+        assert_eq!(left, [other], "device {device}");
+        assert!(world.devices[device].show_case(&case).is_err());
+        assert_eq!(world.devices[device].epochs_of(&case).1, 0, "device {device} keeps a key");
+        assert_eq!(world.devices[device].explain(&case).unwrap().state, "erased");
+        assert!(world.devices[device].is_settled(), "device {device}");
+    }
+}

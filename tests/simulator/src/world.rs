@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vereda_base::{ChainId, DeviceId, Digest, OpId};
 use vereda_client_core::device::Device;
 use vereda_crypto::DeviceKey;
-use vereda_policy::ChainKind;
+use vereda_policy::{ChainKind, DocumentKind};
 use vereda_sync::relay::RelayMachine;
 
 use self::{branch::Branch, crook::Crook};
@@ -357,23 +357,24 @@ impl World {
         AsOf::Time(self.relay_now().wall)
     }
 
-    /// Says whether a person's device reads a chain, as the relay has it now, and is let in by it: whoever is in no team and
-    /// not in the agency is handed nothing, even of a document that names him.
-    pub(crate) fn reads(&self, who: usize, chain: &ChainId) -> bool {
-        self.is_named_in(who, chain) && self.is_let_in(who)
-    }
-
+    /// Says whether a person's device is let in by the relay: it is in a group of the agency, or reads a document of it.
     fn is_let_in(&self, who: usize) -> bool {
-        self.agency.iter().chain(&self.teams).any(|group| self.is_named_in(who, group))
+        self.agency.iter().chain(&self.teams).any(|group| self.reads(who, group))
+            || self.model.documents.keys().any(|document| self.reads(who, document))
     }
 
-    fn is_named_in(&self, who: usize, chain: &ChainId) -> bool {
+    /// Says whether a person's device reads a chain, as the relay has it now.
+    pub(crate) fn reads(&self, who: usize, chain: &ChainId) -> bool {
         let device = self.people.get(who).and_then(|person| person.id);
         device.is_some_and(|device| self.model.ledger.readers(chain, self.relay_time()).contains_key(&device))
     }
 
-    /// Says whether a device is handed every operation of a chain: of a document that it reads, of a group where it is in
-    /// some group of the agency.
+    /// Says whether a person's device reads what the agency configured.
+    pub(crate) fn reads_configuration(&self, who: usize) -> bool {
+        self.model.ledger.documents(DocumentKind::Configuration).all(|document| self.reads(who, &document))
+    }
+
+    /// Says whether a device is handed every operation of a chain: of a document that it reads, of a group where it is let in.
     pub(crate) fn follows(&self, who: usize, chain: &ChainId) -> bool {
         match self.model.ledger.chain(chain).map(|chain| chain.kind) {
             Some(ChainKind::Document) => self.reads(who, chain),

@@ -8,7 +8,7 @@ use super::{Append, MAX_DEVICES, MAX_MEMBERS, OpRefusal, Part};
 use crate::{
     Accept, AddDevice, Adopt, Assign, BadRotate, Body, BodyCode, ChainKind, ChainState, DeviceKind, Discard, Expire,
     InviteEnd, InviteProof, JoinProof, Membership, RemoveDevice, Repair, Revoke, Role, Rotate, SetRetention,
-    epoch_targets, need,
+    epoch_targets, is_key_held, need,
 };
 
 /// Bound on a time for which something is kept or may wait, in days.
@@ -128,11 +128,15 @@ impl Append<'_> {
         if held.into_iter().any(|held| passed(held.expires)) { Ok(()) } else { Err(OpRefusal::NothingEnds { subject }) }
     }
 
-    /// Checks that a key goes to those, and only those, who may have it now.
+    /// Checks that a key goes to those, and only those, who may have it now, and that an epoch begins without the key before it
+    /// only where nobody has that.
     pub(super) fn check_targets(&self, state: &ChainState) -> Result<(), OpRefusal> {
         let due = || epoch_targets(self.view, &state.id(), self.context.time);
         let fit = match &self.op.body {
-            Body::Rotate(rotate) => due() == rotate.epoch.targets,
+            Body::Rotate(rotate) => {
+                let is_held = || is_key_held(self.view, &state.id(), rotate.follows, self.context.time);
+                due() == rotate.epoch.targets && (rotate.epoch.previous.is_some() || !is_held())
+            }
             Body::Repair(repair) => {
                 let due: BTreeMap<Digest, Option<u64>> = state.recipients().into_iter().zip(due()).collect();
                 repair.targets.iter().all(|target| due.get(&target.recipient) == Some(&Some(target.epoch)))
@@ -252,7 +256,8 @@ fn check_rotate(state: &ChainState, rotate: &Rotate) -> Result<(), OpRefusal> {
     let fits = |holds: bool, part| if holds { Ok(()) } else { Err(OpRefusal::Shape { kind: state.kind(), part }) };
     let is_document = state.kind() == ChainKind::Document;
     fits(rotate.epoch.public_key.is_some() != is_document, Part::EpochKey)?;
-    fits(rotate.epoch.previous.is_some(), Part::PreviousKey)?;
+    // What a document holds is opened by its first key: without that no later one is of use.
+    fits(rotate.epoch.previous.is_some() || !is_document, Part::PreviousKey)?;
     fits(rotate.epoch.targets.len() == state.recipients().len(), Part::Targets)?;
     let newest = state.epoch_to_follow().map(|epoch| epoch.number);
     if newest != Some(rotate.follows) {

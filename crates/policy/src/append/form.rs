@@ -39,7 +39,10 @@ pub(super) fn check_form(op: &Op) -> Result<(), OpRefusal> {
         Body::Rotate(rotate) => {
             check_bound(Part::Targets, rotate.epoch.targets.len(), MAX_MEMBERS)?;
             // One more holds the key before it.
-            check_count(rotate.epoch.wraps.count, count_wrapped(&rotate.epoch).saturating_add(1))
+            check_count(
+                rotate.epoch.wraps.count,
+                count_wrapped(&rotate.epoch).saturating_add(usize::from(rotate.epoch.previous.is_some())),
+            )
         }
         Body::Revoke(revoke) => check_frontier(&revoke.frontier),
         Body::RemoveDevice(remove) => check_frontier(&remove.frontier),

@@ -96,7 +96,8 @@ impl ChainState {
             }
             Body::Rotate(rotate) => {
                 let recipients = self.recipients();
-                self.begin_epoch(&rotate.epoch, op, id, Some(rotate.follows), &recipients);
+                let follows = rotate.epoch.previous.map(|_| rotate.follows);
+                self.begin_epoch(&rotate.epoch, op, id, follows, &recipients);
             }
             Body::Repair(repair) => self.repair(repair, id),
             Body::BadRotate(bad) => self.note_bad(bad),

@@ -242,7 +242,7 @@ impl State {
             Body::CancelInvite(cancel) => self.invites.get_mut(&cancel.invite).unwrap().1 = false,
             Body::Rotate(rotate) => self.epochs.push(Epoch {
                 began: seq,
-                follows: Some(rotate.follows),
+                follows: rotate.epoch.previous.map(|_| rotate.follows),
                 targets: targets(&self.recipients(), &rotate.epoch.targets),
                 is_bad: false,
                 is_foreign: false,

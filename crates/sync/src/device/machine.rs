@@ -239,7 +239,8 @@ impl DeviceMachine {
     /// Says whether nothing is left to do: everything the relay had is here, and everything made here is there.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let caught_up = matches!(&self.phase, Phase::Session(session) if session.caught_up);
+        let answered = |session: &Session| session.caught_up && session.asked_review.is_empty();
+        let caught_up = matches!(&self.phase, Phase::Session(session) if answered(session));
         let empty = |cache: &Cache| cache.queue.is_empty() && cache.backfills.is_empty();
         caught_up && self.cache.as_ref().is_some_and(empty) && !self.touched
     }

@@ -75,6 +75,9 @@ impl DeviceMachine {
                 return self.take_op_result(request, outcome, store);
             }
             Down::ChunkResult { link, outcome } => {
+                if let Some(session) = self.session() {
+                    session.asked_review.remove(&link);
+                }
                 return self.take_chunk_result(link, outcome, store);
             }
             Down::Offer { request, from, leaves } => self.take_page(request, from, leaves, store)?,

@@ -407,6 +407,9 @@ impl DeviceMachine {
     pub(super) fn ask_review(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         for links in links_in_review(&*store)?.chunks(limits::MAX_NAMED) {
             self.send(&Up::AskReview(links.to_vec()))?;
+            if let Some(session) = self.session() {
+                session.asked_review.extend(links);
+            }
         }
         // There is no question for operations: they are handed over again.
         for (key, _) in load_all::<OutboxItem>(&*store, REVIEWED_OPS, None)? {

@@ -7,7 +7,7 @@ use std::{
 
 use minicbor::bytes::ByteArray;
 use rand_core::CryptoRng;
-use vereda_base::{ChainId, DeviceId, Digest, Monotonic, OpId, Timestamp};
+use vereda_base::{ChainId, DeviceId, Digest, Link, Monotonic, OpId, Timestamp};
 use vereda_crypto::{Signature, context, verify};
 use vereda_policy::{ChainKind, Chains};
 use vereda_protocol::{
@@ -70,6 +70,8 @@ pub(super) struct Session {
     pub(super) leaves_due: u32,
     /// Leaves that it was asked for: removal and leaf key.
     pub(super) asked: BTreeSet<(OpId, Digest)>,
+    /// Own chunks in review of which it was asked what became of them, and has not answered.
+    pub(super) asked_review: BTreeSet<Link>,
 }
 
 impl Session {
@@ -268,6 +270,7 @@ impl DeviceMachine {
             in_flight_bytes: 0,
             next_request: 1,
             backfilling: None,
+            asked_review: BTreeSet::new(),
             moved: BTreeMap::new(),
             offers: BTreeMap::new(),
             paging: None,

@@ -348,7 +348,8 @@ impl RelayMachine {
         view.finish(answer)
     }
 
-    /// Finds out again where the devices belong that the operation at `position` concerns.
+    /// Finds out again where the devices belong that the operation at `position` concerns: of a document, those of whoever is
+    /// let in by documents alone, or by nothing so far.
     fn refresh_named(
         &mut self,
         known: &Known,
@@ -356,9 +357,7 @@ impl RelayMachine {
         now: Timestamp,
         store: &dyn RelayStore,
     ) -> Result<(), StoreError> {
-        if known.state.kind() == ChainKind::Document {
-            return Ok(());
-        }
+        let is_document = known.state.kind() == ChainKind::Document;
         let seq = known.seq_at(position).unwrap_or_default();
         let mut sessions = BTreeSet::new();
         let changes = |from: u64, until: Option<u64>| from == seq || until == Some(seq);
@@ -367,6 +366,13 @@ impl RelayMachine {
         }
         for device in known.state.devices().iter().filter(|device| changes(device.from_seq, device.until_seq)) {
             sessions.extend(self.audience.of_device(&device.device));
+        }
+        if is_document {
+            let by_group = |id: &SessionId| {
+                let open = self.sessions.get(id).and_then(Session::open);
+                open.is_some_and(|open| open.is_member() && !open.is_by_documents)
+            };
+            sessions.retain(|id| !by_group(id));
         }
         let before = Position(position.0.saturating_sub(1));
         sessions.into_iter().try_for_each(|id| self.refresh(id, before, now, store))
@@ -414,6 +420,7 @@ impl RelayMachine {
         let reach = Reach::find(&view, &open.device, now)?;
         let reach = view.finish(reach)?;
         self.audience.remove(id, open);
+        open.is_by_documents = reach.is_by_documents;
         open.reach = reach.groups;
         if open.is_member() && reach.agencies.is_empty() {
             // The last way that it had here has ended. Its cursors stay where they are from now on: should it come back, it is

@@ -21,10 +21,12 @@ const FOREVER: Position = Position(u64::MAX);
 pub(super) struct Reach {
     /// Users, teams and agencies.
     pub(super) groups: BTreeSet<ChainId>,
-    /// The agencies of the teams and agencies among them.
+    /// The agencies of the teams and agencies among them; of whoever is in none, those of the documents that name him.
     pub(super) agencies: BTreeSet<ChainId>,
     /// When the first of the roles by which it belongs there ends by itself.
     pub(super) until: Option<Timestamp>,
+    /// It belongs to no team or agency: the agencies are those of documents.
+    pub(super) is_by_documents: bool,
     /// It is a recovery key: the agencies are its user's, the groups only the user itself.
     pub(super) is_recovery: bool,
 }
@@ -50,12 +52,35 @@ impl Reach {
                 open.push(Digest(chain.0));
             }
         }
+        if reach.agencies.is_empty() {
+            reach.add_documents(view, now)?;
+        }
         if reach.is_recovery {
             let is_user =
                 |chain: &ChainId| view.known(chain).is_some_and(|known| known.state.kind() == ChainKind::User);
             reach.groups.retain(is_user);
         }
         Ok(reach)
+    }
+}
+
+impl Reach {
+    /// Adds the agencies of the documents that name the device's users: who reads one must be able to judge it, and so sees
+    /// the agency's groups.
+    fn add_documents(&mut self, view: &View<'_>, now: Timestamp) -> Result<(), StoreError> {
+        for user in &self.groups {
+            for document in view.store().naming(&Digest(user.0), Naming::Document)? {
+                let subject = Digest(user.0);
+                let Some(known) = view.known(&document) else { continue };
+                if since_subject(&known, &subject, now).is_none() {
+                    continue;
+                }
+                self.agencies.extend(known.agency);
+                self.is_by_documents = true;
+                self.until = self.until.into_iter().chain(first_expiry(&known, &subject, now)).min();
+            }
+        }
+        Ok(())
     }
 }
 

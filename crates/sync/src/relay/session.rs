@@ -41,7 +41,7 @@ pub(super) enum Stage {
 /// What a device may do here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It belongs to a team or an agency.
+    /// It belongs to a team or an agency, or reads a document.
     Member,
     /// It holds a founding secret, or made its user chain with one.
     Founder {
@@ -75,6 +75,8 @@ pub(super) struct Open {
     pub(super) reach: BTreeSet<ChainId>,
     /// Agencies whose groups it may see.
     pub(super) agencies: BTreeSet<ChainId>,
+    /// It sees them for the sake of documents alone.
+    pub(super) is_by_documents: bool,
     /// When the first of the roles that lead there, or its invite, ends by itself.
     pub(super) until: Option<Timestamp>,
     /// Until when it is to ask for what is new; `None` once it did.
@@ -176,6 +178,7 @@ impl Open {
             admission,
             reach: BTreeSet::new(),
             agencies: BTreeSet::new(),
+            is_by_documents: false,
             until: None,
             pull_by: None,
             stream: Stream::default(),

@@ -136,6 +136,19 @@ fn late_work_goes_to_review_and_those_who_decide_are_told() {
 }
 
 #[test]
+fn late_work_goes_to_review_though_its_author_cited_newer_heads_elsewhere() {
+    let mut lane = Lane::with(|lane| {
+        let invite = lane.manager.invite(lane.team, Role::Reader, 9, vereda_base::Timestamp(i64::MAX));
+        assert_appended(&lane.room.put(lane.manager_id, &invite));
+        learn(&mut lane.worker, &lane.room.take(lane.worker_id));
+        let other = lane.worker.create_case(lane.team);
+        assert_appended(&lane.room.put(lane.worker_id, &other));
+        lane.manager.learn(&other.op);
+    });
+    assert_eq!(lane.put(1), ChunkOutcome::InReview, "he has no newer heads that would prove it");
+}
+
+#[test]
 fn the_sequence_in_review_has_neither_gaps_nor_forks() {
     let mut lane = Lane::new();
     assert_eq!(lane.put(2), refused(RefusalCode::NotContiguous));

@@ -171,7 +171,10 @@ impl Oracle {
         }
         let due = || self.targets_due(chain, Some(time));
         match &op.body {
-            Body::Rotate(rotate) => rotate.epoch.targets == due(),
+            Body::Rotate(rotate) => {
+                let may_begin = |oracle: &Self| oracle.is(Twist::GroupsBeginAnew) || oracle.is_lost(chain, Some(time));
+                rotate.epoch.targets == due() && (rotate.epoch.previous.is_some() || may_begin(self))
+            }
             Body::Repair(repair) => {
                 let (recipients, due) = (state.recipients(), due());
                 repair.targets.iter().all(|target| {

@@ -62,6 +62,12 @@ impl<S: DeviceStore> Device<S> {
                 "the relay was set back: it lacks work of this device that it had confirmed, which is kept here; tell whoever \
                  runs it",
             ),
+            RelayFault::Forgot { chain } => self.view_fault(
+                "rolled_back",
+                Some(chain),
+                "the relay was set back, or tells another story than before: it lacks what it had handed over; tell whoever \
+                 runs it",
+            ),
             RelayFault::CutsOff { chain } => self.view_fault(
                 "cuts_off",
                 Some(chain),

@@ -6,7 +6,7 @@ use vereda_crypto::Signature;
 
 use crate::{
     Chunk,
-    message::{Down, PolicyEntry, Position, Up},
+    message::{Down, Logged, PolicyEntry, Position, Up},
     outcome::{ChunkOutcome, Goodbye, OpOutcome, RefusalCode},
     pack::{
         Memory, Packer, Reader, Unpacker, Writer, pack_chunk, pack_entry, pack_op, pack_receipt, pack_value, pack_wrap,
@@ -23,6 +23,9 @@ const UP_CREDIT: u8 = 5;
 const ASK_LEAVES: u8 = 6;
 const ASK_REVIEW: u8 = 7;
 const ASK_OFFER: u8 = 8;
+
+const LAST_OP: u8 = 0;
+const LAST_CHUNK: u8 = 1;
 
 const CHALLENGE: u8 = 0;
 const WELCOME: u8 = 1;
@@ -59,10 +62,23 @@ pub fn encode_up(message: &Up, packer: &mut Packer) -> Result<Vec<u8>, FrameErro
     let (mut writer, memory) = (Writer::default(), &mut packer.0);
     match message {
         Up::Auth(auth) => write_plain(&mut writer, AUTH, auth),
-        Up::Pull { policy, content } => {
+        Up::Pull { policy, content, last } => {
             writer.byte(PULL);
             writer.number(policy.0);
             writer.number(content.0);
+            match last {
+                None => {}
+                Some(Logged::Op { chain, op }) => {
+                    writer.byte(LAST_OP);
+                    writer.id(&mut memory.table, chain.as_bytes());
+                    writer.id(&mut memory.table, op.as_bytes());
+                }
+                Some(Logged::Chunk { document, link }) => {
+                    writer.byte(LAST_CHUNK);
+                    writer.id(&mut memory.table, document.as_bytes());
+                    writer.id(&mut memory.table, link.as_bytes());
+                }
+            }
         }
         Up::PutOp { request, op, wraps } => {
             writer.byte(PUT_OP);
@@ -112,7 +128,11 @@ pub fn decode_up(frame: &[u8], unpacker: &mut Unpacker) -> Result<Up, FrameError
     let (mut reader, memory) = (begin(frame)?, &mut unpacker.0);
     let message = match reader.byte()? {
         AUTH => Up::Auth(read_plain(&mut reader)?),
-        PULL => Up::Pull { policy: Position(reader.number()?), content: Position(reader.number()?) },
+        PULL => Up::Pull {
+            policy: Position(reader.number()?),
+            content: Position(reader.number()?),
+            last: read_last(&mut reader, memory)?,
+        },
         PUT_OP => {
             let request = reader.number()?;
             let op = unpack_op(&mut reader, memory)?;
@@ -310,6 +330,22 @@ pub enum FrameError {
         /// Where reading stopped.
         offset: usize,
     },
+}
+
+fn read_last(reader: &mut Reader<'_>, memory: &mut Memory) -> Result<Option<Logged>, FrameError> {
+    if reader.end().is_ok() {
+        return Ok(None);
+    }
+    Ok(Some(match reader.byte()? {
+        LAST_OP => {
+            Logged::Op { chain: ChainId(reader.id(&mut memory.table)?), op: OpId(reader.id(&mut memory.table)?) }
+        }
+        LAST_CHUNK => Logged::Chunk {
+            document: ChainId(reader.id(&mut memory.table)?),
+            link: Link(reader.id(&mut memory.table)?),
+        },
+        _ => return Err(reader.malformed()),
+    }))
 }
 
 fn begin(frame: &[u8]) -> Result<Reader<'_>, FrameError> {

@@ -36,6 +36,32 @@ pub struct Position(#[n(0)] pub u64);
 
 impl vereda_base::LogSafe for Position {}
 
+/// Names something in the relay's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub enum Logged {
+    /// An operation.
+    #[n(0)]
+    Op {
+        /// Its chain.
+        #[n(0)]
+        chain: ChainId,
+        /// The operation.
+        #[n(1)]
+        op: OpId,
+    },
+    /// A chunk.
+    #[n(1)]
+    Chunk {
+        /// Its document.
+        #[n(0)]
+        document: ChainId,
+        /// Its link.
+        #[n(1)]
+        link: Link,
+    },
+}
+
 /// What a device sends.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
@@ -52,6 +78,10 @@ pub enum Up {
         /// Content entries stored up to here.
         #[n(1)]
         content: Position,
+        /// What the relay handed over or confirmed last. A relay that lacks it says [`Goodbye::Forgotten`]: positions in its
+        /// log mean something else than they did.
+        #[n(2)]
+        last: Option<Logged>,
     },
     /// Appends an operation together with its wraps.
     #[n(2)]

@@ -197,4 +197,8 @@ pub enum Goodbye {
     #[n(9)]
     #[error("the network was too slow for the first messages")]
     TooLate,
+    /// The relay's log lacks what the device was handed last: it was set back, or is another.
+    #[n(10)]
+    #[error("the relay lacks what it had handed over before")]
+    Forgotten,
 }

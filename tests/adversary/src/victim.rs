@@ -128,7 +128,7 @@ impl Victim {
     /// Connects up to and with the welcome. Gives the cursors it asked from.
     pub fn connect(&mut self, relay: &Colluder) -> (Position, Position) {
         let auth = self.greet(relay).expect("a proof");
-        let Some(Up::Pull { policy, content }) = self.sent.pop_front() else { panic!("no pull") };
+        let Some(Up::Pull { policy, content, .. }) = self.sent.pop_front() else { panic!("no pull") };
         let welcome = relay.welcome_with(&auth, self.held, self.end);
         self.hear(&welcome);
         (policy, content)

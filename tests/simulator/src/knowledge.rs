@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vereda_base::{ChainId, DeviceId, Timestamp, decode};
+use vereda_base::{ChainId, DeviceId, Digest, Timestamp, decode};
 use vereda_policy::{Body, ChainKind, Op, Receipt, chain_of, op_id_of_bytes};
 use vereda_protocol::Header;
 
@@ -42,6 +42,10 @@ pub struct Sealing {
     pub readers: Readers,
     /// The device knew that itself it read the document no more: it seals for review, under the last key that it held.
     pub is_late: bool,
+    /// What the key of its epoch answers to, by the history that the device was served.
+    pub commitment: Option<Digest>,
+    /// Who had read the document since that epoch began, by that history.
+    pub had: BTreeSet<DeviceId>,
 }
 
 /// Who reads a document. A group's key opens all that was sealed for the group while that key was its newest, also to

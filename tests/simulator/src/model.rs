@@ -252,6 +252,13 @@ impl Model {
         self.epoch(chain, number).map(|epoch| epoch.position)
     }
 
+    /// Lists the devices that read a document since one of its epochs began.
+    pub fn read_since_epoch(&self, document: &ChainId, number: u64) -> BTreeSet<DeviceId> {
+        let Some(began) = self.epoch_began(document, number) else { return BTreeSet::new() };
+        let of_document = self.last_read.iter().filter(|((read, _), last)| read == document && **last >= began);
+        of_document.map(|((_, device), _)| *device).collect()
+    }
+
     /// Says whether a device could ever read a document.
     pub fn ever_read(&self, document: &ChainId, device: &DeviceId) -> bool {
         self.last_read.contains_key(&(*document, *device))

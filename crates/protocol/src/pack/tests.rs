@@ -8,7 +8,7 @@ use vereda_policy::{Body, Cite, Grant, Op, Receipt, Role, SUITE, Wrap, WrapProof
 
 use super::{Packer, Unpacker};
 use crate::{
-    Chunk, ChunkKind, Down, FrameError, Header, PolicyEntry, Position, Up, decode_down, decode_up, encode_down,
+    Chunk, ChunkKind, Down, FrameError, Header, Logged, PolicyEntry, Position, Up, decode_down, decode_up, encode_down,
     encode_up,
 };
 
@@ -178,9 +178,22 @@ fn other_forms_of_a_message_are_refused() {
 #[test]
 fn an_idle_session_allocates_no_table() {
     let (mut packer, mut unpacker) = (Packer::new(), Unpacker::new());
-    let pull = Up::Pull { policy: Position(5), content: Position(9) };
+    let pull = Up::Pull { policy: Position(5), content: Position(9), last: None };
     decode_up(&encode_up(&pull, &mut packer).unwrap(), &mut unpacker).unwrap();
     assert!(packer.0.table.is_empty() && unpacker.0.table.is_empty());
+}
+
+#[test]
+fn a_pull_names_what_was_handed_over_last_or_nothing() {
+    let (chain, document) = (ChainId(id(1)), ChainId(id(2)));
+    let lasts = [Logged::Op { chain, op: OpId(id(3)) }, Logged::Chunk { document, link: Link(id(4)) }];
+    for last in lasts.map(Some).into_iter().chain([None]) {
+        let pull = Up::Pull { policy: Position(5), content: Position(9), last };
+        let frame = encode_up(&pull, &mut Packer::new()).unwrap();
+        assert_eq!(decode_up(&frame, &mut Unpacker::new()).unwrap(), pull);
+        let long = [frame.as_slice(), &[7]].concat();
+        assert!(decode_up(&long, &mut Unpacker::new()).is_err());
+    }
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vereda_base::{ChainId, Link};
-use vereda_protocol::{ChunkOutcome, Header, RefusalCode};
+use vereda_protocol::{ChunkOutcome, Header, Logged, RefusalCode};
 
 use super::{
     content::load_chunk,
@@ -146,6 +146,7 @@ impl DeviceMachine {
             return Ok(());
         }
         let document = row.document;
+        self.note_logged(Logged::Chunk { document, link }, &*store)?;
         self.count_confirmed(&row, store)?;
         // Of whoever is no member any more it was in review, or is in the frontier of his removal.
         let is_late = row.taken_in.is_none() && self.standing_in(&document, &*store)?.is_none();

@@ -5,7 +5,7 @@ use vereda_crypto::{Verified, context, hash};
 use vereda_policy::{
     Authorized, CiteRegress, ContentRefusal, LedgerError, adopt_content, authorize_content, check_cites_advance,
 };
-use vereda_protocol::{Chunk, Header, Position};
+use vereda_protocol::{Chunk, Header, Logged, Position};
 
 use super::{
     effect::Event,
@@ -250,6 +250,7 @@ impl DeviceMachine {
         save(store, DOCUMENTS, &[], document.as_bytes(), &row)?;
         self.woken.insert(Awaited::Chunk(link));
         if at_relay {
+            self.note_logged(Logged::Chunk { document, link }, &*store)?;
             self.tell(Event::ChunksStored { document });
         }
         Ok(())

@@ -9,10 +9,10 @@ use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, OpId, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{ChainKind, Chains, Cite, Op, Receipt, detect_relay_fork, membership};
-use vereda_protocol::{Chunk, Header, Position};
+use vereda_protocol::{Chunk, Header, Logged, Position};
 
 use super::{
-    effect::Event,
+    effect::{Disconnect, Event},
     machine::{DeviceMachine, Halt},
     session::Phase,
     shelf,
@@ -54,6 +54,11 @@ pub enum RelayFault {
         /// How many it had confirmed.
         confirmed: u64,
     },
+    /// Its log lacked what it had handed over or confirmed last: it was set back, or tells another story.
+    Forgot {
+        /// The chain or document.
+        chain: ChainId,
+    },
     /// It would have had a removal cut off work that is held here.
     CutsOff {
         /// The removal's chain.
@@ -82,6 +87,9 @@ impl DeviceMachine {
                 Evidence::Fork { .. } | Evidence::Branch { .. } => faults.push(RelayFault::Forked { chain, seq }),
                 Evidence::Lost { held, confirmed } => faults.push(RelayFault::Lost { held, confirmed }),
                 Evidence::Offer { .. } => faults.push(RelayFault::CutsOff { chain }),
+                Evidence::Forgotten { last: Logged::Op { chain, .. } | Logged::Chunk { document: chain, .. } } => {
+                    faults.push(RelayFault::Forgot { chain });
+                }
                 Evidence::LogShorter { end, told } => faults.push(RelayFault::LogShorter { end, told }),
                 Evidence::Op { .. } | Evidence::Create { .. } => {}
             }
@@ -122,7 +130,7 @@ impl DeviceMachine {
         self.touch();
         self.keep_evidence(&chain, &key, &Evidence::Fork { proof }, store)?;
         self.tell(Event::RelayForked { chain, seq });
-        self.disconnect(super::effect::Disconnect::RelayForked);
+        self.disconnect(Disconnect::RelayForked);
         Ok(true)
     }
 
@@ -151,6 +159,25 @@ impl DeviceMachine {
         let nowhere = ChainId([0; 32]);
         let evidence = Evidence::LogShorter { end, told };
         self.keep_evidence(&nowhere, &place_key(&nowhere, told.0), &evidence, store)
+    }
+
+    /// Notes what the relay handed over or confirmed last.
+    pub(super) fn note_logged(&mut self, logged: Logged, store: &dyn DeviceStore) -> Result<(), StoreError> {
+        self.cache(store)?.meta.last = Some(logged);
+        Ok(())
+    }
+
+    /// The relay lacks what it handed over last: everything is asked for anew, once.
+    pub(super) fn take_forgotten(&mut self, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
+        let meta = &mut self.cache(store)?.meta;
+        let (last, told) = (meta.last.take(), meta.policy.max(meta.content));
+        (meta.policy, meta.content) = (Position(0), Position(0));
+        if let Some(last) = last {
+            let nowhere = ChainId([0; 32]);
+            self.keep_evidence(&nowhere, &place_key(&nowhere, told.0), &Evidence::Forgotten { last }, store)?;
+        }
+        self.disconnect(Disconnect::LogShorter);
+        Ok(())
     }
 
     /// Notes that the relay holds less of this device's own work than it had confirmed.

@@ -6,6 +6,7 @@ use vereda_policy::{
     AppendContext, Authorized, Body, ChainKind, Chains, ForkProof, Op, OpRefusal, Place, Receipt, authorize, chain_of,
     check_receipt, op_id_of_bytes, verify_op,
 };
+use vereda_protocol::Logged;
 
 use super::{
     cutting::is_removal,
@@ -54,6 +55,7 @@ impl DeviceMachine {
         if chain_of(op.value()) != chain || op.value().seq != seq {
             return Err(Halt::Violation);
         }
+        self.note_logged(Logged::Op { chain, op: op_id_of_bytes(op.bytes()) }, &*store)?;
         self.judge_op(op, &receipt, row, store)
     }
 

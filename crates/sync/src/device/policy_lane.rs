@@ -2,7 +2,7 @@
 
 use vereda_base::{ChainId, OpId};
 use vereda_policy::{Wrap, WrapProof, verify_wrap};
-use vereda_protocol::{Down, PolicyEntry, Position, Up};
+use vereda_protocol::{Down, Goodbye, PolicyEntry, Position, Up};
 
 use super::{
     effect::{Disconnect, Event},
@@ -87,6 +87,7 @@ impl DeviceMachine {
                     session.allowed = session.allowed.saturating_add(bytes);
                 }
             }
+            Down::Goodbye(Goodbye::Forgotten) => return Ok(self.take_forgotten(store)?),
             Down::Goodbye(why) => {
                 self.disconnect(Disconnect::Goodbye(why));
                 return Ok(());

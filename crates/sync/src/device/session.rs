@@ -278,7 +278,7 @@ impl DeviceMachine {
             asked: BTreeSet::new(),
         }));
         self.send(&Up::Auth(auth))?;
-        self.send(&Up::Pull { policy: meta.policy, content: meta.content })?;
+        self.send(&Up::Pull { policy: meta.policy, content: meta.content, last: meta.last })?;
         self.pump(store)
     }
 

@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, ChunkId, DeviceId, Digest, Incarnation, Link, OpId, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{AdoptedDocument, Cite, Op, Receipt, Wrap};
-use vereda_protocol::{OfferedLeaf, Position, RefusalCode};
+use vereda_protocol::{Logged, OfferedLeaf, Position, RefusalCode};
 
 use super::store::{DeviceStore, StoreError, Table};
 
@@ -93,6 +93,9 @@ pub(crate) struct Meta {
     /// Chunks of this incarnation that the relay confirmed; `None` where that was not counted from its beginning.
     #[n(7)]
     pub(crate) confirmed: Option<u64>,
+    /// What the relay handed over or confirmed last.
+    #[n(8)]
+    pub(crate) last: Option<Logged>,
 }
 
 /// An operation with its receipt, which is missing while only this device knows the operation.
@@ -372,6 +375,12 @@ pub(crate) enum Evidence {
         row: OpRow,
         #[n(1)]
         known: Signed<Receipt>,
+    },
+    /// The relay's log lacked what it had handed over or confirmed last.
+    #[n(7)]
+    Forgotten {
+        #[n(0)]
+        last: Logged,
     },
 }
 

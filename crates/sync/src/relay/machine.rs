@@ -6,8 +6,8 @@ use rand_core::CryptoRng;
 use vereda_base::{DeviceId, Monotonic, Now, Timestamp, limits::MAX_FRAME_BYTES};
 use vereda_crypto::{DeviceKey, context};
 use vereda_protocol::{
-    Auth, Down, Goodbye, Opening, Position, UP_WINDOW_BYTES, Up, VERSIONS, WelcomeFields, decode_up, encode_down,
-    welcome_message,
+    Auth, Down, Goodbye, Logged, Opening, Position, UP_WINDOW_BYTES, Up, VERSIONS, WelcomeFields, decode_up,
+    encode_down, welcome_message,
 };
 
 use super::{
@@ -361,7 +361,14 @@ impl RelayMachine {
             }
             Up::AskReview(links) => return self.answer_review(id, &links, store),
             Up::AskOffer { request, from } => self.hand_out(id, request, from),
-            Up::Pull { policy, content } => {
+            Up::Pull { policy, content, last } => {
+                if let Some(last) = last
+                    && !self.has_logged(&last, store)?
+                {
+                    self.end_session(id, Goodbye::Forgotten);
+                    return Ok(());
+                }
+                let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(()) };
                 if let Some(pull_by) = open.pull_by.take() {
                     self.deadlines.remove(&(pull_by, id));
                 }
@@ -400,6 +407,16 @@ impl RelayMachine {
             }
         }
         Ok(())
+    }
+
+    /// Says whether the log holds something.
+    fn has_logged(&mut self, logged: &Logged, store: &dyn RelayStore) -> Result<bool, StoreError> {
+        Ok(match logged {
+            Logged::Op { chain, op } => {
+                self.chains.load(store, chain)?.is_some_and(|known| known.state.seq_of(op).is_some())
+            }
+            Logged::Chunk { document, link } => store.chunk_at(document, link)?.is_some(),
+        })
     }
 
     /// Takes credit for a frame; without it the session ends.

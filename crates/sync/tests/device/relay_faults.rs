@@ -2,7 +2,7 @@
 
 use vereda_base::Timestamp;
 use vereda_policy::{Beacon, Body, Chains, Cite, Role};
-use vereda_protocol::{ChunkOutcome, Down, PolicyEntry, Position};
+use vereda_protocol::{ChunkOutcome, Down, Goodbye, Logged, PolicyEntry, Position, Up};
 use vereda_sync::device::{Disconnect, Event, RelayFault, SyncState};
 
 use crate::{
@@ -162,4 +162,45 @@ fn a_relay_that_holds_less_than_it_confirmed_was_set_back_however_long_its_log_i
     rig.sleep();
     assert_eq!(rig.connect_again(), (Position(0), Position(0)), "everything is asked for anew");
     assert!(rig.machine.is_live(), "and once");
+}
+
+#[test]
+fn a_relay_that_lacks_what_it_handed_over_last_is_named_and_asked_for_everything_anew() {
+    let mut rig = Rig::caught_up(World::found());
+    let chunk = rig.write();
+    let (document, link) = (rig.world.case, link_of(&chunk));
+    rig.down(&Down::ChunkResult { link, outcome: ChunkOutcome::Durable });
+    let end = Position(rig.world.entries.len() as u64);
+    for last in [Some(Logged::Chunk { document, link }), None] {
+        rig.lose();
+        rig.sleep();
+        rig.challenge_again();
+        rig.take_auth();
+        let cursor = if last.is_some() { end } else { Position(0) };
+        assert_eq!(rig.sent.pop_front(), Some(Up::Pull { policy: cursor, content: cursor, last }));
+        rig.held = 1;
+        rig.welcome();
+        if last.is_some() {
+            assert!(faults(&rig).is_empty());
+            rig.down(&Down::Goodbye(Goodbye::Forgotten));
+            assert_eq!(rig.disconnects().last(), Some(&Disconnect::LogShorter));
+        }
+    }
+    assert!(rig.machine.is_live());
+    assert_eq!(faults(&rig), [RelayFault::Forgot { chain: document }]);
+}
+
+#[test]
+fn what_a_device_says_to_have_been_handed_last_is_the_newest_of_operations_and_chunks() {
+    let mut rig = Rig::new(World::found());
+    rig.connect();
+    rig.catch_up();
+    let PolicyEntry::Op { op, receipt } = rig.world.entries.last().unwrap().clone() else { panic!("an operation") };
+    let (chain, op) = (receipt.verify().unwrap().value().chain, vereda_policy::op_id_of_bytes(op.bytes()));
+    rig.lose();
+    rig.sleep();
+    rig.challenge_again();
+    rig.take_auth();
+    let Some(Up::Pull { last, .. }) = rig.sent.pop_front() else { panic!("no pull") };
+    assert_eq!(last, Some(Logged::Op { chain, op }));
 }

@@ -183,7 +183,7 @@ impl Rig {
 
     fn go_on(&mut self) -> (Position, Position) {
         self.take_auth();
-        let Some(Up::Pull { policy, content }) = self.sent.pop_front() else { panic!("no pull") };
+        let Some(Up::Pull { policy, content, .. }) = self.sent.pop_front() else { panic!("no pull") };
         self.welcome();
         (policy, content)
     }

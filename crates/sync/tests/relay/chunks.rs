@@ -3,7 +3,7 @@
 use vereda_base::{Incarnation, Link, OpId, Timestamp};
 use vereda_crypto::Signature;
 use vereda_policy::{Cite, Role};
-use vereda_protocol::{ChunkOutcome, Down, Goodbye, Header, RefusalCode, Up};
+use vereda_protocol::{ChunkOutcome, Down, Goodbye, Header, Logged, Position, RefusalCode, Up};
 use vereda_sync::people::{Person, link_of};
 
 use super::room::{Room, refused};
@@ -20,6 +20,27 @@ fn a_chunk_is_durable_and_a_retry_is_told_so_again() {
     let back = room.connect_member(&manager);
     let Some(Down::Welcome { held, .. }) = room.take(back).into_iter().next() else { panic!("a welcome") };
     assert_eq!(held, 2);
+}
+
+#[test]
+fn whoever_was_handed_what_the_log_lacks_is_told_that_it_is_forgotten() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let case = room.case((&mut manager, id), agency);
+    let chunk = manager.chunk(case, 0, None, &[], 300);
+    assert_eq!(room.put_chunk(id, &chunk), ChunkOutcome::Durable);
+    let create = OpId(case.0);
+    let known = [Logged::Op { chain: case, op: create }, Logged::Chunk { document: case, link: link_of(&chunk) }];
+    let unknown = [
+        Logged::Op { chain: agency, op: create },
+        Logged::Op { chain: vereda_base::ChainId([9; 32]), op: create },
+        Logged::Chunk { document: agency, link: link_of(&chunk) },
+        Logged::Chunk { document: case, link: Link([7; 32]) },
+    ];
+    for (last, is_known) in known.map(|last| (last, true)).into_iter().chain(unknown.map(|last| (last, false))) {
+        let id = room.connect_member(&manager);
+        room.up(id, Up::Pull { policy: Position(0), content: Position(0), last: Some(last) });
+        assert_eq!(room.goodbye(id), (!is_known).then_some(Goodbye::Forgotten), "{last:?}");
+    }
 }
 
 #[test]

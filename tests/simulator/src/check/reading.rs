@@ -43,7 +43,8 @@ pub(crate) fn check(world: &mut World) {
 
 /// Where the relay lies, and hands whoever is with it every wrap: tries every device on every chunk as it was sealed, sent
 /// or not. Denied to a device is what was sealed by one that knew that it does not read the document, unless it read it
-/// again later, or came into a group that read it then or later: a group's key opens all that the group could read.
+/// again later, or came into a group that read it then or later: a group's key opens all that the group could read; or was
+/// given the same key in another history of the relay, in which alone it ever read the document under it.
 pub(crate) fn check_sealings(world: &mut World) {
     let mut wrong = Vec::new();
     for who in 0..world.people.len() {
@@ -66,7 +67,8 @@ pub(crate) fn check_sealings(world: &mut World) {
                 || later(&header.document)
                 || sealing.is_late
                 || sealing.readers.groups.iter().any(later)
-                || held_later(world, sealing).any(|group| later(&group));
+                || held_later(world, sealing).any(|group| later(&group))
+                || is_given_elsewhere(world, sealing, &device);
             if !may && keys.iter().any(|keys| is_opened(keys, header)) {
                 wrong.push(format!(
                     "device {who} opens chunk {} of {} that device {} sealed knowing better",
@@ -78,6 +80,17 @@ pub(crate) fn check_sealings(world: &mut World) {
     for what in wrong.into_iter().take(4) {
         world.breach(Checker::Reading, what);
     }
+}
+
+/// Says whether a device was given the key of a chunk's epoch in another history than its author was served: there it read
+/// the document under that very epoch, and here it never did.
+fn is_given_elsewhere(world: &World, sealing: &Sealing, device: &DeviceId) -> bool {
+    let Sealing { header, commitment: Some(commitment), had, .. } = sealing else { return false };
+    let is_same = |model: &&Model| {
+        model.epoch(&header.document, header.epoch).is_some_and(|epoch| epoch.commitment == *commitment)
+    };
+    let reads = |model: &Model| model.read_since_epoch(&header.document, header.epoch).contains(device);
+    !had.contains(device) && world.crook.ended.iter().chain([&world.model]).filter(is_same).any(reads)
 }
 
 fn held_later<'a>(world: &'a World, sealing: &'a Sealing) -> impl Iterator<Item = ChainId> + 'a {

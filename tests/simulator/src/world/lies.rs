@@ -379,6 +379,11 @@ impl World {
         if is_accomplice && matches!(message, Up::PutOp { .. }) {
             return None;
         }
+        let message = match message {
+            // It claims to have in its log what it made up.
+            Up::Pull { policy, content, .. } if self.is(Malice::BackDates) => Up::Pull { policy, content, last: None },
+            message => message,
+        };
         self.network.get(id)?.proxy.write_up(&message)
     }
 
@@ -407,7 +412,9 @@ impl World {
             let is_late = now.is_some_and(|now| !now.devices.contains(&id));
             let mut readers = known.unwrap_or_default();
             readers.extend(Readers::of(&self.model.ledger, &document));
-            self.sealings.push(Sealing { who, header, at_ms: self.now, readers, is_late });
+            let commitment = self.model.epoch(&document, header.epoch).map(|epoch| epoch.commitment);
+            let had = self.model.read_since_epoch(&document, header.epoch);
+            self.sealings.push(Sealing { who, header, at_ms: self.now, readers, is_late, commitment, had });
         }
     }
 

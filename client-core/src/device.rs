@@ -104,6 +104,8 @@ pub struct Device<S: DeviceStore> {
     /// Chains of which keys are held and that were not looked at yet for whoever lacks a wrap.
     unswept: BTreeSet<ChainId>,
     rotations: Rotations,
+    /// Until then no beacon is signed, as one was lately.
+    pub(crate) beacon_from: Option<Monotonic>,
     /// Chunks that the relay wants sealed again.
     resealing: BTreeSet<(ChainId, Link)>,
     /// Documents of which chunks were found not to stand.
@@ -170,6 +172,7 @@ impl<S: IncarnatedStore> Device<S> {
             deferred: BTreeSet::new(),
             unswept: BTreeSet::new(),
             rotations: Rotations::default(),
+            beacon_from: None,
             resealing: BTreeSet::new(),
             excluding: BTreeSet::new(),
             remaking: BTreeMap::new(),

@@ -51,7 +51,7 @@ impl<S: DeviceStore> Device<S> {
             if self.is_erased(&document) {
                 // Nothing stands in it any more, for anybody.
                 self.drop_edits(&document)?;
-            } else if !self.seal_late(&document, ambient)? {
+            } else if self.is_stuck(&document)? || !self.seal_late(&document, ambient)? {
                 // Better a key too long than work lost.
                 tracing::warn!(%document, "edits could not be sealed: their key is kept");
                 lost.remove(&document);

@@ -133,7 +133,8 @@ impl<S: DeviceStore> Device<S> {
         Ok(true)
     }
 
-    fn is_stuck(&self, id: &ChainId) -> Result<bool, DeviceError> {
+    /// Says whether the outbox refused what is to be sealed of a document, as it still stands.
+    pub(super) fn is_stuck(&self, id: &ChainId) -> Result<bool, DeviceError> {
         let Some(stuck) = self.stuck.get(id) else { return Ok(false) };
         Ok(*stuck == self.stuck_now(id, stuck.reason.clone())?)
     }

@@ -60,6 +60,11 @@ impl<S: DeviceStore> Device<S> {
         if self.outbox()?.iter().any(is_queued) {
             return Ok(());
         }
+        // Where the relay refuses it, it does so again.
+        if self.beacon_from.is_some_and(|from| ambient.now.monotonic < from) {
+            return Ok(());
+        }
+        self.beacon_from = Some(ambient.now.monotonic.saturating_add(TURN));
         let heads = self.received_heads(&agency)?;
         self.intend(agency, Body::Beacon(Beacon { time: now, heads }), Vec::new())?;
         self.commit()

@@ -27,6 +27,7 @@ pub struct Noted {
 pub struct Knowledge {
     ledger: Ledger,
     known: BTreeMap<(ChainId, u64), bool>,
+    ever: BTreeSet<(ChainId, DeviceId)>,
 }
 
 /// A chunk as its author's device sealed it.
@@ -44,8 +45,8 @@ pub struct Sealing {
     pub is_late: bool,
     /// What the key of its epoch answers to, by the history that the device was served.
     pub commitment: Option<Digest>,
-    /// Who had read the document since that epoch began, by that history.
-    pub had: BTreeSet<DeviceId>,
+    /// Of whom the device ever knew that they read the document.
+    pub known: BTreeSet<DeviceId>,
 }
 
 /// Who reads a document. A group's key opens all that was sealed for the group while that key was its newest, also to
@@ -95,6 +96,19 @@ impl Knowledge {
         Some(Readers::of(&self.ledger, document))
     }
 
+    /// Lists who reads a document, or once did before something that is known too.
+    pub fn ever_readers(&self, document: &ChainId) -> BTreeSet<DeviceId> {
+        self.ever.iter().filter(|(of, _)| of == document).map(|(_, device)| *device).collect()
+    }
+
+    fn note_readers(&mut self) {
+        let documents: Vec<ChainId> = self.ledger.all_documents().collect();
+        for document in documents {
+            let readers = self.ledger.readers(&document, AsOf::Ever).into_keys();
+            self.ever.extend(readers.map(|device| (document, device)));
+        }
+    }
+
     fn take_one(&mut self, row: &OpRow) -> bool {
         let Some(op) = op_of(row) else { return true };
         let chain = chain_of(&op);
@@ -106,6 +120,7 @@ impl Knowledge {
         let receipt = row.receipt.as_ref().and_then(|receipt| decode::<Receipt>(receipt.bytes(), MAX_BYTES).ok());
         let time = receipt.map_or(Timestamp(i64::MAX), |receipt| receipt.time);
         self.ledger.apply(chain, op_id_of_bytes(row.op.bytes()), &op, time);
+        self.note_readers();
         true
     }
 }

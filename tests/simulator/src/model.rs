@@ -252,6 +252,13 @@ impl Model {
         self.epoch(chain, number).map(|epoch| epoch.position)
     }
 
+    /// Says whether the log holds what a document began with: the first chunk of the device that began it.
+    pub fn is_begun(&self, document: &ChainId) -> bool {
+        let creator = self.epoch(document, 0).map(|epoch| epoch.creator);
+        let chunks = self.chunks.get(document).map(Vec::as_slice).unwrap_or_default();
+        chunks.iter().any(|logged| Some(logged.header.device) == creator && logged.header.first_change == 1)
+    }
+
     /// Lists the devices that read a document since one of its epochs began.
     pub fn read_since_epoch(&self, document: &ChainId, number: u64) -> BTreeSet<DeviceId> {
         let Some(began) = self.epoch_began(document, number) else { return BTreeSet::new() };

@@ -13,9 +13,9 @@ const DECIDING: [u64; 6] = [10_001, 10_002, 10_004, 10_005, 10_007, 10_008];
 /// Worlds in which the relay lies, some of each kind.
 const LIED_TO: [u64; 15] = [
     20_000, 20_005, 20_010, // withholds
-    20_016, 20_021, 20_031, // hands on back-dated work
+    20_016, 20_026, 20_031, // hands on back-dated work
     20_002, 20_007, 20_047, // forks
-    20_003, 20_008, 20_013, // goes back
+    20_003, 20_038, 20_078, // goes back
     20_004, 20_009, 20_014, // falsifies
 ];
 

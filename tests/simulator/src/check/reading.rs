@@ -44,7 +44,7 @@ pub(crate) fn check(world: &mut World) {
 /// Where the relay lies, and hands whoever is with it every wrap: tries every device on every chunk as it was sealed, sent
 /// or not. Denied to a device is what was sealed by one that knew that it does not read the document, unless it read it
 /// again later, or came into a group that read it then or later: a group's key opens all that the group could read; or was
-/// given the same key in another history of the relay, in which alone it ever read the document under it.
+/// given that very key by what the sealing device knew nothing of, a grant that it was not told of or another history.
 pub(crate) fn check_sealings(world: &mut World) {
     let mut wrong = Vec::new();
     for who in 0..world.people.len() {
@@ -68,11 +68,16 @@ pub(crate) fn check_sealings(world: &mut World) {
                 || sealing.is_late
                 || sealing.readers.groups.iter().any(later)
                 || held_later(world, sealing).any(|group| later(&group))
-                || is_given_elsewhere(world, sealing, &device);
+                || was_given_unknown(world, sealing, &device);
             if !may && keys.iter().any(|keys| is_opened(keys, header)) {
                 wrong.push(format!(
-                    "device {who} opens chunk {} of {} that device {} sealed knowing better",
-                    header.seq, header.document, sealing.who
+                    "device {who} opens chunk {} of {} under epoch {} that device {} sealed at {}.{:03} knowing better",
+                    header.seq,
+                    header.document,
+                    header.epoch,
+                    sealing.who,
+                    sealing.at_ms / 1_000,
+                    sealing.at_ms % 1_000
                 ));
             }
         }
@@ -82,15 +87,15 @@ pub(crate) fn check_sealings(world: &mut World) {
     }
 }
 
-/// Says whether a device was given the key of a chunk's epoch in another history than its author was served: there it read
-/// the document under that very epoch, and here it never did.
-fn is_given_elsewhere(world: &World, sealing: &Sealing, device: &DeviceId) -> bool {
-    let Sealing { header, commitment: Some(commitment), had, .. } = sealing else { return false };
+/// Says whether a device was given the key of a chunk's epoch by what the chunk's author knew nothing of: by some history of
+/// the relay it read the document under that very epoch, and the author never knew of it as a reader. So he knew of no removal.
+fn was_given_unknown(world: &World, sealing: &Sealing, device: &DeviceId) -> bool {
+    let Sealing { header, commitment: Some(commitment), known, .. } = sealing else { return false };
     let is_same = |model: &&Model| {
         model.epoch(&header.document, header.epoch).is_some_and(|epoch| epoch.commitment == *commitment)
     };
     let reads = |model: &Model| model.read_since_epoch(&header.document, header.epoch).contains(device);
-    !had.contains(device) && world.crook.ended.iter().chain([&world.model]).filter(is_same).any(reads)
+    !known.contains(device) && world.crook.ended.iter().chain([&world.model]).filter(is_same).any(reads)
 }
 
 fn held_later<'a>(world: &'a World, sealing: &'a Sealing) -> impl Iterator<Item = ChainId> + 'a {

@@ -144,6 +144,11 @@ impl Ledger {
         readers
     }
 
+    /// Lists the documents of every kind.
+    pub fn all_documents(&self) -> impl Iterator<Item = ChainId> {
+        self.chains.iter().filter(|(_, chain)| chain.kind == ChainKind::Document).map(|(id, _)| *id)
+    }
+
     /// Lists users, teams and agencies.
     pub fn groups(&self) -> impl Iterator<Item = ChainId> {
         self.chains.iter().filter(|(_, chain)| chain.kind != ChainKind::Document).map(|(id, _)| *id)

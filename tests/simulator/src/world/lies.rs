@@ -413,8 +413,9 @@ impl World {
             let mut readers = known.unwrap_or_default();
             readers.extend(Readers::of(&self.model.ledger, &document));
             let commitment = self.model.epoch(&document, header.epoch).map(|epoch| epoch.commitment);
-            let had = self.model.read_since_epoch(&document, header.epoch);
-            self.sealings.push(Sealing { who, header, at_ms: self.now, readers, is_late, commitment, had });
+            let person = self.people.get(who);
+            let known = person.map(|person| person.knowledge.ever_readers(&document)).unwrap_or_default();
+            self.sealings.push(Sealing { who, header, at_ms: self.now, readers, is_late, commitment, known });
         }
     }
 

@@ -130,7 +130,8 @@ pub(super) fn check_chunk(
     }
     if is_late {
         let agency = chains.load(store, &content.document)?.and_then(|known| known.agency);
-        return review::check_chunk(chains, store, config, agency, &reliance, accepted, now);
+        let ended = review::Ended { agency, reliance: &reliance, cites: &content.cites };
+        return review::check_chunk(chains, store, config, &ended, accepted, now);
     }
     let in_place = check_place(store, content)?;
     let complete = check_deps(store, content)?;

@@ -202,7 +202,8 @@ fn check_review(
     }
     let view = chains.view(store);
     let reliance = op_reliance(&view, &op, &AppendContext::relay(now)).unwrap_or_default();
-    let is_open = review::is_open(&view, agency.as_ref(), &op.value().cites, &reliance, now);
+    let ended = review::Ended { agency, reliance: &reliance, cites: &op.value().cites };
+    let is_open = review::is_open(&view, &ended, now);
     let bytes = op.bytes().len() + wraps.len() * vereda_base::limits::MAX_WRAP_BYTES;
     if !view.finish(is_open)? || !review::has_room(store, config, &op.value().device, bytes)? {
         return refused(RefusalCode::ReviewClosed);

@@ -6,7 +6,7 @@ use vereda_base::{ChainId, DeviceId, Link, Timestamp};
 use vereda_crypto::Verified;
 use vereda_policy::{
     AppendContext, Authorized, ChainState, Chains, Cite, Op, Reliance, Retention, Wrap, WrapProof, authorize,
-    authorize_content, content_reliance,
+    authorize_content, content_reliance, op_reliance,
 };
 use vereda_protocol::{Chunk, Header, RefusalCode};
 
@@ -20,13 +20,22 @@ use super::{
 /// Days after a removal for which the lane takes work, where its agency never said.
 const REVIEW_DAYS: u32 = 90;
 
+/// By what somebody's rights ended: how long the lane is open to him follows from it.
+pub(super) struct Ended<'a> {
+    /// Whose [`Retention::Review`] counts.
+    pub(super) agency: Option<ChainId>,
+    /// The removals that ended them.
+    pub(super) reliance: &'a [Reliance],
+    /// Where there are none: the chains whose roles have passed by themselves.
+    pub(super) cites: &'a [Cite],
+}
+
 /// Checks a chunk whose author was entitled to it and is not now, or relies on a removal. Reads only.
 pub(super) fn check_chunk(
     chains: &mut ChainCache,
     store: &dyn RelayStore,
     config: &RelayConfig,
-    agency: Option<ChainId>,
-    reliance: &[Reliance],
+    ended: &Ended<'_>,
     accepted: AcceptedChunk,
     now: Timestamp,
 ) -> Result<Admittance, StoreError> {
@@ -38,7 +47,7 @@ pub(super) fn check_chunk(
         return Ok(Admittance::refused(code));
     }
     let view = chains.view(store);
-    let is_open = is_open(&view, agency.as_ref(), &header.cites, reliance, now);
+    let is_open = is_open(&view, ended, now);
     if !view.finish(is_open)? || !has_room(store, config, &header.device, accepted.chunk().ciphertext.len())? {
         return Ok(Admittance::refused(RefusalCode::ReviewClosed));
     }
@@ -62,36 +71,36 @@ pub(super) fn check_new_document(
     let view = chains.view(store);
     let begun = Begun::new(&view, &create)?;
     let authorized = authorize_content(&begun, header, None);
-    let reliance = content_reliance(&begun, header.value()).unwrap_or_default();
+    let mut reliance = content_reliance(&begun, header.value()).unwrap_or_default();
+    // Whoever is named in it by himself has a role there that nothing ended: it is its beginning that came late.
+    reliance.extend(op_reliance(&view, &create, &AppendContext::relay(now)).unwrap_or_default());
     let document = header.value().document;
     // The head of the new document itself is in no chain that stands.
     let cites: Vec<Cite> = header.value().cites.iter().filter(|cite| cite.chain != document).copied().collect();
     let ledger = check_cites(&view, &header.value().device, None, &cites)?;
+    let cites = [cites, create.value().cites.clone()].concat();
     let agency = super::sight::owners(create.value()).iter().find_map(|owner| view.known(owner)?.agency);
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     match (authorized, of_late(ledger)) {
         (Ok(header), Ok(())) => {
-            check_chunk(chains, store, config, agency, &reliance, AcceptedChunk::new(header, chunk), now)
+            let ended = Ended { agency, reliance: &reliance, cites: &cites };
+            check_chunk(chains, store, config, &ended, AcceptedChunk::new(header, chunk), now)
         }
         (Err(refusal), _) => Ok(Admittance::refused(code_of(&refusal))),
         (_, Err(code)) => Ok(Admittance::refused(code)),
     }
 }
 
-/// Says whether the lane takes something of a device whose rights were ended by these removals, or by themselves.
-pub(super) fn is_open(
-    view: &View<'_>,
-    agency: Option<&ChainId>,
-    cites: &[Cite],
-    reliance: &[Reliance],
-    now: Timestamp,
-) -> bool {
+/// Says whether the lane takes something of a device whose rights have ended.
+pub(super) fn is_open(view: &View<'_>, ended: &Ended<'_>, now: Timestamp) -> bool {
+    let Ended { agency, reliance, cites } = ended;
     let removed = |reliance: &Reliance| view.chain(&reliance.chain)?.op(reliance.seq)?.time;
     let ended = reliance.iter().filter_map(removed).max().or_else(|| {
         let states = cites.iter().filter_map(|cite| view.chain(&cite.chain));
         states.filter_map(|state| last_expiry(&state, now)).max()
     });
-    let days = agency.and_then(|agency| view.chain(agency)?.retention(Retention::Review)).unwrap_or(REVIEW_DAYS);
+    let days =
+        agency.as_ref().and_then(|agency| view.chain(agency)?.retention(Retention::Review)).unwrap_or(REVIEW_DAYS);
     let open_for = Duration::from_secs(u64::from(days) * 24 * 3_600);
     ended.is_some_and(|ended| now < ended.saturating_add(open_for))
 }

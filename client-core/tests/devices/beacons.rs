@@ -57,3 +57,25 @@ fn whoever_hears_of_no_manager_for_a_week_is_warned() {
     world.settle();
     assert!(!world.devices[berta].beacon(world.now.wall).unwrap().is_too_old);
 }
+
+#[test]
+fn a_beacon_that_the_relay_refuses_is_not_signed_again_at_once() {
+    let mut world = World::new(132);
+    let (amina, team) = world.found();
+    world.connect(amina);
+    let (_, agency) = world.devices[amina].home().unwrap();
+    let early = world.copy_relay();
+    world.join(amina, team, Role::Editor, "Berta");
+    for device in 0..world.devices.len() {
+        world.cut(device);
+    }
+    // The beacon names a head that the relay no longer knows.
+    world.set_relay_back(early);
+    world.pass(DAY * 2);
+    world.connect(amina);
+    world.pass(Duration::from_secs(60));
+    // Comes to rest, as it would not if it went on.
+    world.settle();
+    assert!(world.devices[amina].relay_faults().unwrap().iter().any(|fault| fault.fault == "rolled_back"));
+    assert!(world.ops_of(&agency).iter().all(|op| !matches!(op.body, vereda_policy::Body::Beacon(_))));
+}

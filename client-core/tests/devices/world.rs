@@ -85,6 +85,7 @@ pub struct World {
     hearing: BTreeMap<usize, usize>,
     relay: RelayMachine,
     relay_store: relay::MemoryStore,
+    relay_signing: DeviceKey,
     to_relay: VecDeque<(SessionId, Vec<u8>)>,
     pub now: Now,
     rng: ChaCha20Rng,
@@ -108,7 +109,7 @@ impl World {
         let founding = [9; 32];
         relay_store.set_founding(&founding_digest(&founding), &Founding::Open).unwrap();
         let key = DeviceKey::generate(&mut rng);
-        let relay = RelayMachine::open(key, RelayConfig::default(), &mut relay_store, &mut rng).unwrap();
+        let relay = RelayMachine::open(key.clone(), RelayConfig::default(), &mut relay_store, &mut rng).unwrap();
         let now = Now { monotonic: Monotonic(Duration::from_secs(1)), wall: Timestamp(1_790_000_000_000) };
         Self {
             devices: Vec::new(),
@@ -117,6 +118,7 @@ impl World {
             hearing: BTreeMap::new(),
             relay,
             relay_store,
+            relay_signing: key,
             to_relay: VecDeque::new(),
             now,
             rng,
@@ -208,6 +210,19 @@ impl World {
     pub fn cut(&mut self, device: usize) {
         self.on(device, |device, ambient| device.go_offline(ambient)).unwrap();
         self.settle();
+    }
+
+    /// Copies what the relay committed.
+    pub fn copy_relay(&self) -> relay::MemoryStore {
+        self.relay_store.copy().unwrap()
+    }
+
+    /// Sets the relay back to a copy of its store while no device is connected.
+    pub fn set_relay_back(&mut self, copy: relay::MemoryStore) {
+        assert!(self.sessions.is_empty());
+        self.relay_store = copy;
+        let (key, config) = (self.relay_signing.clone(), RelayConfig::default());
+        self.relay = RelayMachine::open(key, config, &mut self.relay_store, &mut self.rng).unwrap();
     }
 
     /// Ends a device's process as `kill -9` does, and starts it again from what it had committed.

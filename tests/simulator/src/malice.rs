@@ -5,8 +5,7 @@
 pub enum Malice {
     /// It withholds removals from some devices, for a while or for good: the removal alone, or its chain from there on.
     Withholds,
-    /// It hands on what a removed device goes on to write, as if that stood, and twins of what stands, which the device
-    /// signs for it.
+    /// It hands on what a removed device goes on to write beyond the frontier, as if that stood, and what others build on it.
     BackDates,
     /// Two histories from one point on: each group of devices is served one, until they meet.
     Forks,

@@ -6,7 +6,7 @@ use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, Link, decode, limits::MAX_HEADER_BYTES};
 use vereda_crypto::Signed;
 use vereda_policy::{AdoptedDocument, Op, Receipt};
-use vereda_protocol::{Chunk, Header, Position};
+use vereda_protocol::{Chunk, Header, Logged, Position};
 use vereda_sync::device::{DeviceStore, Table, tables};
 
 use crate::disk::Disk;
@@ -33,6 +33,8 @@ pub struct Meta {
     next_intent: u64,
     #[n(7)]
     confirmed: Option<u64>,
+    #[n(8)]
+    last: Option<Logged>,
 }
 
 /// An operation with its receipt.

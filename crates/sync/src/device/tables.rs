@@ -376,8 +376,16 @@ pub(crate) enum Evidence {
         #[n(1)]
         known: Signed<Receipt>,
     },
-    /// The relay's log lacked what it had handed over or confirmed last.
+    /// What a relay would have a removal name again and again, and never handed over.
     #[n(7)]
+    Claim {
+        #[n(0)]
+        op: Signed<Op>,
+        #[n(1)]
+        claim: OfferedLeaf,
+    },
+    /// The relay's log lacked what it had handed over or confirmed last.
+    #[n(8)]
     Forgotten {
         #[n(0)]
         last: Logged,

@@ -24,8 +24,8 @@ use vereda_crypto::{
     derive_chunk_key, hash, open_from_group, seal_for_group, unwrap_secret,
 };
 use vereda_policy::{
-    Body, ChainMap, ChainState, Chains, Epoch, EpochFault, EpochState, Role, Rotate, Wrap, WrappedKey, epoch_targets,
-    hash_previous,
+    BadRotate, Body, ChainMap, ChainState, Chains, Epoch, EpochFault, EpochState, Role, Rotate, Wrap, WrappedKey,
+    epoch_targets, hash_previous,
 };
 use vereda_protocol::Chunk;
 use vereda_sync::{
@@ -82,7 +82,7 @@ fn next_epoch(author: &Person, keys: &Keys, case: ChainId, lie: Lie) -> Put {
     wraps.push(Wrap { recipient: Digest(case.0), recipient_epoch: follows, key: WrappedKey::Group(sealed) });
     let (list, wraps) = forge::listed(wraps);
     let epoch = Epoch { public_key: None, commitment: committed, wraps: list, previous, targets };
-    Put { wraps, ..author.draft(case, Body::Rotate(Rotate { epoch, follows })) }
+    Put { wraps, ..author.draft(case, Body::Rotate(Rotate { epoch, follows, carries: Vec::new() })) }
 }
 
 /// A member begins a new epoch of a case with a lie; what becomes of it, and of the next edit.
@@ -92,8 +92,13 @@ fn after(lie: Lie) -> (Option<EpochFault>, bool) {
     let colleague = town.join(team, Role::Editor, "Chipo");
     let case = town.create_case(0, "Ana");
     assert!([0, member, colleague].iter().all(|device| town.name(*device, &case) == "Ana"));
-    let (author, keys) = (town.insider(member), town.keys(member));
+    // Whoever wants a new epoch begun calls the present one bad first.
+    let mut author = town.insider(member);
+    let alarm = author.draft(case, Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap }));
+    let keys = town.keys(member);
     town.cut(member);
+    assert_appended(&town.put_by_hand(&author, &alarm));
+    author.chains = town.chains();
     let number = author.chains.chain(&case).unwrap().epochs().len() as u64;
     assert_appended(&town.put_by_hand(&author, &next_epoch(&author, &keys, case, lie)));
     town.settle();

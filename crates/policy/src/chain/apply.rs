@@ -97,6 +97,9 @@ impl ChainState {
             Body::Rotate(rotate) => {
                 let recipients = self.recipients();
                 self.begin_epoch(&rotate.epoch, op, id, Some(rotate.follows), &recipients);
+                if let Some(epoch) = self.epochs.last_mut() {
+                    epoch.carries.clone_from(&rotate.carries);
+                }
             }
             Body::Repair(repair) => self.repair(repair, id),
             Body::BadRotate(bad) => self.note_bad(bad),
@@ -240,6 +243,7 @@ impl ChainState {
             from_seq: self.ops.len() as u64,
             creator: op.device,
             follows,
+            carries: Vec::new(),
             wraps: vec![EpochWraps { op: id, list: epoch.wraps }],
             targets: targets.collect(),
             fault: None,

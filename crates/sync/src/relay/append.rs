@@ -6,7 +6,7 @@ use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
     AppendContext, Authorized, Body, ChainKind, Create, Heads, Moment, Op, OpDecodeError, OpRefusal, Receipt, Role,
-    Wrap, WrapProof, authority, authorize, chain_of, op_reliance, receipt_time, verify_op,
+    Wrap, WrapProof, authority, authorize, chain_of, op_ended, op_reliance, receipt_time, verify_op,
 };
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
@@ -199,8 +199,8 @@ fn check_review(
         None => {}
     }
     let view = chains.view(store);
-    let reliance = op_reliance(&view, &op, &AppendContext::relay(now)).unwrap_or_default();
-    let is_open = review::is_open(&view, agency.as_ref(), &op.value().cites, &reliance, now);
+    let ended = op_ended(&view, &op, &AppendContext::relay(now), now).unwrap_or_default();
+    let is_open = review::is_open(&view, agency.as_ref(), ended, now);
     let bytes = op.bytes().len() + wraps.len() * vereda_base::limits::MAX_WRAP_BYTES;
     if !view.finish(is_open)? || !review::has_room(store, config, &op.value().device, bytes)? {
         return refused(RefusalCode::ReviewClosed);
@@ -443,7 +443,10 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         OpRefusal::Suite { .. } => RefusalCode::Unsupported,
         OpRefusal::TooLong { .. } => RefusalCode::TooLarge,
         OpRefusal::CiteRegress(_) => RefusalCode::CiteRegressed,
-        OpRefusal::Targets { .. } | OpRefusal::Follows { .. } => RefusalCode::Outdated,
+        OpRefusal::Targets { .. }
+        | OpRefusal::Follows { .. }
+        | OpRefusal::NotStale { .. }
+        | OpRefusal::NotPassedOver { .. } => RefusalCode::Outdated,
         OpRefusal::LastManager { .. } | OpRefusal::LastDevice { .. } | OpRefusal::NobodyLeft { .. } => {
             RefusalCode::NobodyLeft
         }
@@ -454,7 +457,8 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         | OpRefusal::NoFounder { .. }
         | OpRefusal::WrongKind { .. }
         | OpRefusal::AboveAuthor { .. }
-        | OpRefusal::NotCovered { .. } => RefusalCode::NotAuthorized,
+        | OpRefusal::NotCovered { .. }
+        | OpRefusal::OwnEpoch { .. } => RefusalCode::NotAuthorized,
         OpRefusal::Proof { .. } => RefusalCode::BadSignature,
         OpRefusal::NoInvite { .. }
         | OpRefusal::InviteTaken { .. }

@@ -2,42 +2,41 @@
 
 use std::{sync::Arc, time::Duration};
 
-use vereda_base::{ChainId, DeviceId, Link, Timestamp};
+use vereda_base::{ChainId, DeviceId, Timestamp};
 use vereda_crypto::Verified;
 use vereda_policy::{
-    AppendContext, Authorized, ChainState, Chains, Cite, Op, Reliance, Retention, Wrap, WrapProof, authorize,
-    authorize_content, content_reliance,
+    AppendContext, Authorized, ChainState, Chains, Cite, Op, Retention, Wrap, WrapProof, authorize, authorize_content,
+    content_ended,
 };
 use vereda_protocol::{Chunk, Header, RefusalCode};
 
 use super::{
-    admit::{AcceptedChunk, Admittance, check_cites, check_sequence, code_of, outcome_of},
+    admit::{AcceptedChunk, Admittance, check_cites, code_of, outcome_of},
     chains::{ChainCache, View},
     effect::RelayConfig,
+    sequence::{Lane, check_place},
     store::{Entry, RelayStore, ReviewStanding, ReviewedDocument, StoreError},
 };
 
 /// Days after a removal for which the lane takes work, where its agency never said.
 const REVIEW_DAYS: u32 = 90;
 
-/// Checks a chunk whose author was entitled to it and is not now, or relies on a removal. Reads only.
+/// Checks a chunk whose author was entitled to it until `ended`, or relies on a removal since. Reads only.
 pub(super) fn check_chunk(
     chains: &mut ChainCache,
     store: &dyn RelayStore,
     config: &RelayConfig,
     agency: Option<ChainId>,
-    reliance: &[Reliance],
+    ended: Option<Timestamp>,
     accepted: AcceptedChunk,
     now: Timestamp,
 ) -> Result<Admittance, StoreError> {
     let header = accepted.header();
-    let follows = check_place(store, header)?;
-    let complete = check_deps(store, header)?;
-    if let Err(code) = follows.and(complete) {
+    if let Err(code) = check_place(store, header, Lane::Review)? {
         return Ok(Admittance::refused(code));
     }
     let view = chains.view(store);
-    let is_open = is_open(&view, agency.as_ref(), &header.cites, reliance, now);
+    let is_open = is_open(&view, agency.as_ref(), ended, now);
     if !view.finish(is_open)? || !has_room(store, config, &header.device, accepted.chunk().ciphertext.len())? {
         return Ok(Admittance::refused(RefusalCode::ReviewClosed));
     }
@@ -61,7 +60,7 @@ pub(super) fn check_new_document(
     let view = chains.view(store);
     let begun = Begun::new(&view, &create)?;
     let authorized = authorize_content(&begun, header, None);
-    let reliance = content_reliance(&begun, header.value()).unwrap_or_default();
+    let ended = content_ended(&begun, header.value(), now).unwrap_or_default();
     let document = header.value().document;
     // The head of the new document itself is in no chain that stands.
     let cites: Vec<Cite> = header.value().cites.iter().filter(|cite| cite.chain != document).copied().collect();
@@ -70,34 +69,18 @@ pub(super) fn check_new_document(
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     match (authorized, ledger) {
         (Ok(header), Ok(())) => {
-            check_chunk(chains, store, config, agency, &reliance, AcceptedChunk::new(header, chunk), now)
+            check_chunk(chains, store, config, agency, ended, AcceptedChunk::new(header, chunk), now)
         }
         (Err(refusal), _) => Ok(Admittance::refused(code_of(&refusal))),
         (_, Err(code)) => Ok(Admittance::refused(code)),
     }
 }
 
-/// Says whether the lane takes something of a device whose rights were ended by these removals, or by themselves.
-pub(super) fn is_open(
-    view: &View<'_>,
-    agency: Option<&ChainId>,
-    cites: &[Cite],
-    reliance: &[Reliance],
-    now: Timestamp,
-) -> bool {
-    let removed = |reliance: &Reliance| view.chain(&reliance.chain)?.op(reliance.seq)?.time;
-    let ended = reliance.iter().filter_map(removed).max().or_else(|| {
-        let states = cites.iter().filter_map(|cite| view.chain(&cite.chain));
-        states.filter_map(|state| last_expiry(&state, now)).max()
-    });
+/// Says whether the lane takes something of a device whose rights ended then.
+pub(super) fn is_open(view: &View<'_>, agency: Option<&ChainId>, ended: Option<Timestamp>, now: Timestamp) -> bool {
     let days = agency.and_then(|agency| view.chain(agency)?.retention(Retention::Review)).unwrap_or(REVIEW_DAYS);
     let open_for = Duration::from_secs(u64::from(days) * 24 * 3_600);
     ended.is_some_and(|ended| now < ended.saturating_add(open_for))
-}
-
-/// When the last of the roles that have expired did.
-fn last_expiry(state: &ChainState, now: Timestamp) -> Option<Timestamp> {
-    state.members().iter().filter_map(|member| member.expires).filter(|expires| *expires <= now).max()
 }
 
 /// Says whether the lane has room for so many bytes more of a device.
@@ -110,51 +93,6 @@ pub(super) fn has_room(
     let load = store.review_load(device)?;
     let fits = load.bytes.saturating_add(bytes as u64) <= config.max_review_bytes;
     Ok(load.count < config.max_review_items && fits)
-}
-
-/// Contiguous over what stands and what is in review.
-fn check_place(store: &dyn RelayStore, header: &Header) -> Result<Result<(), RefusalCode>, StoreError> {
-    let stands = store.version(&header.device, header.incarnation, &header.document)?;
-    let reviewed = store.reviewed_version(&header.device, header.incarnation, &header.document)?;
-    let reviewed = reviewed.filter(|reviewed| stands.is_none_or(|(seq, _)| seq < reviewed.seq));
-    let newest = reviewed.map(|reviewed| (reviewed.seq, reviewed.link)).or(stands);
-    let prev = match check_sequence(newest, header) {
-        Ok(prev) => prev,
-        Err(code) => return Ok(Err(code)),
-    };
-    if reviewed.is_some_and(|reviewed| reviewed.standing == ReviewStanding::Discarded) {
-        return Ok(Err(RefusalCode::DependsOnUnadopted));
-    }
-    match prev {
-        Some(prev) => check_dep(store, &header.document, &prev, RefusalCode::NotContiguous),
-        None => Ok(Ok(())),
-    }
-}
-
-fn check_deps(store: &dyn RelayStore, header: &Header) -> Result<Result<(), RefusalCode>, StoreError> {
-    for dep in &header.deps {
-        if let Err(code) = check_dep(store, &header.document, dep, RefusalCode::MissingDeps)? {
-            return Ok(Err(code));
-        }
-    }
-    Ok(Ok(()))
-}
-
-fn check_dep(
-    store: &dyn RelayStore,
-    document: &ChainId,
-    dep: &Link,
-    missing: RefusalCode,
-) -> Result<Result<(), RefusalCode>, StoreError> {
-    if store.chunk_at(document, dep)?.is_some() {
-        return Ok(Ok(()));
-    }
-    let reviewed = store.reviewed(dep)?.filter(|reviewed| reviewed.document == *document);
-    Ok(match reviewed.map(|reviewed| reviewed.standing) {
-        Some(ReviewStanding::Awaits) => Ok(()),
-        Some(_) => Err(RefusalCode::DependsOnUnadopted),
-        None => Err(missing),
-    })
 }
 
 /// Wraps, each with its place in its list.

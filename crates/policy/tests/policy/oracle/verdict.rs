@@ -171,7 +171,10 @@ impl Oracle {
         }
         let due = || self.targets_due(chain, Some(time));
         match &op.body {
-            Body::Rotate(rotate) => rotate.epoch.targets == due(),
+            Body::Rotate(rotate) => {
+                let is_needed = self.is_stale(chain, Some(time)) || self.is(Twist::FreshIsRotated);
+                is_needed && rotate.epoch.targets == due()
+            }
             Body::Repair(repair) => {
                 let (recipients, due) = (state.recipients(), due());
                 repair.targets.iter().all(|target| {

@@ -142,6 +142,29 @@ fn a_previous_key_that_is_another_is_called_bad_and_nobody_writes_under_its_epoc
     assert_eq!(after(Lie::Previous), (Some(EpochFault::Previous), false));
 }
 
+#[test]
+fn a_false_alarm_closes_nothing_to_who_comes_later() {
+    let (mut town, team) = Town::found();
+    let member = town.join(team, Role::Editor, "Bashir");
+    let case = town.create_case(0, "Ana");
+    let mut author = town.insider(member);
+    town.cut(member);
+    for epoch in 0..2 {
+        author.chains = town.chains();
+        let alarm = author.draft(case, Body::BadRotate(BadRotate { epoch, fault: EpochFault::Wrap }));
+        assert_appended(&town.put_by_hand(&author, &alarm));
+        town.settle();
+        town.rename(0, &case, &format!("Ana {epoch}"));
+        town.pass(Duration::from_secs(60));
+    }
+    let newcomer = town.join(team, Role::Editor, "Chipo");
+    assert_eq!(town.name(newcomer, &case), "Ana 1");
+    let chains = town.chains();
+    let state = chains.chain(&case).unwrap();
+    let newest = state.newest_epoch().unwrap();
+    assert_eq!((newest.number, newest.follows, newest.carries.as_slice()), (2, Some(0), [1].as_slice()));
+}
+
 /// All keys that somebody comes by who holds these, and has every wrap that there ever was.
 fn all_within_reach(mut keys: Keys, own: (&[u8; 32], &WrapKeyPair), chains: &ChainMap, log: &[Entry]) -> Keys {
     loop {

@@ -34,6 +34,7 @@ pub use error::{DeviceError, DocumentError};
 pub(crate) use loading::read_header;
 pub(crate) use making::draw_nonce;
 use rotating::Rotations;
+pub(crate) use sealing::Stuck;
 pub use working::Step;
 
 use crate::{
@@ -81,6 +82,8 @@ pub struct Device<S: DeviceStore> {
     pub(crate) unsealed: BTreeSet<ChainId>,
     /// Of these, the ones that rights or keys did not allow to seal when it was last tried.
     unsealable: BTreeSet<ChainId>,
+    /// Documents whose edits the outbox refused as they stand.
+    pub(crate) stuck: BTreeMap<ChainId, Stuck>,
     /// Documents with chunks that their projection does not show yet.
     stale: BTreeSet<ChainId>,
     /// Stale documents whose key is not here yet.
@@ -96,8 +99,10 @@ pub struct Device<S: DeviceStore> {
     /// Chains that grew: members may lack wraps.
     repair_from: Option<Monotonic>,
     repairing: BTreeSet<ChainId>,
-    /// Chains in which somebody lacks a wrap until he has a new epoch of his own.
+    /// Chains in which somebody lacks a wrap, until something changes.
     deferred: BTreeSet<ChainId>,
+    /// Chains of which keys are held and that were not looked at yet for whoever lacks a wrap.
+    unswept: BTreeSet<ChainId>,
     rotations: Rotations,
     /// Chunks that the relay wants sealed again.
     resealing: BTreeSet<(ChainId, Link)>,
@@ -153,6 +158,7 @@ impl<S: IncarnatedStore> Device<S> {
             loads: 0,
             unsealed: BTreeSet::new(),
             unsealable: BTreeSet::new(),
+            stuck: BTreeMap::new(),
             locked: BTreeSet::new(),
             stale: BTreeSet::new(),
             set_aside: BTreeSet::new(),
@@ -162,6 +168,7 @@ impl<S: IncarnatedStore> Device<S> {
             repair_from: None,
             repairing: BTreeSet::new(),
             deferred: BTreeSet::new(),
+            unswept: BTreeSet::new(),
             rotations: Rotations::default(),
             resealing: BTreeSet::new(),
             excluding: BTreeSet::new(),
@@ -178,7 +185,7 @@ impl<S: IncarnatedStore> Device<S> {
             device.commit()?;
         }
         device.find_keyless()?;
-        device.find_repairs()?;
+        device.find_repairs();
         device.find_resealing()?;
         device.find_lost()?;
         device.find_remaking()?;
@@ -338,17 +345,11 @@ impl<S: DeviceStore> Device<S> {
             && !self.keys_may_open
             && self.effects.is_empty()
             && self.repairing.is_empty()
+            && self.unswept.is_empty()
             && self.repair_from.is_none()
             && self.rotations.is_idle()
             && self.remaking.is_empty()
             && !self.has_lost
-    }
-
-    /// Counts the key epochs of a chain, and those of them whose key is here.
-    pub fn epochs_of(&self, chain: &ChainId) -> (usize, usize) {
-        let Some(state) = self.chain(chain) else { return (0, 0) };
-        let held = state.epochs().iter().filter(|epoch| self.keyring.key(chain, epoch.number).is_some());
-        (state.epochs().len(), held.count())
     }
 
     /// Counts how often a document was read from the store since the device was opened.
@@ -418,19 +419,14 @@ impl<S: DeviceStore> Device<S> {
             Event::ChunksStored { document } | Event::BackfillDone { document } => {
                 self.stale.insert(*document);
             }
-            Event::PolicyChanged { chain } => {
-                self.keys_may_open = true;
-                self.rotations.groups_changed = true;
-                self.repairing.insert(*chain);
-                self.repairing.append(&mut self.deferred);
-                self.note_naming(chain);
-            }
+            Event::PolicyChanged { chain } => self.note_policy(chain),
             Event::WrapStored { chain } => {
                 self.keyless.insert(*chain);
                 self.keys_may_open = true;
             }
             Event::OpDone { op } => {
                 self.keys_may_open = true;
+                self.repairing.append(&mut self.deferred);
                 self.note_own_document_decided(*op, true);
             }
             Event::OpRefused { op, code: vereda_protocol::RefusalCode::Discarded } => {
@@ -440,14 +436,11 @@ impl<S: DeviceStore> Device<S> {
                 self.keys_may_open = true;
                 self.note_fate(*id, None);
             }
-            // Another device may have done part of what this one wanted to. Where the store cannot be read, the next use of
-            // it says so.
             Event::IntentFailed { id, reason } => {
                 self.rotations.note_failed(*id, *reason);
                 self.keys_may_open = true;
                 self.note_fate(*id, Some(reason.to_string()));
-                drop(self.find_repairs());
-                self.note_fate(*id, Some(reason.to_string()));
+                self.look_again(*reason);
             }
             Event::ChunkInReview { link, document } => self.note_own_review(*link, *document, None),
             Event::Decided { link, document, adopted } => self.note_own_review(*link, *document, Some(*adopted)),
@@ -475,7 +468,7 @@ impl<S: DeviceStore> Device<S> {
         drop(self.keyring.reload(&self.store));
         drop(self.load_sets());
         drop(self.find_keyless());
-        drop(self.find_repairs());
+        self.find_repairs();
         drop(self.find_resealing());
         drop(self.find_remaking());
         drop(self.find_stale());

@@ -1,5 +1,7 @@
 //! What a device knows of itself: its keys, whose it is, which relay it speaks to.
 
+use std::collections::BTreeMap;
+
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use rand_core::CryptoRng;
 use vereda_base::{ChainId, DeviceId, Incarnation, OpId, Sensitive, decode, encode};
@@ -17,7 +19,9 @@ const MEMBERSHIP: &[u8] = b"membership";
 const INCARNATION: &[u8] = b"incarnation";
 const DECEIVED: &[u8] = b"deceived";
 const DEVICE_NAME: &[u8] = b"device name";
+const FAREWELL: &[u8] = b"farewell";
 const MAX_BYTES: usize = 8 << 10;
+const MAX_FAREWELL_BYTES: usize = 1 << 20;
 
 /// The keys of this device. Made here, never reused after removal.
 #[derive(Debug, Clone)]
@@ -235,4 +239,22 @@ pub(crate) fn save_device_name(store: &mut impl DeviceStore, name: &str) -> Resu
         return store.delete(FACTS, DEVICE_NAME);
     }
     store.put(FACTS, &[], DEVICE_NAME, &encode(&name.to_owned()))
+}
+
+/// Loads the names that were kept when the directory was destroyed here.
+///
+/// # Errors
+/// [`StoreError`] by cause.
+pub(crate) fn load_farewell(store: &impl DeviceStore) -> Result<BTreeMap<ChainId, String>, StoreError> {
+    let bytes = store.get(FACTS, FAREWELL)?;
+    let decoded = bytes.map(|bytes| decode(&bytes, MAX_FAREWELL_BYTES)).transpose();
+    Ok(decoded.map_err(|_| StoreError::Unknown { table: FACTS.0 })?.unwrap_or_default())
+}
+
+/// Keeps names beyond the directory; the caller commits.
+///
+/// # Errors
+/// [`StoreError`] by cause.
+pub(crate) fn save_farewell(store: &mut impl DeviceStore, names: &BTreeMap<ChainId, String>) -> Result<(), StoreError> {
+    store.put(FACTS, &[], FAREWELL, &encode(names))
 }

@@ -8,4 +8,4 @@ mod status;
 pub use digest::{DigestError, ReplicaDigest};
 pub use explain::Explanation;
 pub use faults::RelayFaultView;
-pub use status::{ConnectionView, StatusView};
+pub use status::{ConnectionView, EndedView, StatusView};

@@ -26,7 +26,7 @@ pub(crate) const DECISIONS: Table = Table("client decisions");
 pub(crate) const HANDOVERS: Table = Table("client handovers");
 /// Own chunks, and beginnings of documents, that were in review and what became of them: by link, grouped by document.
 pub(crate) const OWN_REVIEWS: Table = Table("client own reviews");
-/// Which case a section belongs to: by section, grouped by case.
+/// Which case a section belongs to, and its title: by section, grouped by case.
 pub(crate) const SECTIONS: Table = Table("client sections");
 /// Documents that were being opened: one found here at start made the program die.
 pub(crate) const OPENING: Table = Table("client opening");

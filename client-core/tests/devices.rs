@@ -13,6 +13,7 @@ mod devices {
     mod names;
     mod recovering;
     mod removing;
+    mod returning;
     mod review;
     mod rotation;
     mod sections;

@@ -348,6 +348,10 @@ impl RelayStore for SqliteStore {
         self.newest_reviewed(device, incarnation, document)
     }
 
+    fn reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
+        self.list_reviewing()
+    }
+
     fn in_review(&self, document: &ChainId) -> Result<Vec<Reviewed>, StoreError> {
         self.list_review(document)
     }

@@ -1,15 +1,15 @@
 //! The command line: what can be asked for, one file a subject.
 
-mod access;
+pub(crate) mod access;
 mod agency;
-mod case;
+pub(crate) mod case;
 mod config;
-mod device;
+pub(crate) mod device;
 mod import;
 mod invite;
 mod join;
-mod review;
-mod section;
+pub(crate) mod review;
+pub(crate) mod section;
 mod sync;
 mod vault;
 

@@ -157,7 +157,7 @@ impl From<CreateCaseError> for Fault {
             CreateCaseError::Edit(error) => error.into(),
             CreateCaseError::Read(error) => error.into(),
             CreateCaseError::NoTeam | CreateCaseError::NotThisTeam => Self::not_found(error),
-            CreateCaseError::SeveralTeams => Self::usage(error),
+            CreateCaseError::SeveralTeams => Self::usage(format!("{error}, with --team NAME (`vereda team list`)")),
             CreateCaseError::NoKey => Self::pending(error),
         }
     }

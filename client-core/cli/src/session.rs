@@ -1,5 +1,6 @@
 //! `vereda session`: commands as lines of JSON in, answers as lines of JSON out, connected all the while.
 
+mod access;
 mod request;
 
 use std::{io::BufRead, thread, time::Duration};
@@ -17,7 +18,7 @@ use crate::{
     output::print_json,
     views::short,
 };
-use request::{Request, perform};
+use request::{Asked, Request, perform};
 
 /// Longest line taken from the sender, in bytes.
 const MAX_LINE_BYTES: usize = 8 << 20;
@@ -45,7 +46,7 @@ pub(crate) struct Session {
 /// A line of the sender's.
 struct Line {
     id: Json,
-    request: Outcome<Request>,
+    request: Outcome<Asked>,
 }
 
 impl Session {
@@ -104,11 +105,11 @@ fn terminated() -> Outcome<tokio::signal::windows::CtrlC> {
 /// Answers a line; says whether the session goes on.
 fn answer(opened: &Opened, Line { id, request }: Line) -> Outcome<bool> {
     match request {
-        Ok(Request::Quit) => {
+        Ok(Asked::Base(Request::Quit)) => {
             print_json(&json!({"id": id, "ok": true}))?;
             return Ok(false);
         }
-        Ok(Request::Sync { seconds }) => {
+        Ok(Asked::Base(Request::Sync { seconds })) => {
             let device = opened.device().clone();
             let patience = seconds.map_or(PATIENCE, Duration::from_secs);
             tokio::spawn(async move {
@@ -235,7 +236,7 @@ fn parse(text: &str) -> Line {
     };
     let id = object.remove("id").unwrap_or(Json::Null);
     // The sentence names keys and kinds only: serde quotes no value of a field here beyond the word after `do`.
-    let request = serde_json::from_value(Json::Object(object))
+    let request = Asked::read(Json::Object(object))
         .map_err(|_| Fault::usage("no such command, or a field that it does not take: see docs/automation.md"));
     Line { id, request }
 }

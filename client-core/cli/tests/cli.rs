@@ -11,6 +11,7 @@
 mod cli {
     mod access;
     mod alone;
+    mod deciding;
     mod devices;
     mod home;
     mod usage;

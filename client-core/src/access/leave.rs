@@ -26,6 +26,12 @@ pub enum LeaveError {
         /// The team.
         team: ChainId,
     },
+    /// A successor is named where none is needed.
+    #[error("a successor is named only where the agency is left: make another Manager of {chain} first, then leave it")]
+    NoSuccessorHere {
+        /// What is left.
+        chain: ChainId,
+    },
     /// Policy, or anything below.
     #[error(transparent)]
     Decide(#[from] DecideError),
@@ -46,6 +52,10 @@ impl<S: DeviceStore> Device<S> {
         let (user, _) = self.home().ok_or(DeviceError::NoAgency).map_err(DecideError::from)?;
         if self.chain(chain).is_some() && !self.has_role_in(&user, chain) {
             return Err(LeaveError::NotAMember { chain: *chain });
+        }
+        let is_agency = self.chain(chain).is_some_and(|state| state.kind() == ChainKind::Agency);
+        if successor.is_some() && !is_agency {
+            return Err(LeaveError::NoSuccessorHere { chain: *chain });
         }
         if self.is_last_manager(&user, chain) {
             return Err(LeaveError::LastManager { team: *chain });

@@ -16,7 +16,7 @@ pub const MAX_TEXT_BYTES: usize = 1_900;
 
 /// What a sealed text is about: one of one kind does not open as one of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum About {
+pub enum About {
     /// Why a role was granted.
     Purpose,
     /// Why work in review was turned away.
@@ -52,7 +52,43 @@ struct SealedText {
     sealed: Vec<u8>,
 }
 
-/// Seals the canonical bytes of a text under the name key of a chain's newest epoch.
+/// Seals the canonical bytes of a text under the name key of one epoch of a chain.
+///
+/// # Errors
+/// [`SealTextError::TooLong`] where it is longer than [`MAX_TEXT_BYTES`].
+pub fn seal_text_under(
+    name_key: &Key32,
+    (chain, epoch): (&ChainId, u64),
+    about: About,
+    text: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Vec<u8>, SealTextError> {
+    let too_long = || SealTextError::TooLong { found: text.len() };
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(too_long());
+    }
+    let padded = pad(text).map_err(|_: PadError| too_long())?;
+    let nonce = Nonce24::make(rng);
+    let sealed = seal(name_key, &nonce, &associated_data(about, chain, epoch), &padded);
+    let bytes = encode(&SealedText { epoch, nonce, sealed });
+    if bytes.len() > MAX_SEALED_TEXT_BYTES { Err(too_long()) } else { Ok(bytes) }
+}
+
+/// Opens a sealed text of a chain with the name key of the epoch that it names; `None` where there is no such key, or it is
+/// no sealed text.
+pub fn open_text_under(
+    name_key: impl FnOnce(u64) -> Option<Key32>,
+    chain: &ChainId,
+    about: About,
+    bytes: &[u8],
+) -> Option<Vec<u8>> {
+    let text = decode::<SealedText>(bytes, MAX_SEALED_TEXT_BYTES).ok()?;
+    let key = name_key(text.epoch)?;
+    let padded = open(&key, &text.nonce, &associated_data(about, chain, text.epoch), &text.sealed).ok()?;
+    unpad(&padded).ok().map(<[u8]>::to_vec)
+}
+
+/// Seals a text under the newest epoch of a chain.
 ///
 /// # Errors
 /// [`SealTextError`] by cause.
@@ -63,26 +99,16 @@ pub(crate) fn seal_text(
     text: &[u8],
     rng: &mut (impl CryptoRng + ?Sized),
 ) -> Result<Vec<u8>, SealTextError> {
-    let too_long = || SealTextError::TooLong { found: text.len() };
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(too_long());
-    }
-    let no_key = || SealTextError::NoKey { chain: state.id() };
+    let chain = state.id();
+    let no_key = || SealTextError::NoKey { chain };
     let epoch = state.newest_epoch().ok_or_else(no_key)?.number;
     let key = name_key(keyring, state, epoch).ok_or_else(no_key)?;
-    let padded = pad(text).map_err(|_: PadError| too_long())?;
-    let nonce = Nonce24::make(rng);
-    let sealed = seal(&key, &nonce, &associated_data(about, &state.id(), epoch), &padded);
-    let bytes = encode(&SealedText { epoch, nonce, sealed });
-    if bytes.len() > MAX_SEALED_TEXT_BYTES { Err(too_long()) } else { Ok(bytes) }
+    seal_text_under(&key, (&chain, epoch), about, text, rng)
 }
 
 /// Opens a sealed text; `None` where its key is not here, or it is none.
 pub(crate) fn open_text(keyring: &Keyring, state: &ChainState, about: About, bytes: &[u8]) -> Option<Vec<u8>> {
-    let text = decode::<SealedText>(bytes, MAX_SEALED_TEXT_BYTES).ok()?;
-    let key = name_key(keyring, state, text.epoch)?;
-    let padded = open(&key, &text.nonce, &associated_data(about, &state.id(), text.epoch), &text.sealed).ok()?;
-    unpad(&padded).ok().map(<[u8]>::to_vec)
+    open_text_under(|epoch| name_key(keyring, state, epoch), &state.id(), about, bytes)
 }
 
 fn name_key(keyring: &Keyring, state: &ChainState, epoch: u64) -> Option<Key32> {

@@ -1,9 +1,16 @@
 //! Who has access: read off the chain, with the names that are known.
 
+mod people;
+
 use serde::Serialize;
 use vereda_base::{ChainId, DeviceId, Timestamp, decode, limits::MAX_SEALED_TEXT_BYTES};
-use vereda_policy::{Body, ChainKind, ChainState, Chains, Membership, Op, ParentAuthority, Role};
+use vereda_policy::{
+    Body, ChainKind, ChainState, DocumentKind, Heads, Membership, Op, Parent, ParentAuthority, membership,
+};
 use vereda_sync::device::DeviceStore;
+
+use people::Came;
+pub use people::ReachedPerson;
 
 use super::{About, DecisionView, open_text, refer::Purpose};
 use crate::{
@@ -31,7 +38,8 @@ pub enum WhoError {
 pub struct SubjectView {
     /// Its id.
     pub id: ChainId,
-    /// `person`, `team`, `agency`, `document`, or `unknown` where this device does not hold its chain.
+    /// `person`, `team`, `agency`, `case`, `section`, `document` for any other, or `unknown` where this device does not hold
+    /// its chain.
     pub kind: &'static str,
     /// Its name, if known.
     pub name: Option<String>,
@@ -45,6 +53,8 @@ pub struct AccessView {
     pub subject: SubjectView,
     /// It was erased.
     pub is_erased: bool,
+    /// This device's person reads it. Who may only end access to a section does not.
+    pub is_readable: bool,
     /// Who governs it from above.
     pub governors: Vec<GovernorView>,
     /// Who stands in it, oldest first.
@@ -53,8 +63,14 @@ pub struct AccessView {
     pub invites: Vec<OpenInvite>,
     /// What was decided on this device and is not final, or failed.
     pub pending: Vec<DecisionView>,
-    /// The sections of a case that are known here.
+    /// The sections of a case that are known here: those that can be read, and those of which the case tells and to which
+    /// this person may end access.
     pub sections: Vec<AccessView>,
+    /// Sections of a case of which the case tells, and no more is known here.
+    pub closed_sections: Vec<SubjectView>,
+    /// Sections to which Managers of the team or agency may end access and that this person does not read. Which case they
+    /// are of, only those tell of which their case does.
+    pub governs: Vec<SubjectView>,
 }
 
 /// A team or agency whose Managers have a say.
@@ -79,7 +95,7 @@ pub struct AccessEntry {
     pub by_way_of: &'static str,
     /// Since when, in milliseconds since 1970 by the relay's clock; `None` while the relay does not have it.
     pub since: Option<Timestamp>,
-    /// Whose device gave it: proven.
+    /// Whose device gave it: proven. Of an invite whoever invited.
     pub by: AuthorView,
     /// Until when, in milliseconds since 1970 by the relay's clock; `None` for no end.
     pub until: Option<Timestamp>,
@@ -93,17 +109,6 @@ pub struct AccessEntry {
     pub is_purpose_closed: bool,
     /// The people reached by it; through a team or agency no further than their role in that goes.
     pub people: Vec<ReachedPerson>,
-}
-
-/// A person reached by a role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ReachedPerson {
-    /// The person.
-    pub user: ChainId,
-    /// The name, if known.
-    pub name: Option<String>,
-    /// What the person may do.
-    pub role: &'static str,
 }
 
 /// An invite that can be taken up.
@@ -123,16 +128,55 @@ impl<S: DeviceStore> Device<S> {
     ///
     /// # Errors
     /// [`WhoError`] by cause.
-    pub fn who_has_access(&self, chain: &ChainId, now: Timestamp) -> Result<AccessView, WhoError> {
+    pub fn who_has_access(&mut self, chain: &ChainId, now: Timestamp) -> Result<AccessView, WhoError> {
         let mut view = self.access_to(chain, now)?;
-        for section in self.sections_of(chain).map_err(DeviceError::from)? {
+        match view.subject.kind {
+            "case" => self.add_sections(&mut view, now)?,
+            "team" | "agency" => view.governs = self.sections_governed_by(chain)?,
+            _ => {}
+        }
+        Ok(view)
+    }
+
+    fn add_sections(&mut self, view: &mut AccessView, now: Timestamp) -> Result<(), WhoError> {
+        let case = view.subject.id;
+        let mut sections: Vec<(ChainId, Option<String>)> =
+            self.sections_of(&case).map_err(DeviceError::from)?.into_iter().map(|section| (section, None)).collect();
+        for (section, title) in self.sections_noted_in(&case)? {
+            if !sections.iter().any(|(known, _)| *known == section) {
+                sections.push((section, title));
+            }
+        }
+        for (section, title) in sections {
             match self.access_to(&section, now) {
-                Ok(section) => view.sections.push(section),
-                Err(WhoError::Unknown { .. }) => {}
+                Ok(mut found) => {
+                    found.subject.name = found.subject.name.or(title);
+                    view.sections.push(found);
+                }
+                Err(WhoError::Unknown { chain }) => {
+                    view.closed_sections.push(SubjectView { id: chain, kind: "section", name: title });
+                }
                 Err(error) => return Err(error),
             }
         }
-        Ok(view)
+        Ok(())
+    }
+
+    fn sections_governed_by(&self, group: &ChainId) -> Result<Vec<SubjectView>, DeviceError> {
+        let documents = self.list_chains(ChainKind::Document)?;
+        let is_governed = |document: &&ChainId| {
+            self.chain(document).is_some_and(|state| {
+                let governs = |parent: &Parent| parent.chain == *group && parent.authority != ParentAuthority::None;
+                state.document_kind() == Some(DocumentKind::Section) && state.parents().any(governs)
+            })
+        };
+        let closed = documents.iter().filter(is_governed).filter(|section| !self.is_read_here(section));
+        Ok(closed.map(|section| self.subject_view(section)).collect())
+    }
+
+    /// Says whether this device's person is a member of a chain.
+    pub(crate) fn is_read_here(&self, chain: &ChainId) -> bool {
+        self.view(|view, device| membership(view, &device, chain, &Heads::newest(None)).is_some())
     }
 
     fn access_to(&self, chain: &ChainId, now: Timestamp) -> Result<AccessView, WhoError> {
@@ -149,6 +193,7 @@ impl<S: DeviceStore> Device<S> {
         Ok(AccessView {
             subject: self.subject_view(chain),
             is_erased: state.is_erased(),
+            is_readable: self.is_read_here(chain),
             governors: state
                 .parents()
                 .map(|parent| GovernorView {
@@ -166,6 +211,8 @@ impl<S: DeviceStore> Device<S> {
                 .collect(),
             pending,
             sections: Vec::new(),
+            closed_sections: Vec::new(),
+            governs: Vec::new(),
         })
     }
 
@@ -177,35 +224,21 @@ impl<S: DeviceStore> Device<S> {
         });
         let opened = sealed.and_then(|sealed| open_text(&self.keyring, state, About::Purpose, sealed));
         let purpose = opened.and_then(|bytes| decode::<Purpose>(&bytes, MAX_SEALED_TEXT_BYTES).ok());
+        let by = self.author_view(op.map(|op| giver(state, op)));
+        let since = state.op(held.from_seq).and_then(|record| record.time);
         AccessEntry {
             subject: self.subject_view(&held.subject),
             role: words::role(held.role),
             by_way_of: op.map_or("founding", |op| way(op, held)),
-            since: state.op(held.from_seq).and_then(|record| record.time),
-            by: self.author_view(op.map(|op| op.device)),
+            since,
+            by: by.clone(),
             until: held.expires,
             has_expired: held.expires.is_some_and(|expires| expires <= now),
             is_purpose_closed: sealed.is_some() && purpose.is_none(),
             purpose: purpose.as_ref().and_then(|purpose| purpose.purpose.clone()),
             consent: purpose.and_then(|purpose| purpose.consent),
-            people: self.people_reached(&held.subject, held.role, now),
+            people: self.people_reached(held, Came { since, by }, now),
         }
-    }
-
-    fn people_reached(&self, subject: &ChainId, role: Role, now: Timestamp) -> Vec<ReachedPerson> {
-        let mut reached = Vec::new();
-        self.view(|view, _| reach(view, subject, role, now, &mut reached));
-        reached.sort_unstable();
-        // The best way of each person.
-        reached.reverse();
-        reached.dedup_by_key(|(user, _)| *user);
-        reached.reverse();
-        let person = |(user, role): (ChainId, Role)| ReachedPerson {
-            user,
-            name: self.name_of(&user).map(str::to_owned),
-            role: words::role(role),
-        };
-        reached.into_iter().map(person).collect()
     }
 
     /// Shows what a chain is of, and its name.
@@ -214,24 +247,24 @@ impl<S: DeviceStore> Device<S> {
             Some(ChainKind::User) => "person",
             Some(ChainKind::Team) => "team",
             Some(ChainKind::Agency) => "agency",
-            Some(ChainKind::Document) => "document",
+            Some(ChainKind::Document) => match self.chain(id).and_then(|state| state.document_kind()) {
+                Some(DocumentKind::Case) => "case",
+                Some(DocumentKind::Section) => "section",
+                _ => "document",
+            },
             None => "unknown",
         };
-        SubjectView { id: *id, kind, name: self.name_of(id).map(str::to_owned) }
+        SubjectView { id: *id, kind, name: self.place_name(id) }
     }
 }
 
-/// Collects the people in a group with what they may do by this way. Members are of lower kinds, so it ends.
-fn reach(view: &dyn Chains, subject: &ChainId, role: Role, now: Timestamp, reached: &mut Vec<(ChainId, Role)>) {
-    let Some(state) = view.chain(subject) else { return };
-    if state.kind() == ChainKind::User {
-        reached.push((*subject, role));
-        return;
-    }
-    let head = state.head_seq();
-    for member in state.members().iter().filter(|member| member.stands_at(head, Some(now))) {
-        reach(view, &member.subject, role.min(member.role), now, reached);
-    }
+/// Names the device that gave a role: of an invite whoever invited, not who took it up.
+fn giver(state: &ChainState, op: &Op) -> DeviceId {
+    let invite = match &op.body {
+        Body::Accept(accept) => state.invites().iter().find(|invite| invite.op == accept.invite),
+        _ => None,
+    };
+    invite.map_or(op.device, |invite| invite.by)
 }
 
 fn way(op: &Op, held: &Membership) -> &'static str {

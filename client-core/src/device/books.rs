@@ -13,6 +13,7 @@ use super::{Device, DeviceError};
 use crate::{
     configuration,
     directory::{self, Bearer},
+    facts::load_farewell,
     tables::{FACTS, PROJECTIONS},
 };
 
@@ -162,7 +163,8 @@ impl<S: DeviceStore> Device<S> {
     /// Takes in what arrived of a document and writes its line; the caller commits.
     pub(super) fn bring_up(&mut self, id: &ChainId) -> Result<Brought, DeviceError> {
         if self.keyring.key(id, 0).is_none() {
-            return Ok(Brought::Locked);
+            // A key is on its way to those who read it only.
+            return Ok(if self.is_read_here(id) { Brought::Locked } else { Brought::Same });
         }
         let kind = self.chain(id).and_then(|state| state.document_kind());
         let document = self.document(id)?;
@@ -183,6 +185,12 @@ impl<S: DeviceStore> Device<S> {
     fn line(&self, document: &ChainId) -> Result<Option<Line>, StoreError> {
         let row = self.store.get(PROJECTIONS, document.as_bytes())?;
         Ok(row.and_then(|row| serde_json::from_slice(&row).ok()))
+    }
+
+    /// The title of a case in lists.
+    pub(crate) fn line_title(&self, case: &ChainId) -> Option<String> {
+        let title = self.line(case).ok()??.summary?.title;
+        (!title.is_empty()).then_some(title)
     }
 
     /// Notes in a document's line that shows all before them that chunks sealed here are shown by it too; the caller commits.
@@ -260,10 +268,17 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Has the names read anew where it may have changed who may say them.
-    pub(super) fn note_naming(&mut self, chain: &ChainId) {
-        let is_of_people = self.chain(chain).is_some_and(|state| state.kind() != ChainKind::Document);
-        self.stale.extend(self.books.directory_document.filter(|_| is_of_people));
+    /// Notes what may be done because a chain has grown: keys may open, others may lack some; names are read anew where it may
+    /// have changed who may say them, and what was erased is destroyed.
+    pub(super) fn note_policy(&mut self, chain: &ChainId) {
+        self.keys_may_open = true;
+        self.rotations.groups_changed = true;
+        self.note_grown(chain);
+        let Some(state) = self.chain(chain) else { return };
+        if state.kind() != ChainKind::Document {
+            self.stale.extend(self.books.directory_document);
+        }
+        self.has_lost |= state.is_erased() && self.keyring.key(chain, 0).is_some();
     }
 
     /// Finds the agency's configuration and directory among the documents, and reads them.
@@ -297,6 +312,9 @@ impl<S: DeviceStore> Device<S> {
     /// Reads configuration and directory as they stand here.
     pub(crate) fn bring_books(&mut self) -> Result<(), DeviceError> {
         self.note_books()?;
+        if self.books.names.is_empty() {
+            self.books.names = load_farewell(&self.store)?;
+        }
         for document in [self.books.configuration_document, self.books.directory_document].into_iter().flatten() {
             self.stale.remove(&document);
             match self.bring_up(&document) {

@@ -26,7 +26,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Counts a document's chunks.
-    pub(super) fn chunk_count(&self, document: &ChainId) -> Result<u64, StoreError> {
+    pub(crate) fn chunk_count(&self, document: &ChainId) -> Result<u64, StoreError> {
         self.machine.as_ref().map_or(Ok(0), |machine| machine.chunk_count(&self.store, document))
     }
 
@@ -81,12 +81,13 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Puts a chunk that was sealed again in place of the stored one; says whether somebody waits for it.
+    /// Puts a chunk that was sealed again in place of the stored one, where somebody still waits for it; says whether that is
+    /// done with, or the relay knows of something that makes it stale and that did not arrive here yet.
     pub(super) fn replace_chunk(&mut self, chunk: &Chunk) -> Result<bool, DeviceError> {
         let machine = self.machine.as_mut().ok_or(DeviceError::NoAgency)?;
         match machine.reseal_chunk(&mut self.store, chunk) {
-            Ok(()) => Ok(true),
-            Err(EnqueueError::NotWaiting | EnqueueError::Known) => Ok(false),
+            Ok(()) | Err(EnqueueError::NotWaiting) => Ok(true),
+            Err(EnqueueError::Known) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use vereda_base::{ChainId, Incarnation, Link};
+use vereda_base::{ChainId, Incarnation, Link, Timestamp};
 use vereda_crypto::derive_actor;
 use vereda_document::Replica;
 use vereda_protocol::Chunk;
@@ -23,6 +23,8 @@ struct Remade {
     from: Option<Record>,
     /// The record with them.
     wanted: Record,
+    /// When the newest of them was made.
+    made: Option<Timestamp>,
 }
 
 impl<S: IncarnatedStore> Device<S> {
@@ -69,8 +71,9 @@ impl<S: DeviceStore> Device<S> {
     ) -> Result<(), DeviceError> {
         let document = *id;
         let failed = |error| DocumentError::Edit { document, error };
-        let Some(Remade { from, wanted }) = self.read_old(id, before, lost)? else { return Ok(()) };
-        let at = ambient.now.wall;
+        let Some(Remade { from, wanted, made }) = self.read_old(id, before, lost)? else { return Ok(()) };
+        // They are shown as of when somebody wrote them.
+        let at = made.unwrap_or(ambient.now.wall);
         let standing = self.chunks(id, 0)?;
         let mut new = self.replayed(id, self.actor(id), &standing, &BTreeSet::new())?;
         let is_begun = new.replica.is_created();
@@ -119,9 +122,17 @@ impl<S: DeviceStore> Device<S> {
         let from = self.replayed(id, actor, &chunks, lost)?.replica.hydrate().ok();
         let mut old = self.replayed(id, actor, &chunks, &BTreeSet::new())?;
         let edits = self.stored_edits(id)?;
+        let mut first = edits.first().map(|edit| edit.seq);
+        for (_, chunk) in &chunks {
+            let header = super::loading::read_header(chunk)?;
+            if lost.contains(&header.link()) {
+                first = Some(first.map_or(header.first_change, |first| first.min(header.first_change)));
+            }
+        }
         old.take_edits(edits).map_err(|error| DocumentError::StoredEdit { document, error })?;
         let wanted = old.replica.hydrate().map_err(|error| DocumentError::Hydrate { document, error })?;
-        Ok(Some(Remade { from, wanted }))
+        let made = first.and_then(|first| old.replica.own_changes(first).iter().map(|change| change.time).max());
+        Ok(Some(Remade { from, wanted, made }))
     }
 
     /// Drops the old edits: their rows, the snapshot that may hold them, and the chunks that can not stand.

@@ -1,15 +1,21 @@
 //! What this device is no member of any more: what is unsent is sealed first, then keys and content are destroyed
-//! (protocol.md §4).
+//! (protocol.md §4). So they are of what was erased.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 use vereda_base::{ChainId, decode, encode, limits::MAX_HEADER_BYTES};
-use vereda_policy::{ChainKind, Cite, Evaluator, Heads};
+use vereda_policy::{ChainKind, Cite, Evaluator, Heads, Role, is_key_held};
 use vereda_sync::device::{DeviceStore, StoreError};
 
-use super::{Ambient, Books, Device, DeviceError, sealing::SealedUnder};
-use crate::tables::{PROJECTIONS, RELIANCES, SNAPSHOTS};
+use super::{
+    Ambient, Books, Device, DeviceError,
+    sealing::{SealedUnder, edit_key},
+};
+use crate::{
+    facts::save_farewell,
+    tables::{EDITS, PROJECTIONS, RELIANCES, SECTIONS, SNAPSHOTS},
+};
 
 impl<S: DeviceStore> Device<S> {
     /// Notes on what heads the newest edit of a document may rely: a right that ends before it is sent is proven by them.
@@ -42,14 +48,17 @@ impl<S: DeviceStore> Device<S> {
         let mut lost = self.lost_chains();
         let documents: Vec<ChainId> = self.unsealed.intersection(&lost).copied().collect();
         for document in documents {
-            if !self.seal_late(&document, ambient)? {
+            if self.is_erased(&document) {
+                // Nothing stands in it any more, for anybody.
+                self.drop_edits(&document)?;
+            } else if !self.seal_late(&document, ambient)? {
                 // Better a key too long than work lost.
                 tracing::warn!(%document, "edits could not be sealed: their key is kept");
                 lost.remove(&document);
             }
         }
         // A key that was passed on to none of those who hold the document now would be lost to all.
-        lost.retain(|chain| !self.is_last_to_hold(chain));
+        lost.retain(|chain| self.is_erased(chain) || !self.is_last_to_hold(chain));
         self.commit()?;
         self.destroy(&lost, ambient.rng)?;
         self.commit()?;
@@ -63,16 +72,31 @@ impl<S: DeviceStore> Device<S> {
         self.view(|view, device| {
             let heads = Heads::newest(None);
             let mut evaluator = Evaluator::new(view, device, &heads);
-            held.into_iter().filter(|chain| evaluator.membership(chain).is_none()).collect()
+            let is_lost = |chain: &ChainId| evaluator.membership(chain).is_none() || self.is_erased(chain);
+            held.into_iter().filter(is_lost).collect()
         })
     }
 
-    /// Says whether a document is held by others none of whom was ever given its newest key.
+    fn is_erased(&self, chain: &ChainId) -> bool {
+        self.chain(chain).is_some_and(|state| state.is_erased())
+    }
+
+    fn drop_edits(&mut self, document: &ChainId) -> Result<(), StoreError> {
+        for edit in self.stored_edits(document)? {
+            self.store.delete(EDITS, &edit_key(document, edit.seq))?;
+        }
+        self.unsealed.remove(document);
+        self.unsealable.remove(document);
+        self.stuck.remove(document);
+        Ok(())
+    }
+
+    /// Says whether a document is held by others none of whom, down to devices, has its newest key.
     fn is_last_to_hold(&self, chain: &ChainId) -> bool {
         let Some(state) = self.chain(chain).filter(|state| state.kind() == ChainKind::Document) else { return false };
-        let (recipients, epoch) = (state.recipients(), state.newest_epoch());
-        let is_given = epoch.is_some_and(|epoch| recipients.iter().any(|one| epoch.newest_target(one).is_some()));
-        !recipients.is_empty() && !is_given
+        let newest = state.epoch_to_follow().map(|epoch| epoch.number);
+        let is_held = |epoch| self.view(|view, _| is_key_held(view, chain, epoch, None));
+        !state.recipients().is_empty() && newest.is_some_and(|epoch| !is_held(epoch))
     }
 
     /// Seals edits under the newest key that the heads on which they rely know.
@@ -90,6 +114,24 @@ impl<S: DeviceStore> Device<S> {
         self.seal(document, SealedUnder { epoch, cites }, ambient)
     }
 
+    /// Names that are kept where the directory goes: of this person, of what he was in, and of those to turn to.
+    fn names_to_keep(&self) -> BTreeMap<ChainId, String> {
+        let Some((user, agency)) = self.home() else { return BTreeMap::new() };
+        let mut keep = BTreeSet::from([user, agency]);
+        // Where chains cannot be read fewer names are kept.
+        for group in self.list_chains(ChainKind::Team).unwrap_or_default().into_iter().chain([agency]) {
+            let Some(state) = self.chain(&group) else { continue };
+            let was_in = state.members().iter().any(|held| held.subject == user);
+            if was_in || group == agency {
+                let managers = state.members().iter().filter(|held| held.role == Role::Manager);
+                keep.extend(managers.map(|held| held.subject));
+                keep.insert(group);
+            }
+        }
+        let named = self.books.names.iter().filter(|(chain, _)| keep.contains(chain));
+        named.map(|(chain, name)| (*chain, name.clone())).collect()
+    }
+
     fn destroy(&mut self, lost: &BTreeSet<ChainId>, rng: &mut dyn CryptoRng) -> Result<(), DeviceError> {
         if lost.is_empty() {
             return Ok(());
@@ -98,7 +140,7 @@ impl<S: DeviceStore> Device<S> {
         self.keyring.destroy(&mut self.store, lost, rng)?;
         for chain in lost {
             self.close(chain);
-            for table in [SNAPSHOTS, PROJECTIONS, RELIANCES] {
+            for table in [SNAPSHOTS, PROJECTIONS, RELIANCES, SECTIONS] {
                 self.store.delete(table, chain.as_bytes())?;
             }
             if let Some(machine) = &mut self.machine {
@@ -111,7 +153,10 @@ impl<S: DeviceStore> Device<S> {
         self.keyless.extend(lost);
         let books = [self.books.configuration_document, self.books.directory_document];
         if books.iter().flatten().any(|book| lost.contains(book)) {
+            let farewell = self.names_to_keep();
             self.books = Books::default();
+            save_farewell(&mut self.store, &farewell)?;
+            self.books.names = farewell;
         }
         Ok(())
     }

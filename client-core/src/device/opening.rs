@@ -13,6 +13,13 @@ use super::{Device, DeviceError};
 type Faults = BTreeMap<(ChainId, u64), EpochFault>;
 
 impl<S: DeviceStore> Device<S> {
+    /// Counts the key epochs of a chain, and those of them whose key is here.
+    pub fn epochs_of(&self, chain: &ChainId) -> (usize, usize) {
+        let Some(state) = self.chain(chain) else { return (0, 0) };
+        let held = state.epochs().iter().filter(|epoch| self.keyring.key(chain, epoch.number).is_some());
+        (state.epochs().len(), held.count())
+    }
+
     /// Opens every key that opens now, until none is left: one key opens the next. What turns out to be false is called
     /// so.
     pub(super) fn open_keys(&mut self) -> Result<(), DeviceError> {

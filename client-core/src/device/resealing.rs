@@ -53,13 +53,12 @@ impl<S: DeviceStore> Device<S> {
         Ok(did)
     }
 
-    /// Seals a chunk again; says whether that is done with, or waits for a key or a right.
+    /// Seals a chunk again; says whether that is done with, or waits for a key or for news.
     fn reseal_one(&mut self, document: &ChainId, link: &Link, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
         let Some((_, chunk)) = self.find_chunk(link)? else { return Ok(true) };
         let Some(cites) = self.cites(document)? else {
             // The role has ended since: it goes to review as it was sealed.
-            self.replace_chunk(&chunk)?;
-            return Ok(true);
+            return self.replace_chunk(&chunk);
         };
         let header = super::loading::read_header(&chunk)?;
         let Some(epoch) = self.chain(document).and_then(|state| Some(state.newest_epoch()?.number)) else {
@@ -70,7 +69,6 @@ impl<S: DeviceStore> Device<S> {
         let again = Resealing { key: &self.keys.signing, epoch, epoch_key: &epoch_key, cites };
         let sealed = reseal(&chunk, &header, &sealed_under, again, ambient.rng);
         let sealed = sealed.map_err(|error| DeviceError::Reseal { document: *document, error })?;
-        self.replace_chunk(&sealed)?;
-        Ok(true)
+        self.replace_chunk(&sealed)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vereda_base::{ChainId, Monotonic, Timestamp};
 use vereda_policy::{
-    Body, ChainKind, Expire, FrontierTree, Heads, Role, Staleness, expired_members, membership, rotations_due,
+    Body, ChainKind, Expire, FrontierTree, Heads, Role, expired_members, is_key_held, membership, rotations_due,
 };
 use vereda_sync::device::{DeviceStore, IntentFailure, IntentId, OutboxItem};
 
@@ -65,6 +65,7 @@ impl<S: DeviceStore> Device<S> {
             let own = self.own_groups();
             self.rotations.ended.extend(own);
             self.unsealable.clear();
+            self.repairing.append(&mut self.deferred);
         }
     }
 
@@ -97,16 +98,17 @@ impl<S: DeviceStore> Device<S> {
             return Ok(false);
         }
         self.rotations.groups_changed = false;
+        if self.is_put_out() {
+            return Ok(false);
+        }
         let now = self.relay_now(ambient);
         let own = self.own_groups();
         let mut due = self.view(|view, device| {
-            let mut staleness = Staleness::new(view, Some(now));
-            let stale: Vec<ChainId> = own.iter().filter(|group| staleness.is_stale(group)).copied().collect();
             let firsts =
-                stale.iter().filter_map(|group| rotations_due(view, &device, group, Some(now)).into_iter().next());
+                own.iter().filter_map(|group| rotations_due(view, &device, group, Some(now)).into_iter().next());
             firsts.collect::<std::collections::BTreeSet<_>>()
         });
-        due.retain(|group| self.holds_key_to_follow(group));
+        due.retain(|group| self.holds_key_to_follow(group) || self.is_key_lost(group, now));
         let user = self.home().map(|(user, _)| user);
         let (at_once, later): (Vec<ChainId>, Vec<ChainId>) =
             due.into_iter().partition(|group| Some(*group) == user || self.rotations.ended.contains(group));
@@ -140,8 +142,16 @@ impl<S: DeviceStore> Device<S> {
         })
     }
 
-    /// Ends the roles of a chain whose time has passed, or where there are none begins its next epoch; commits. Says
-    /// whether it stated anything.
+    /// Says whether nobody who stands in a group has the key that its next epoch would follow.
+    fn is_key_lost(&self, group: &ChainId, now: Timestamp) -> bool {
+        self.chain(group).is_some_and(|state| {
+            let followed = state.epoch_to_follow().map(|epoch| epoch.number);
+            followed.is_some_and(|epoch| self.view(|view, _| !is_key_held(view, group, epoch, Some(now))))
+        })
+    }
+
+    /// Ends the roles of a chain whose time has passed; where there are none, or this device may not, begins its next epoch,
+    /// whose key those are not given; commits. Says whether it stated anything.
     fn begin_next_epoch(
         &mut self,
         chain: &ChainId,
@@ -157,10 +167,7 @@ impl<S: DeviceStore> Device<S> {
             return Ok(false);
         }
         let expired = expired_members(&state, now);
-        if !expired.is_empty() {
-            if self.role_over(chain, now) < Some(Role::Editor) {
-                return Ok(false);
-            }
+        if !expired.is_empty() && self.role_over(chain, now) >= Some(Role::Editor) {
             for subject in expired {
                 let frontier = FrontierTree::new([]).frontier();
                 let id = self.intend(*chain, Body::Expire(Expire { subject, frontier }), Vec::new())?;

@@ -18,6 +18,16 @@ pub(super) struct SealedUnder {
     pub(super) cites: Vec<Cite>,
 }
 
+/// What the outbox refused of a document, and how the document stood then: as long as it does, it is not tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stuck {
+    /// Why.
+    pub(crate) reason: String,
+    head: Option<u64>,
+    chunks: u64,
+    edits: usize,
+}
+
 impl<S: DeviceStore> Device<S> {
     /// Seals the edits of up to `most` documents and queues the chunks; commits.
     pub(super) fn seal_all(&mut self, ambient: &mut Ambient<'_>, most: usize) -> Result<(), DeviceError> {
@@ -31,7 +41,7 @@ impl<S: DeviceStore> Device<S> {
         for document in documents {
             self.unsealable.insert(document);
             // What is made anew under another actor is not sealed before.
-            if self.remaking.contains_key(&document) {
+            if self.remaking.contains_key(&document) || self.is_stuck(&document)? {
                 continue;
             }
             // The right to write ended: what was written before goes to review, by the heads that prove it.
@@ -98,6 +108,9 @@ impl<S: DeviceStore> Device<S> {
                 Err(DeviceError::Enqueue(error)) if !matches!(error, EnqueueError::Store(_)) => {
                     tracing::warn!(document = %id, %error, "edits wait");
                     self.roll_back();
+                    self.unsealable.insert(*id);
+                    let stuck = self.stuck_now(id, error.to_string())?;
+                    self.stuck.insert(*id, stuck);
                     return Ok(false);
                 }
                 Err(error) => return Err(error),
@@ -116,7 +129,18 @@ impl<S: DeviceStore> Device<S> {
         self.store.delete(RELIANCES, id.as_bytes())?;
         self.unsealed.remove(id);
         self.unsealable.remove(id);
+        self.stuck.remove(id);
         Ok(true)
+    }
+
+    fn is_stuck(&self, id: &ChainId) -> Result<bool, DeviceError> {
+        let Some(stuck) = self.stuck.get(id) else { return Ok(false) };
+        Ok(*stuck == self.stuck_now(id, stuck.reason.clone())?)
+    }
+
+    fn stuck_now(&self, id: &ChainId, reason: String) -> Result<Stuck, DeviceError> {
+        let head = self.chain(id).map(|state| state.head_seq());
+        Ok(Stuck { reason, head, chunks: self.chunk_count(id)?, edits: self.stored_edits(id)?.len() })
     }
 }
 

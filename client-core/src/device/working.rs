@@ -68,6 +68,7 @@ impl<S: DeviceStore> Device<S> {
         if self.is_recovery_key() {
             // It is a member nowhere: what it would repair or renew, policy forbids it.
             self.repairing.clear();
+            self.unswept.clear();
             return Ok(false);
         }
         self.enter_name(ambient)?;

@@ -33,6 +33,8 @@ pub struct DeviceView {
     pub until: Option<Timestamp>,
     /// It was removed.
     pub is_removed: bool,
+    /// This person may remove it: his own, or as Manager of the agency that its person belongs to and joined.
+    pub may_remove: bool,
 }
 
 impl<S: DeviceStore> Device<S> {
@@ -45,8 +47,8 @@ impl<S: DeviceStore> Device<S> {
         Ok(self.devices_of(&user))
     }
 
-    /// Lists the devices that this person may remove: his own, and where he is Manager of the agency, those of all people in
-    /// it. Removed ones too.
+    /// Lists this person's devices, and where he is Manager of the agency those of all people known here, whoever has left it
+    /// included. Removed ones too.
     ///
     /// # Errors
     /// [`DeviceError`] by cause.
@@ -84,10 +86,11 @@ impl<S: DeviceStore> Device<S> {
 
     fn devices_of(&self, user: &ChainId) -> Vec<DeviceView> {
         let Some(state) = self.chain(user) else { return Vec::new() };
-        state.devices().iter().map(|standing| self.view_device(&state, standing)).collect()
+        let may_remove = self.home().is_some_and(|(own, _)| own == *user) || self.may_remove_devices_of(user);
+        state.devices().iter().map(|standing| self.view_device(&state, standing, may_remove)).collect()
     }
 
-    fn view_device(&self, state: &ChainState, standing: &DeviceStanding) -> DeviceView {
+    fn view_device(&self, state: &ChainState, standing: &DeviceStanding, may_remove: bool) -> DeviceView {
         let time = |seq: u64| state.op(seq).and_then(|op| op.time);
         let (user, device) = (state.id(), standing.device);
         DeviceView {
@@ -104,6 +107,7 @@ impl<S: DeviceStore> Device<S> {
             since: time(standing.from_seq),
             until: standing.until_seq.and_then(time),
             is_removed: standing.until_seq.is_some(),
+            may_remove: may_remove && standing.until_seq.is_none(),
         }
     }
 }

@@ -3,9 +3,10 @@
 use vereda_base::{ChainId, DeviceId, Timestamp};
 use vereda_crypto::Verified;
 use vereda_policy::{
-    AppendContext, Body, ChainKind, Draft, DraftError, FrontierTree, OpRefusal, RemoveDevice, authorize, receipt_time,
+    AppendContext, Body, ChainKind, Draft, DraftError, FrontierTree, OpRefusal, RemoveDevice, authorize,
+    cite_governing, receipt_time,
 };
-use vereda_sync::device::DeviceStore;
+use vereda_sync::device::{DeviceStore, StoreError};
 
 use crate::device::{Ambient, Device, DeviceError};
 
@@ -24,6 +25,12 @@ pub enum RemoveDeviceError {
     /// Not by this person.
     #[error("only the person himself, or a Manager of the agency that he joined, may remove this device")]
     NotAllowed,
+    /// Its person belongs to nothing here any more.
+    #[error(
+        "this person has left the agency: what the device writes is not taken in any more, and only the person himself can \
+         remove it"
+    )]
+    Left,
     /// Policy forbids it otherwise.
     #[error(transparent)]
     Policy(#[from] OpRefusal),
@@ -48,7 +55,10 @@ impl<S: DeviceStore> Device<S> {
         }
         // The machine fills in the frontier that the relay agrees to.
         let body = Body::RemoveDevice(RemoveDevice { device: *device, frontier: FrontierTree::new([]).frontier() });
-        self.check_removal(&user, &body, ambient.now.wall)?;
+        self.check_removal(&user, &body, ambient.now.wall).map_err(|error| match error {
+            RemoveDeviceError::NotAllowed if self.has_left(&user) => RemoveDeviceError::Left,
+            error => error,
+        })?;
         let queued = self.intend(user, body, Vec::new()).and_then(|_| self.commit());
         if queued.is_err() {
             self.roll_back();
@@ -62,10 +72,36 @@ impl<S: DeviceStore> Device<S> {
         Ok(users.into_iter().find(|user| self.chain(user).is_some_and(|state| state.device(device).is_some())))
     }
 
+    /// Says whether a device was removed by its person or a Manager.
+    pub(crate) fn was_device_removed(&self, device: &DeviceId) -> bool {
+        // Where the store fails, the next use of it says so.
+        let user = self.user_with(device).ok().flatten().and_then(|user| self.chain(&user));
+        user.is_some_and(|state| state.device(device).is_some_and(|standing| standing.until_seq.is_some()))
+    }
+
+    /// Says whether this device's person may, as Manager of the agency, remove the devices of somebody else.
+    pub(super) fn may_remove_devices_of(&self, user: &ChainId) -> bool {
+        let groups = self.list_groups().unwrap_or_default();
+        self.view(|view, own| cite_governing(view, &own, user, &groups, None).is_some())
+    }
+
+    /// Says whether somebody belonged to a team or agency and is in none now.
+    fn has_left(&self, user: &ChainId) -> bool {
+        let groups = self.list_groups().unwrap_or_default();
+        let states: Vec<_> = groups.iter().filter_map(|group| self.chain(group)).collect();
+        let held = || states.iter().flat_map(|state| state.members()).filter(|held| held.subject == *user);
+        held().next().is_some() && held().all(|held| held.until_seq.is_some())
+    }
+
+    fn list_groups(&self) -> Result<Vec<ChainId>, StoreError> {
+        let mut groups = self.list_chains(ChainKind::Agency)?;
+        groups.extend(self.list_chains(ChainKind::Team)?);
+        Ok(groups)
+    }
+
     /// Checks a removal as the relay would, as far as this device knows.
     fn check_removal(&self, user: &ChainId, body: &Body, now: Timestamp) -> Result<(), RemoveDeviceError> {
-        let mut groups = self.list_chains(ChainKind::Agency).map_err(DeviceError::from)?;
-        groups.extend(self.list_chains(ChainKind::Team).map_err(DeviceError::from)?);
+        let groups = self.list_groups().map_err(DeviceError::from)?;
         self.view(|view, own| {
             let draft = Draft::new(view, own, Some(now)).with_groups(&groups).append(user, body.clone());
             let draft = draft.map_err(|error| match error {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use vereda_base::{ChainId, DeviceId, Timestamp};
-use vereda_policy::{ChainKind, Evaluator, Heads, Role};
+use vereda_policy::{ChainKind, DocumentKind, Evaluator, Heads, Role};
 use vereda_sync::device::DeviceStore;
 
 use crate::{
@@ -165,6 +165,19 @@ impl<S: DeviceStore> Device<S> {
     /// Names a chain, if its name is known.
     pub fn name_of(&self, chain: &ChainId) -> Option<&str> {
         self.books.names.get(chain).map(String::as_str)
+    }
+
+    /// Names anything of which it can be decided: people, teams and the agency by their names, cases and sections by the
+    /// titles at hand.
+    pub(crate) fn place_name(&self, chain: &ChainId) -> Option<String> {
+        if let Some(name) = self.name_of(chain) {
+            return Some(name.to_owned());
+        }
+        match self.chain(chain)?.document_kind()? {
+            DocumentKind::Case => self.line_title(chain),
+            DocumentKind::Section => self.section_title(chain),
+            _ => None,
+        }
     }
 
     /// Shows who a device belongs to.

@@ -5,7 +5,8 @@ use rand_core::CryptoRng;
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp, limits};
 use vereda_crypto::{GroupEpochSecret, Key32, WrapError, commitment, seal_for_group};
 use vereda_policy::{
-    ChainKind, ChainState, Chains, Epoch, Rotate, Subject, Wrap, WrappedKey, epoch_targets, hash_previous, wrap_list,
+    ChainKind, ChainState, Chains, Epoch, Rotate, Subject, Wrap, WrappedKey, epoch_targets, hash_previous, is_key_held,
+    wrap_list,
 };
 
 use super::{Keyring, epoch::later_scope, opening::previous_info, wrap_for};
@@ -29,7 +30,7 @@ pub(crate) enum NextEpochError {
         /// The chain.
         chain: ChainId,
     },
-    /// The key of the epoch that it would follow is not held.
+    /// The key of the epoch that it would follow is not held here, and by others.
     #[error("the key of chain {chain} that the next one would follow is not here")]
     NoKey {
         /// The chain.
@@ -40,7 +41,8 @@ pub(crate) enum NextEpochError {
     Wrap(#[from] WrapError),
 }
 
-/// Makes the epoch that follows a chain's newest good one, wrapped to whom `epoch_targets` names.
+/// Makes the epoch that follows a chain's newest good one, wrapped to whom `epoch_targets` names. Where nobody who stands in
+/// a group has that one's key any more, the new one begins without it.
 ///
 /// # Errors
 /// [`NextEpochError`] by cause.
@@ -53,7 +55,11 @@ pub(crate) fn make_next_epoch(
 ) -> Result<NextEpoch, NextEpochError> {
     let state = view.chain(chain).ok_or(NextEpochError::Unknown { chain: *chain })?;
     let followed = state.epoch_to_follow().ok_or(NextEpochError::Unknown { chain: *chain })?.number;
-    let previous = keyring.key(chain, followed).ok_or(NextEpochError::NoKey { chain: *chain })?;
+    let is_group = state.kind() != ChainKind::Document;
+    let previous = keyring.key(chain, followed);
+    if previous.is_none() && (!is_group || is_key_held(view, chain, followed, now)) {
+        return Err(NextEpochError::NoKey { chain: *chain });
+    }
     let (number, key) = (state.epochs().len() as u64, Key32::make(rng));
     let scope = later_scope(chain, &keyring.device, &commitment(&key));
     let targets = epoch_targets(view, chain, now);
@@ -61,8 +67,7 @@ pub(crate) fn make_next_epoch(
     for (recipient, target) in state.recipients().iter().zip(&targets) {
         let Some(target) = target else { continue };
         let member = (subject(&state, recipient), *target);
-        let is_document = state.kind() == ChainKind::Document;
-        wraps.extend(wrap_for(keyring, view, (scope, number, &key), member, Some(chain), is_document, rng)?);
+        wraps.extend(wrap_for(keyring, view, (scope, number, &key), member, Some(chain), !is_group, rng)?);
     }
     let secret = GroupEpochSecret::from_key(key.clone());
     let seal = secret.derive_previous_key_seal(*chain, number);
@@ -77,12 +82,11 @@ pub(crate) fn make_next_epoch(
         wraps.push(Wrap { recipient: Digest(chain.0), recipient_epoch: epoch, key: WrappedKey::Group(sealed) });
         hash
     };
-    let previous = Some(seal_earlier(followed, previous));
+    let previous = previous.map(|previous| seal_earlier(followed, previous));
     for (epoch, earlier) in &carried {
         seal_earlier(*epoch, earlier);
     }
     let carries = carried.into_iter().map(|(epoch, _)| epoch).collect();
-    let is_group = state.kind() != ChainKind::Document;
     let public_key = is_group.then(|| secret.derive_wrap_key_pair(scope, number).public().clone());
     let (list, wraps) = wrap_list(wraps);
     let epoch = Epoch { public_key, commitment: commitment(&key), wraps: list, previous, targets };

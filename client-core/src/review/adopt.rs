@@ -21,6 +21,12 @@ pub enum AdoptError {
         /// The document.
         document: ChainId,
     },
+    /// It was decided on here.
+    #[error("{document} was decided on here already: it becomes final when the relay is reached")]
+    Pending {
+        /// The document.
+        document: ChainId,
+    },
     /// Whoever it was begun for is gone, and its owner may let in nobody else.
     #[error("nobody is left for whom {document} was begun: let one of them in again, or turn it away")]
     NobodyLeft {
@@ -46,6 +52,9 @@ impl<S: DeviceStore> Device<S> {
     /// # Errors
     /// [`AdoptError`] by cause; nothing is kept then.
     pub fn adopt_review(&mut self, ambient: &mut Ambient<'_>, document: &ChainId) -> Result<(), AdoptError> {
+        if self.reviews_decided().map_err(DecideError::from)?.contains_key(document) {
+            return Err(AdoptError::Pending { document: *document });
+        }
         let decisions = self.adoption(document, ambient.now.wall)?;
         Ok(self.decide(ambient, decisions)?)
     }
@@ -59,6 +68,8 @@ impl<S: DeviceStore> Device<S> {
         documents.extend(self.begun().map_err(DecideError::from)?.iter().map(|begun| begun.document));
         let works = self.works_in_review().map_err(DeviceError::from).map_err(DecideError::from)?;
         documents.extend(works.iter().map(|(document, _)| *document));
+        let decided = self.reviews_decided().map_err(DecideError::from)?;
+        documents.retain(|document| !decided.contains_key(document));
         let mut decisions = Vec::new();
         for document in &documents {
             decisions.extend(self.adoption(document, ambient.now.wall)?);

@@ -27,6 +27,12 @@ pub enum DiscardError {
         /// The document.
         document: ChainId,
     },
+    /// It was decided on here.
+    #[error("{document} was decided on here already: it becomes final when the relay is reached")]
+    Pending {
+        /// The document.
+        document: ChainId,
+    },
     /// Nobody here decides on it.
     #[error("{document} belongs to no team or agency that this device knows")]
     NoOwner {
@@ -55,6 +61,9 @@ impl<S: DeviceStore> Device<S> {
         let reason = request.reason.trim();
         if reason.is_empty() {
             return Err(DiscardError::NoReason);
+        }
+        if self.reviews_decided().map_err(DecideError::from)?.contains_key(&document) {
+            return Err(DiscardError::Pending { document });
         }
         let begun = self.begun().map_err(DecideError::from)?;
         let begun = begun.iter().find(|begun| begun.document == document);

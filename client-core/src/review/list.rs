@@ -42,6 +42,8 @@ pub struct ReviewView {
     pub begun_by: Option<AuthorView>,
     /// When the relay received the first of it, in milliseconds since 1970 by the relay's clock.
     pub received: Timestamp,
+    /// `adopt` or `discard` where that was decided on this device and is not final yet.
+    pub decided: Option<&'static str>,
     /// What was written, each after what it builds on.
     pub works: Vec<WorkView>,
 }
@@ -77,6 +79,10 @@ impl<S: DeviceStore> Device<S> {
             if !begun.contains(&document) {
                 views.push(self.view_reviewed(document, &works)?);
             }
+        }
+        let decided = self.reviews_decided()?;
+        for view in &mut views {
+            view.decided = decided.get(&view.document).copied();
         }
         views.sort_by_key(|view| (view.received, view.document));
         Ok(views)
@@ -126,6 +132,7 @@ impl<S: DeviceStore> Device<S> {
             is_new: false,
             owner: None,
             begun_by: None,
+            decided: None,
             received: works.iter().map(|work| work.received).min().unwrap_or_default(),
             works,
         })
@@ -150,6 +157,7 @@ impl<S: DeviceStore> Device<S> {
             owner,
             begun_by: Some(self.author_view(Some(op.device))),
             received: found.received,
+            decided: None,
             works,
         }))
     }

@@ -1,6 +1,6 @@
 //! What became of this device's own work that came after its rights had ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 use serde::Serialize;
@@ -117,6 +117,19 @@ impl<S: DeviceStore> Device<S> {
         if matches!(self.store.get(OWN_REVIEWS, &op.0), Ok(Some(_))) {
             self.note_own_review(Link(op.0), ChainId(op.0), Some(adopted));
         }
+    }
+
+    /// Counts the documents with own work that was in review and was taken in, and those with some that was turned away.
+    pub(crate) fn count_decided_on_own(&self) -> Result<(usize, usize), StoreError> {
+        let (mut adopted, mut turned_away) = (BTreeSet::new(), BTreeSet::new());
+        for row in self.scan_own_reviews()?.into_values() {
+            match row.adopted {
+                Some(true) => drop(adopted.insert(row.document)),
+                Some(false) => drop(turned_away.insert(row.document)),
+                None => {}
+            }
+        }
+        Ok((adopted.len(), turned_away.len()))
     }
 
     fn scan_own_reviews(&self) -> Result<BTreeMap<Link, OwnReview>, StoreError> {

@@ -23,6 +23,8 @@ pub struct WorkView {
     pub link: Link,
     /// Whose it is: proven.
     pub author: AuthorView,
+    /// The device that wrote it was removed: whoever holds it may not be its person.
+    pub is_device_removed: bool,
     /// When its newest change was made, in milliseconds since 1970 by its author's clock; `None` where it does not open.
     pub made: Option<Timestamp>,
     /// When the relay received it, in milliseconds since 1970 by the relay's clock.
@@ -123,6 +125,7 @@ impl<S: DeviceStore> Device<S> {
         let mut view = WorkView {
             link: work.link,
             author: self.author_view(device),
+            is_device_removed: device.is_some_and(|device| self.was_device_removed(&device)),
             made: None,
             received: work.received,
             changes: Vec::new(),

@@ -74,10 +74,29 @@ impl<S: DeviceStore> Device<S> {
             Err(error) => return Err(error),
         };
         let Some(case) = case_of(&record) else { return Ok(()) };
-        if self.store.get(SECTIONS, section.as_bytes())?.as_deref() == Some(case.as_bytes()) {
+        let row = [case.as_bytes(), title_of(&record).unwrap_or_default().as_bytes()].concat();
+        if self.store.get(SECTIONS, section.as_bytes())?.as_ref() == Some(&row) {
             return Ok(());
         }
-        Ok(self.store.put(SECTIONS, case.as_bytes(), section.as_bytes(), case.as_bytes())?)
+        Ok(self.store.put(SECTIONS, case.as_bytes(), section.as_bytes(), &row)?)
+    }
+
+    /// The title of a section that can be read here.
+    pub(crate) fn section_title(&self, section: &ChainId) -> Option<String> {
+        self.keyring.key(section, 0)?;
+        let row = self.store.get(SECTIONS, section.as_bytes()).ok()??;
+        // A row is the case's id and the title.
+        let title = std::str::from_utf8(row.get(section.as_bytes().len()..)?).ok()?;
+        (!title.is_empty()).then(|| title.to_owned())
+    }
+
+    /// Lists the sections that a case's record names, with their titles where it has them; none where it is not read here.
+    pub(crate) fn sections_noted_in(&mut self, case: &ChainId) -> Result<Vec<(ChainId, Option<String>)>, DeviceError> {
+        match self.record(case) {
+            Ok(record) => Ok(noted_in(&record)),
+            Err(DeviceError::Document(error)) if !matches!(error, DocumentError::Store(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lists the sections of a case that can be read here, in order of id.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use vereda_base::ChainId;
+use vereda_policy::DocumentKind;
 use vereda_sync::device::{DeviceStore, SyncState};
 
 use crate::device::{Device, DeviceError};
@@ -24,10 +25,22 @@ impl<S: DeviceStore> Device<S> {
         if self.chain(document).is_none() {
             return Ok(explanation("unknown", "Nothing of it is known on this device."));
         }
+        if self.chain(document).is_some_and(|state| state.is_erased()) {
+            return Ok(explanation(
+                "erased",
+                "It was erased: nothing stands in it any more, and it was destroyed here.",
+            ));
+        }
         let is_member = self.view(|view, device| {
             vereda_policy::membership(view, &device, document, &vereda_policy::Heads::newest(None)).is_some()
         });
         let is_locked = self.keyring.key(document, 0).is_none();
+        if is_locked && !is_member && !self.was_read_here(document) {
+            return Ok(explanation(
+                "closed",
+                "It is closed to you: you see who has access and may end that, and nothing of what it says.",
+            ));
+        }
         if is_locked && !is_member {
             return self.explain_left(document);
         }
@@ -36,6 +49,13 @@ impl<S: DeviceStore> Device<S> {
                 "waiting_for_key",
                 "It cannot be opened yet: its key is on its way from a colleague's device.",
             ));
+        }
+        if let Some(stuck) = self.stuck.get(document).filter(|_| self.unsealed.contains(document)) {
+            let sentence = format!(
+                "What was written here last cannot be sent as it stands: {}. It is kept on this device.",
+                stuck.reason
+            );
+            return Ok(explanation("refused", sentence));
         }
         let state = self.sync_state(document)?;
         let has_edits = self.unsealed.contains(document);
@@ -64,6 +84,13 @@ impl<S: DeviceStore> Device<S> {
 }
 
 impl<S: DeviceStore> Device<S> {
+    /// Says whether anything of a document's content ever came here, or was made here.
+    fn was_read_here(&self, document: &ChainId) -> bool {
+        let is_section = self.chain(document).and_then(|state| state.document_kind()) == Some(DocumentKind::Section);
+        // Where the store fails, the next use of it says so.
+        !is_section || self.chunk_count(document).is_ok_and(|count| count > 0)
+    }
+
     /// Tells what became of what was made here in a document that this device may not read any more.
     fn explain_left(&self, document: &ChainId) -> Result<Explanation, DeviceError> {
         Ok(match self.sync_state(document)? {

@@ -56,6 +56,12 @@ impl<S: DeviceStore> Device<S> {
                 None,
                 "the relay was set back: its records end before what it had handed over; tell whoever runs it",
             ),
+            RelayFault::Lost { .. } => self.view_fault(
+                "rolled_back",
+                None,
+                "the relay was set back: it lacks work of this device that it had confirmed, which is kept here; tell whoever \
+                 runs it",
+            ),
             RelayFault::CutsOff { chain } => self.view_fault(
                 "cuts_off",
                 Some(chain),

@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use vereda_base::{ChainId, DeviceId};
-use vereda_policy::ChainKind;
+use vereda_base::{ChainId, DeviceId, Timestamp};
+use vereda_policy::{ChainKind, ChainState};
 use vereda_sync::device::{DeviceStore, OutboxItem};
 
 use super::RelayFaultView;
-use crate::device::{Device, DeviceError};
+use crate::{
+    access::SubjectView,
+    device::{Device, DeviceError},
+    directory::AuthorView,
+};
 
 /// This device at a glance.
 #[derive(Debug, Clone, Serialize)]
@@ -39,14 +43,33 @@ pub struct StatusView {
     pub pending_operations: usize,
     /// Decisions of this device that came too late or were refused, and that nobody put away yet.
     pub failed_operations: usize,
+    /// Who ended this person's access, or removed this device, and when; `None` while there is access to anything.
+    pub ended: Option<EndedView>,
     /// Documents with work of this device that a Manager decides on.
     pub in_review: usize,
+    /// Documents with work of this device that was in review and was taken in.
+    pub adopted: usize,
+    /// Documents with work of this device that was in review and was turned away.
+    pub turned_away: usize,
     /// Documents on which this person may decide: work of others that came after their rights had ended.
     pub to_decide: usize,
     /// What speaks against the relay; empty where nothing does.
     pub relay_faults: Vec<RelayFaultView>,
     /// Everything the relay had is here and opened, and everything made here is there.
     pub settled: bool,
+}
+
+/// The end of a person's access.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndedView {
+    /// `device` where this device was removed, `left` where the person left, `role` where somebody ended it.
+    pub what: &'static str,
+    /// The team or agency whose role was the last; none for a device.
+    pub of: Option<SubjectView>,
+    /// Who did it: proven.
+    pub by: AuthorView,
+    /// When, in milliseconds since 1970 by the relay's clock.
+    pub time: Option<Timestamp>,
 }
 
 /// The connection to the relay.
@@ -75,6 +98,7 @@ impl<S: DeviceStore> Device<S> {
         let operations = outbox.iter().filter(is_decision).count();
         let pending_name = self.membership.as_ref().map(|membership| membership.person.clone());
         let person = user.and_then(|user| self.name_of(&user).map(str::to_owned));
+        let (adopted, turned_away) = self.count_decided_on_own()?;
         Ok(StatusView {
             device: self.id(),
             user,
@@ -89,6 +113,9 @@ impl<S: DeviceStore> Device<S> {
             pending_documents: self.pending_documents()?.len(),
             pending_operations: operations,
             failed_operations: self.count_failed_decisions()?,
+            ended: user.filter(|user| self.was_removed(user)).and_then(|user| self.view_end(&user)),
+            adopted,
+            turned_away,
             in_review: self.count_in_review()?,
             to_decide: self.count_to_decide()?,
             relay_faults: self.relay_faults()?,
@@ -157,6 +184,46 @@ impl<S: DeviceStore> Device<S> {
         left && !stands
     }
 
+    /// Says whether this device's person was put out of everything: the relay takes late work of him and nothing else.
+    pub(crate) fn is_put_out(&self) -> bool {
+        let reads = || {
+            self.machine
+                .as_ref()
+                .is_some_and(|machine| machine.documents(&self.store).map_or(true, |documents| !documents.is_empty()))
+        };
+        self.home().is_some_and(|(user, _)| self.was_removed(&user)) && !reads()
+    }
+
+    /// Finds what ended last of all by which this person had access, or this device.
+    fn view_end(&self, user: &ChainId) -> Option<EndedView> {
+        let state = self.chain(user)?;
+        if let Some(seq) = state.device(&self.id()).and_then(|own| own.until_seq) {
+            return self.ended_by(&state, seq, "device");
+        }
+        let groups = [ChainKind::Team, ChainKind::Agency].into_iter().filter_map(|kind| self.list_chains(kind).ok());
+        let groups = groups.flatten().filter_map(|group| self.chain(&group));
+        let ends = groups.filter_map(|group| {
+            let own = group.members().iter().filter(|held| held.subject == *user);
+            let seq = own.filter_map(|held| held.until_seq).max()?;
+            Some((group.op(seq).and_then(|record| record.time), seq, group))
+        });
+        let (_, seq, group) = ends.max_by_key(|(time, seq, group)| (*time, group.id(), *seq))?;
+        self.ended_by(&group, seq, "role")
+    }
+
+    fn ended_by(&self, state: &ChainState, seq: u64, what: &'static str) -> Option<EndedView> {
+        let op = self.machine.as_ref()?.operations(&self.store, &state.id()).ok()?;
+        let op = op.into_iter().nth(usize::try_from(seq).ok()?)?;
+        let by = self.author_view(Some(op.device));
+        let has_left = what == "role" && by.user == self.home().map(|(user, _)| user);
+        Some(EndedView {
+            what: if has_left { "left" } else { what },
+            of: (state.kind() != ChainKind::User).then(|| self.subject_view(&state.id())),
+            by,
+            time: state.op(seq).and_then(|record| record.time),
+        })
+    }
+
     fn count_in_review(&self) -> Result<usize, DeviceError> {
         let Some(machine) = &self.machine else { return Ok(0) };
         let own = machine.own_in_review(&self.store)?.into_iter().map(|(document, _)| document);
@@ -169,6 +236,8 @@ impl<S: DeviceStore> Device<S> {
             machine.reviews(&self.store)?.into_iter().map(|review| review.document).collect();
         let begun = machine.review_documents(&self.store)?;
         documents.extend(begun.iter().map(|begun| ChainId(vereda_policy::op_id_of_bytes(begun.create.bytes()).0)));
-        Ok(documents.len())
+        // What was decided on here is on its way.
+        let decided = self.reviews_decided()?;
+        Ok(documents.iter().filter(|document| !decided.contains_key(document)).count())
     }
 }

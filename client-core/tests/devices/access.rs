@@ -25,8 +25,9 @@ fn referral(document: ChainId, to: ChainId) -> ReferRequest {
     }
 }
 
-fn who(world: &World, device: usize, chain: &ChainId) -> AccessView {
-    world.devices[device].who_has_access(chain, world.now.wall).unwrap()
+fn who(world: &mut World, device: usize, chain: &ChainId) -> AccessView {
+    let now = world.now.wall;
+    world.devices[device].who_has_access(chain, now).unwrap()
 }
 
 fn entry(view: &AccessView, subject: ChainId) -> Option<&AccessEntry> {
@@ -63,7 +64,7 @@ fn a_referral_is_pending_until_the_relay_has_it_and_then_opens_the_case_with_its
     let until = Timestamp(world.now.wall.0 + 3_600_000);
     let request = ReferRequest { expires: Some(until), ..referral(case, south) };
     world.on(amina, |device, ambient| device.refer(ambient, &request)).unwrap();
-    let view = who(&world, amina, &case);
+    let view = who(&mut world, amina, &case);
     assert_eq!(view.pending.len(), 1);
     let pending = &view.pending[0];
     assert_eq!((pending.action, pending.subject_name.as_deref()), ("grant", Some("South")));
@@ -74,7 +75,7 @@ fn a_referral_is_pending_until_the_relay_has_it_and_then_opens_the_case_with_its
     world.connect(amina);
     assert_eq!(world.field(carmen, &case, "name_first"), json!("Samir"));
     for device in [amina, carmen] {
-        let view = who(&world, device, &case);
+        let view = who(&mut world, device, &case);
         let referred = entry(&view, south).unwrap();
         assert_eq!((referred.by_way_of, referred.role, referred.until), ("grant", "editor", Some(until)));
         assert_eq!(referred.by.name.as_deref(), Some("Amina"));
@@ -115,7 +116,7 @@ fn a_purpose_that_is_too_long_is_refused_before_anything_is_queued() {
     let fits = ReferRequest { purpose: Some("x".repeat(1_850)), ..referral(case, south) };
     world.on(amina, |device, ambient| device.refer(ambient, &fits)).unwrap();
     world.settle();
-    assert_eq!(entry(&who(&world, amina, &case), south).unwrap().purpose.as_ref().unwrap().len(), 1_850);
+    assert_eq!(entry(&who(&mut world, amina, &case), south).unwrap().purpose.as_ref().unwrap().len(), 1_850);
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn a_referral_is_withdrawn_and_the_owner_is_not() {
     let request = WithdrawRequest { document: case, from: south };
     world.on(amina, |device, ambient| device.withdraw(ambient, request)).unwrap();
     world.settle();
-    assert!(entry(&who(&world, amina, &case), south).is_none());
+    assert!(entry(&who(&mut world, amina, &case), south).is_none());
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn a_case_is_transferred_to_another_team_whose_managers_govern_it_from_then_on()
     let request = AssignRequest { to: south, ..request };
     world.on(amina, |device, ambient| device.assign(ambient, &request)).unwrap();
     world.settle();
-    let view = who(&world, amina, &case);
+    let view = who(&mut world, amina, &case);
     assert_eq!(view.governors.iter().map(|governor| governor.subject.id).collect::<Vec<_>>(), [south]);
     assert!(entry(&view, north).is_none());
     assert_eq!(world.field(carmen, &case, "name_first"), json!("Samir"));
@@ -208,7 +209,7 @@ fn who_takes_a_case_over_from_all_others_has_its_key_before_they_lose_it() {
     }
     assert!(world.devices[amina].decisions().unwrap().is_empty(), "{:?}", world.devices[amina].decisions());
     for chain in [case, section] {
-        let view = who(&world, dora, &chain);
+        let view = who(&mut world, dora, &chain);
         let holders: Vec<_> = view.entries.iter().map(|entry| entry.subject.id).collect();
         assert_eq!(holders, [south], "{view:?}");
     }
@@ -236,7 +237,7 @@ fn a_case_assigned_to_another_worker_leaves_the_one_before() {
         let request = AssignRequest { case, to, role: Role::Editor, transfer: false, sections: Vec::new() };
         world.on(amina, |device, ambient| device.assign(ambient, &request)).unwrap();
         world.settle();
-        let view = who(&world, amina, &case);
+        let view = who(&mut world, amina, &case);
         assert!(entry(&view, to).is_some() && entry(&view, north).is_some(), "{view:?}");
         assert_eq!(view.entries.len(), 2, "{view:?}");
     }
@@ -252,12 +253,12 @@ fn a_member_is_revoked_and_a_last_manager_needs_a_successor() {
     let revoke = RevokeRequest { chain: north, subject: berta_user, successor: None };
     world.on(amina, |device, ambient| device.revoke(ambient, revoke)).unwrap();
     world.settle();
-    assert!(entry(&who(&world, amina, &north), berta_user).is_none());
+    assert!(entry(&who(&mut world, amina, &north), berta_user).is_none());
     let again = world.on(amina, |device, ambient| device.revoke(ambient, revoke)).unwrap_err();
     assert!(again.to_string().contains("no role"), "{again}");
     let alone = world.on(amina, |device, ambient| device.leave(ambient, &agency, None)).unwrap_err();
     assert!(alone.to_string().contains("successor"), "{alone}");
-    assert_eq!(entry(&who(&world, amina, &agency), amina_user).unwrap().role, "manager");
+    assert_eq!(entry(&who(&mut world, amina, &agency), amina_user).unwrap().role, "manager");
 }
 
 #[test]
@@ -267,8 +268,8 @@ fn a_member_is_lowered_and_stays_as_a_reader() {
     let lower = LowerRequest { chain: north, subject: berta_user, to: Role::Reader };
     world.on(amina, |device, ambient| device.lower(ambient, lower)).unwrap();
     world.settle();
-    assert_eq!(entry(&who(&world, amina, &north), berta_user).unwrap().role, "reader");
-    assert_eq!(entry(&who(&world, amina, &north), berta_user).unwrap().by_way_of, "lowering");
+    assert_eq!(entry(&who(&mut world, amina, &north), berta_user).unwrap().role, "reader");
+    assert_eq!(entry(&who(&mut world, amina, &north), berta_user).unwrap().by_way_of, "lowering");
     assert!(world.on(amina, |device, ambient| device.lower(ambient, lower)).is_err());
     assert_eq!(world.field(berta, &case, "name_first"), json!("Samir"));
 }
@@ -281,20 +282,20 @@ fn who_leaves_a_team_needs_nobodys_leave() {
     assert!(not_in.to_string().contains("through a team"), "{not_in}");
     world.on(berta, |device, ambient| device.leave(ambient, &north, None)).unwrap();
     world.settle();
-    assert!(entry(&who(&world, amina, &north), berta_user).is_none());
+    assert!(entry(&who(&mut world, amina, &north), berta_user).is_none());
 }
 
 #[test]
 fn an_invite_is_withdrawn_before_anybody_took_it_up() {
     let Two { mut world, amina, berta, north, .. } = two_teams(69);
     let link = world.invite(amina, north, Role::Editor);
-    let view = who(&world, amina, &north);
+    let view = who(&mut world, amina, &north);
     let [open] = view.invites.as_slice() else { panic!("{:?}", view.invites) };
     let key = open.invite;
     assert!(world.on(berta, |device, ambient| device.cancel_invite(ambient, &key)).is_err());
     world.on(amina, |device, ambient| device.cancel_invite(ambient, &key)).unwrap();
     world.settle();
-    assert!(who(&world, amina, &north).invites.is_empty());
+    assert!(who(&mut world, amina, &north).invites.is_empty());
     assert!(world.on(amina, |device, ambient| device.cancel_invite(ambient, &key)).is_err());
     let eva = world.add_device();
     world.on(eva, |device, ambient| device.join(ambient, &link, "Eva")).unwrap();
@@ -315,4 +316,53 @@ fn only_an_agencys_manager_sets_how_long_review_is_open() {
     set(&mut world, amina, 30).unwrap();
     assert!(world.devices[amina].decisions().unwrap().is_empty());
     world.pass(Duration::from_secs(1));
+}
+
+#[test]
+fn people_are_named_with_their_way_to_a_case_and_an_invite_with_the_inviter() {
+    let Two { mut world, amina, carmen, north, south, case, .. } = two_teams(72);
+    let until = Timestamp(world.now.wall.0 + 3_600_000);
+    let request = ReferRequest { role: Role::Reader, expires: Some(until), ..referral(case, south) };
+    world.cut(amina);
+    world.on(amina, |device, ambient| device.refer(ambient, &request)).unwrap();
+    let pending = &who(&mut world, amina, &case).pending[0];
+    assert_eq!((pending.until, pending.name.as_deref()), (Some(until), Some("Samir")));
+    assert_eq!(
+        (pending.purpose.as_deref(), pending.consent.as_deref()),
+        (Some("Medical care"), Some("Form 12 of 3 May"))
+    );
+    world.connect(amina);
+    let team = who(&mut world, amina, &north);
+    let berta = team.entries.iter().find(|entry| entry.subject.name.as_deref() == Some("Berta")).unwrap();
+    assert_eq!((berta.by_way_of, berta.by.name.as_deref()), ("invite", Some("Amina")));
+    for device in [amina, carmen] {
+        let view = who(&mut world, device, &case);
+        assert_eq!((view.subject.kind, view.subject.name.as_deref()), ("case", Some("Samir")));
+        let referred = entry(&view, south).unwrap();
+        let person = referred.people.iter().find(|person| person.name.as_deref() == Some("Carmen")).unwrap();
+        let through: Vec<_> = person.through.iter().map(|group| group.name.as_deref()).collect();
+        assert_eq!((person.role, through), ("reader", vec![Some("South")]));
+        assert_eq!(person.by.name.as_deref(), Some("Amina"));
+        assert_eq!(person.since, referred.since, "the referral came last");
+    }
+}
+
+#[test]
+fn what_is_erased_is_destroyed_on_every_device_that_held_it() {
+    let Two { mut world, amina, berta, case, .. } = two_teams(73);
+    let other = world.create_case(berta, json!({"name_first": "Layla"}));
+    world.settle();
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"name_last": "Haddad"}}));
+    world.on(amina, |device, ambient| device.erase(ambient, &case)).unwrap();
+    world.settle();
+    world.connect(berta);
+    for device in [amina, berta] {
+        let left: Vec<_> = world.devices[device].list_cases(None).unwrap().into_iter().map(|line| line.case).collect();
+        assert_eq!(left, [other], "device {device}");
+        assert!(world.devices[device].show_case(&case).is_err());
+        assert_eq!(world.devices[device].epochs_of(&case).1, 0, "device {device} keeps a key");
+        assert_eq!(world.devices[device].explain(&case).unwrap().state, "erased");
+        assert!(world.devices[device].is_settled(), "device {device}");
+    }
 }

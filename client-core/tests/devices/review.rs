@@ -3,8 +3,9 @@
 use serde_json::json;
 use vereda_base::ChainId;
 use vereda_client_core::{
-    access::RevokeRequest,
-    review::{DiscardError, DiscardRequest, OwnReviewState, ReviewView, ReviewedKind},
+    access::{LowerRequest, ReferRequest, RevokeRequest, WithdrawRequest},
+    devices::RemoveDeviceError,
+    review::{AdoptError, DiscardError, DiscardRequest, OwnReviewState, ReviewView, ReviewedKind},
 };
 use vereda_policy::Role;
 
@@ -69,8 +70,19 @@ fn what_a_removed_colleague_wrote_offline_is_shown_with_what_it_would_change() {
 #[test]
 fn what_is_adopted_stands_for_everybody_under_its_authors_name() {
     let Removed { mut world, amina, berta, dora, case, .. } = removed(91);
+    world.cut(amina);
+    assert_eq!(world.devices[amina].status().unwrap().to_decide, 2);
     world.on(amina, |device, ambient| device.adopt_review(ambient, &case)).unwrap();
-    world.settle();
+    let shown = reviews(&mut world, amina);
+    let decided: Vec<_> = shown.iter().map(|review| (review.document == case, review.decided)).collect();
+    assert!(decided.contains(&(true, Some("adopt"))) && decided.contains(&(false, None)), "{decided:?}");
+    assert_eq!(world.devices[amina].status().unwrap().to_decide, 1);
+    let again = world.on(amina, |device, ambient| device.adopt_review(ambient, &case));
+    assert!(matches!(again, Err(AdoptError::Pending { document }) if document == case), "{again:?}");
+    let other = DiscardRequest { document: case, reason: "Twice".into() };
+    let other = world.on(amina, |device, ambient| device.discard_review(ambient, &other));
+    assert!(matches!(other, Err(DiscardError::Pending { document }) if document == case), "{other:?}");
+    world.connect(amina);
     assert!(reviews(&mut world, amina).iter().all(|review| review.document != case));
     for device in [amina, dora] {
         assert_eq!(world.field(device, &case, "name_first"), json!("Samira"));
@@ -92,7 +104,8 @@ fn a_whole_case_that_is_adopted_is_held_by_whom_it_was_begun_for() {
     world.settle();
     assert!(reviews(&mut world, amina).is_empty());
     for device in [amina, dora] {
-        let view = world.devices[device].who_has_access(&begun, world.now.wall).unwrap();
+        let now = world.now.wall;
+        let view = world.devices[device].who_has_access(&begun, now).unwrap();
         let holders: Vec<_> = view.entries.iter().filter_map(|entry| entry.subject.name.as_deref()).collect();
         assert_eq!(holders, ["North"], "device {device}");
     }
@@ -122,4 +135,163 @@ fn what_is_turned_away_never_stands_and_its_author_is_told() {
     world.connect(berta);
     let own = world.devices[berta].own_reviews().unwrap();
     assert!(own.iter().all(|view| view.state == OwnReviewState::TurnedAway), "{own:?}");
+    let status = world.devices[berta].status().unwrap();
+    assert_eq!((status.in_review, status.adopted, status.turned_away), (0, 0, 2));
+}
+
+#[test]
+fn who_was_put_out_is_told_by_whom_and_when_also_after_a_restart() {
+    let Removed { mut world, amina, berta, dora, .. } = removed(94);
+    for _ in 0..2 {
+        let status = world.devices[berta].status().unwrap();
+        let ended = status.ended.unwrap();
+        assert_eq!((ended.what, ended.by.name.as_deref()), ("role", Some("Amina")));
+        assert_eq!(ended.of.unwrap().name.as_deref(), Some("North"));
+        assert!(ended.time.is_some());
+        assert_eq!((status.membership, status.in_review, status.adopted), ("removed", 2, 0));
+        assert_eq!((status.person.as_deref(), status.agency_name.as_deref()), (Some("Berta"), Some("Child Aid")));
+        world.crash(berta);
+        world.connect(berta);
+    }
+    let (dora_user, _) = world.devices[dora].home().unwrap();
+    assert_eq!(world.devices[berta].name_of(&dora_user), None, "names of colleagues go with the directory");
+    assert!(world.devices[amina].status().unwrap().ended.is_none());
+}
+
+#[test]
+fn work_of_a_removed_device_is_marked_in_review() {
+    let mut world = World::new(95);
+    let (amina, north) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let berta = world.join(amina, north, Role::Editor, "Berta");
+    world.settle();
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"name_first": "Samira"}}));
+    let (device, now) = (world.devices[berta].id(), world.now.wall);
+    assert!(world.devices[amina].devices(now).unwrap().iter().all(|view| view.may_remove));
+    world.on(amina, |own, ambient| own.remove_device(ambient, &device)).unwrap();
+    world.settle();
+    world.connect(berta);
+    let found = reviews(&mut world, amina);
+    assert!(found[0].works.iter().all(|work| work.is_device_removed), "{found:?}");
+    assert_eq!(world.devices[berta].status().unwrap().ended.unwrap().what, "device");
+}
+
+#[test]
+fn devices_of_who_left_are_not_offered_for_removal_and_it_is_said_why() {
+    let Removed { mut world, amina, berta, .. } = removed(96);
+    let (device, now) = (world.devices[berta].id(), world.now.wall);
+    let listed = world.devices[amina].devices(now).unwrap();
+    let of_berta = listed.iter().find(|view| view.device == device).unwrap();
+    assert!(!of_berta.may_remove && !of_berta.is_removed);
+    let refused = world.on(amina, |own, ambient| own.remove_device(ambient, &device));
+    assert!(matches!(refused, Err(RemoveDeviceError::Left)), "{refused:?}");
+}
+
+#[test]
+fn an_edit_built_on_a_discarded_one_by_who_was_lowered_since_goes_to_review_and_nothing_is_tried_endlessly() {
+    let mut world = World::new(97);
+    let (amina, north) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let berta = world.join(amina, north, Role::Editor, "Berta");
+    world.settle();
+    let (subject, _) = world.devices[berta].home().unwrap();
+    // Written offline and lowered meanwhile: in review.
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"name_last": "Haddad"}}));
+    let lower = LowerRequest { chain: north, subject, to: Role::Reader };
+    world.on(amina, |device, ambient| device.lower(ambient, lower)).unwrap();
+    world.settle();
+    world.connect(berta);
+    assert_eq!(reviews(&mut world, amina).len(), 1);
+    // Let in again for this case, she writes on top of it; that is turned away meanwhile and she is lowered again.
+    let referral = ReferRequest {
+        document: case,
+        to: subject,
+        role: Role::Editor,
+        expires: None,
+        purpose: None,
+        consent: None,
+        sections: Vec::new(),
+    };
+    world.on(amina, |device, ambient| device.refer(ambient, &referral)).unwrap();
+    world.settle();
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"address": "Here"}}));
+    let discard = DiscardRequest { document: case, reason: "Recorded twice".into() };
+    world.on(amina, |device, ambient| device.discard_review(ambient, &discard)).unwrap();
+    let withdraw = WithdrawRequest { document: case, from: subject };
+    world.on(amina, |device, ambient| device.withdraw(ambient, withdraw)).unwrap();
+    world.settle();
+    world.connect(berta);
+    world.pass(std::time::Duration::from_secs(60));
+    world.settle();
+    assert!(world.devices[berta].is_settled(), "{:?}", world.devices[berta].explain(&case));
+    let found = reviews(&mut world, amina);
+    let [review] = found.as_slice() else { panic!("{found:?} {:?}", world.devices[berta].own_reviews()) };
+    let places = review.works.iter().flat_map(|work| &work.changes).map(|change| change.place.as_str());
+    assert_eq!(places.collect::<Vec<_>>(), ["address"]);
+}
+
+#[test]
+fn an_edit_built_on_work_in_review_is_made_again_on_what_stands_under_its_authors_name_and_time() {
+    let mut world = World::new(98);
+    let (amina, north) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let berta = world.join(amina, north, Role::Editor, "Berta");
+    world.settle();
+    let (subject, _) = world.devices[berta].home().unwrap();
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"name_last": "Haddad"}}));
+    let lower = LowerRequest { chain: north, subject, to: Role::Reader };
+    world.on(amina, |device, ambient| device.lower(ambient, lower)).unwrap();
+    world.settle();
+    world.connect(berta);
+    let incarnation = world.devices[berta].store().incarnation;
+    // Let in again for this case, she goes on where she was, on top of what is in review.
+    let referral = ReferRequest {
+        document: case,
+        to: subject,
+        role: Role::Editor,
+        expires: None,
+        purpose: None,
+        consent: None,
+        sections: Vec::new(),
+    };
+    world.on(amina, |device, ambient| device.refer(ambient, &referral)).unwrap();
+    world.settle();
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"address": "Here"}}));
+    let written = world.now.wall;
+    world.pass(std::time::Duration::from_secs(600));
+    world.connect(berta);
+    for _ in 0..4 {
+        world.pass(std::time::Duration::from_secs(30));
+        world.settle();
+    }
+    for device in [amina, berta] {
+        assert_eq!(world.field(device, &case, "address"), json!("Here"), "device {device}");
+        assert_eq!(world.field(device, &case, "name_last"), json!(null), "device {device}: it is in review");
+        let history = world.devices[device].case_history(&case, Some("address")).unwrap();
+        let last = history.last().unwrap();
+        assert_eq!(last.author.name.as_deref(), Some("Berta"));
+        assert_eq!(last.time.0 / 1_000, written.0 / 1_000, "when it was written, not when it was made again");
+    }
+    assert_ne!(world.devices[berta].store().incarnation, incarnation, "with another voice");
+    assert!(world.devices[berta].is_settled(), "{:?}", world.devices[berta].explain(&case));
+    // What was in review is taken in as it was.
+    world.on(amina, |device, ambient| device.adopt_review(ambient, &case)).unwrap();
+    for _ in 0..4 {
+        world.pass(std::time::Duration::from_secs(30));
+        world.settle();
+    }
+    for device in [amina, berta] {
+        assert_eq!(world.field(device, &case, "name_last"), json!("Haddad"), "device {device}");
+        assert_eq!(world.field(device, &case, "address"), json!("Here"), "device {device}");
+    }
+    let digests = world.digests();
+    assert_eq!(digests[amina], digests[berta]);
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use vereda_base::ChainId;
-use vereda_client_core::access::RevokeRequest;
-use vereda_policy::Role;
+use vereda_client_core::access::{ReferRequest, RevokeRequest};
+use vereda_policy::{Body, Role};
 
 use super::world::World;
 
@@ -110,4 +110,44 @@ fn two_who_begin_the_same_epoch_agree_on_one() {
     }
     let (begun, held) = world.devices[berta].epochs_of(&case);
     assert_eq!(begun, held);
+}
+
+#[test]
+fn a_role_whose_time_has_passed_is_ended_first_and_then_the_key_is_renewed() {
+    let (mut world, [amina, berta, _], _, case) = three(64);
+    let south = world.on(amina, |device, ambient| device.create_team(ambient, "South")).unwrap();
+    rest(&mut world);
+    let dina = world.join(amina, south, Role::Editor, "Dina");
+    rest(&mut world);
+    let until = world.now.wall.saturating_add(Duration::from_secs(3_600));
+    let request = ReferRequest {
+        document: case,
+        to: user(&world, dina),
+        role: Role::Editor,
+        expires: Some(until),
+        purpose: None,
+        consent: None,
+        sections: Vec::new(),
+    };
+    world.on(amina, |device, ambient| device.refer(ambient, &request)).unwrap();
+    rest(&mut world);
+    assert_eq!(world.field(dina, &case, "name_first"), json!("Samir"));
+    let before = world.ops_of(&case).len();
+    world.pass(Duration::from_secs(3_600));
+    world.edit_case(berta, &case, json!({"set": {"name_first": "Samira"}}));
+    rest(&mut world);
+    let stated: Vec<&str> = world.ops_of(&case)[before..]
+        .iter()
+        .map(|op| match &op.body {
+            Body::Expire(expire) if expire.subject == user(&world, dina) => "expire",
+            Body::Rotate(_) => "rotate",
+            _ => "other",
+        })
+        .collect();
+    assert_eq!(stated, ["expire", "rotate"]);
+    assert_eq!(world.field(amina, &case, "name_first"), json!("Samira"));
+    assert!(world.devices[dina].show_case(&case).is_err(), "nothing of it is left with her");
+    for device in [amina, berta] {
+        assert!(world.devices[device].status().unwrap().settled, "device {device}");
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use vereda_base::ChainId;
 use vereda_client_core::{
-    access::ReferRequest,
+    access::{Hindrance, LowerRequest, ReferRequest, RevokeRequest},
     sections::{CreateSection, CreateSectionError, Noted, SectionLine, SectionState},
 };
 use vereda_policy::{Member, Role};
@@ -154,4 +154,89 @@ fn an_editor_begins_a_section_for_himself_and_lets_nobody_else_in() {
     let empty = CreateSection { title: " ".into(), ..health(case, Noted::Nothing) };
     let refused = world.on(berta, |device, ambient| device.create_section(ambient, &empty));
     assert!(matches!(refused, Err(CreateSectionError::Title)), "{refused:?}");
+}
+
+#[test]
+fn a_section_is_begun_for_nobody_whom_this_device_does_not_know() {
+    let Team { mut world, amina, case, .. } = team(89);
+    let subject = ChainId([1; 32]);
+    let request =
+        CreateSection { members: vec![Member { subject, role: Role::Editor }], ..health(case, Noted::Existence) };
+    let refused = world.on(amina, |device, ambient| device.create_section(ambient, &request));
+    let expected = CreateSectionError::Hindered(Hindrance::Unknown { chain: subject });
+    assert_eq!(refused.unwrap_err().to_string(), expected.to_string());
+    assert!(lines(&mut world, amina, &case).is_empty());
+}
+
+#[test]
+fn a_manager_sees_who_has_a_section_that_is_closed_to_her_and_ends_that_without_reading_it() {
+    let Team { mut world, amina, berta, case } = team(85);
+    let noted = begin(&mut world, berta, &health(case, Noted::Title));
+    let hidden = begin(&mut world, berta, &CreateSection { title: "Law".into(), ..health(case, Noted::Nothing) });
+    let (berta_user, _) = world.devices[berta].home().unwrap();
+    let now = world.now.wall;
+    let view = world.devices[amina].who_has_access(&case, now).unwrap();
+    let [section] = view.sections.as_slice() else { panic!("{:?}", view.sections) };
+    assert_eq!((section.subject.id, section.subject.name.as_deref()), (noted, Some("Health")));
+    assert!(!section.is_readable);
+    assert_eq!(section.entries[0].subject.name.as_deref(), Some("Berta"));
+    // Of what the case does not tell, only that it is there.
+    let team = view.governors[0].subject.id;
+    let governed = world.devices[amina].who_has_access(&team, now).unwrap().governs;
+    let mut found: Vec<_> = governed.iter().map(|section| (section.id, section.name.clone())).collect();
+    found.sort();
+    let mut expected = vec![(noted, None), (hidden, None)];
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(world.devices[amina].explain(&hidden).unwrap().state, "closed");
+    assert_eq!(world.devices[amina].status().unwrap().locked, 0);
+
+    let (carmen_user, carmen) = {
+        let carmen = world.join(amina, team, Role::Editor, "Carmen");
+        (world.devices[carmen].home().unwrap().0, carmen)
+    };
+    let shared = CreateSection {
+        title: "School".into(),
+        members: vec![Member { subject: carmen_user, role: Role::Editor }],
+        ..health(case, Noted::Nothing)
+    };
+    let refused = world.on(berta, |device, ambient| device.create_section(ambient, &shared));
+    assert!(refused.is_err(), "an Editor lets nobody else in");
+    let own = begin(&mut world, carmen, &health(case, Noted::Nothing));
+    let request = RevokeRequest { chain: own, subject: carmen_user, successor: None };
+    let last = world.on(amina, |device, ambient| device.revoke(ambient, request));
+    assert!(last.is_err(), "somebody keeps it: {last:?}");
+    let members = vec![Member { subject: carmen_user, role: Role::Editor }];
+    let south = world.on(amina, |device, ambient| device.create_team(ambient, "South")).unwrap();
+    let dora = world.join(amina, team, Role::Manager, "Dora");
+    let both = begin(&mut world, dora, &CreateSection { members, ..health(case, Noted::Nothing) });
+    assert_eq!(answer(&mut world, carmen, &both), Some(json!("Sami")));
+    let request = RevokeRequest { chain: both, subject: carmen_user, successor: None };
+    world.on(amina, |device, ambient| device.revoke(ambient, request)).unwrap();
+    world.settle();
+    assert!(world.devices[amina].decisions().unwrap().is_empty());
+    assert_eq!(answer(&mut world, carmen, &both), None);
+    assert_eq!(answer(&mut world, dora, &both), Some(json!("Sami")));
+    assert_eq!(answer(&mut world, amina, &both), None);
+    let now = world.now.wall;
+    let entries = world.devices[amina].who_has_access(&both, now).unwrap().entries;
+    assert_eq!(entries.iter().map(|entry| entry.subject.name.as_deref()).collect::<Vec<_>>(), [Some("Dora")]);
+    // Editors, and Managers of another team, see nothing of it.
+    assert!(world.devices[berta].who_has_access(&both, now).is_err());
+    let emil = world.join(amina, south, Role::Manager, "Emil");
+    assert!(world.devices[emil].who_has_access(&hidden, now).is_err());
+    // Whoever becomes a Manager of the team learns of the sections that were there before.
+    assert!(world.devices[berta].who_has_access(&own, now).is_err());
+    let invite = world.invite(amina, south, Role::Reader);
+    world.on(berta, |device, ambient| device.join(ambient, &invite, "Berta")).unwrap();
+    world.settle();
+    assert!(world.devices[berta].who_has_access(&own, now).is_err());
+    let request = LowerRequest { chain: team, subject: berta_user, to: Role::Reader };
+    world.on(amina, |device, ambient| device.lower(ambient, request)).unwrap();
+    world.settle();
+    let fatima = world.join(amina, team, Role::Manager, "Fatima");
+    for section in [noted, hidden, own, both] {
+        assert!(world.devices[fatima].who_has_access(&section, now).is_ok(), "{section}");
+        assert_eq!(answer(&mut world, fatima, &section), None);
+    }
 }

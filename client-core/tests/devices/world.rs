@@ -336,6 +336,12 @@ impl World {
         self.relay.relay()
     }
 
+    /// Lists the operations of a chain as the relay has them.
+    pub fn ops_of(&self, chain: &ChainId) -> Vec<vereda_policy::Op> {
+        let stored = self.relay_store.chain(chain).unwrap().unwrap();
+        stored.ops.into_iter().map(|row| row.op.verify().unwrap().into_value()).collect()
+    }
+
     /// Founds an agency with a team on a new device.
     pub fn found(&mut self) -> (usize, ChainId) {
         let device = self.add_device();

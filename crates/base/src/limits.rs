@@ -16,6 +16,8 @@ pub const MAX_CHANGES_PER_CHUNK: usize = 4_096;
 pub const MAX_OPS_PER_CHANGE: usize = 131_072;
 /// `deps` of one chunk: as many devices as were apart may one edit bring together. Fits a header beside [`MAX_CITES`].
 pub const MAX_DEPS: usize = 384;
+/// Incarnations of one device in one document. A device begins one when it was restored, rebuilt or had work excluded.
+pub const MAX_INCARNATIONS: usize = 64;
 /// `cites` of one operation or chunk.
 pub const MAX_CITES: usize = 8;
 /// Members, parents or wraps named by one operation.
@@ -24,8 +26,9 @@ pub const MAX_LIST: usize = 256;
 pub const MAX_CARRIED: usize = 8;
 /// One wrapped or sealed key, in bytes: an HPKE X-Wing wrap of 32 B is 1,168 B.
 pub const MAX_WRAP_BYTES: usize = 2_048;
-/// Leaves of one frontier: places of the removed devices in documents and chains.
-pub const MAX_FRONTIER_LEAVES: usize = 65_536;
+/// Leaves of one frontier: places of the removed devices in documents and chains. Both sides hold them in memory when a
+/// removal is signed and appended, some 300 B each.
+pub const MAX_FRONTIER_LEAVES: usize = 262_144;
 /// Chunks, documents or leaves named by one adoption, discard or request.
 pub const MAX_NAMED: usize = 1_024;
 /// A sealed text that stands in an operation (purpose, reason), in bytes.

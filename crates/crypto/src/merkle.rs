@@ -46,6 +46,32 @@ pub fn verify(root: &Digest, leaf: &Digest, index: u64, count: u64, proof: &Proo
     path.next().is_none() && seal_root(count, &node) == *root
 }
 
+/// Says whether these leaves stand next to one another, from `first` on, in the tree of `count` leaves that has this root.
+#[must_use]
+pub fn verify_range(root: &Digest, leaves: &[Digest], first: u64, count: u64, proof: &Proof) -> bool {
+    let end = first.checked_add(leaves.len() as u64);
+    if leaves.is_empty() || end.is_none_or(|end| end > count) {
+        return false;
+    }
+    let (mut low, mut high, mut last) = (first, first + (leaves.len() as u64 - 1), count - 1);
+    let (mut nodes, mut path) = (leaves.to_vec(), proof.path.iter());
+    while last > 0 {
+        if low % 2 == 1 {
+            let Some(sibling) = path.next() else { return false };
+            nodes.insert(0, *sibling);
+        }
+        if high.is_multiple_of(2) && high < last {
+            let Some(sibling) = path.next() else { return false };
+            nodes.push(*sibling);
+        }
+        nodes = join_pairs(&nodes);
+        low /= 2;
+        high /= 2;
+        last /= 2;
+    }
+    path.next().is_none() && nodes.first().is_some_and(|top| seal_root(count, top) == *root)
+}
+
 /// A whole tree, to prove many leaves of.
 #[derive(Debug, Clone)]
 pub struct Tree {
@@ -61,14 +87,7 @@ impl Tree {
         let mut levels = Vec::new();
         let mut level = leaves;
         while level.len() > 1 {
-            let next = level
-                .chunks(2)
-                .filter_map(|pair| match pair {
-                    [left, right] => Some(join(left, right)),
-                    [only] => Some(*only),
-                    _ => None,
-                })
-                .collect();
+            let next = join_pairs(&level);
             levels.push(std::mem::replace(&mut level, next));
         }
         levels.push(level);
@@ -93,6 +112,21 @@ impl Tree {
         self.levels.first()?.get(index)?;
         let path = self.levels.iter().enumerate().filter_map(|(depth, level)| level.get((index >> depth) ^ 1));
         Some(Proof { path: path.copied().collect() })
+    }
+
+    /// Proves so many leaves from `first` on together: of each level the node before them and the one after, where their
+    /// fathers need it. `None` for none of them, or beyond the last.
+    pub fn prove_range(&self, first: usize, len: usize) -> Option<Proof> {
+        let end = first.checked_add(len).filter(|end| *end <= self.levels.first().map_or(0, Vec::len))?;
+        let (mut low, mut high, mut path) = (first, end.checked_sub(1).filter(|high| *high >= first)?, Vec::new());
+        for level in &self.levels {
+            let before = (low % 2 == 1).then(|| level.get(low - 1)).flatten();
+            let after = (high.is_multiple_of(2)).then(|| level.get(high + 1)).flatten();
+            path.extend(before.into_iter().chain(after));
+            low /= 2;
+            high /= 2;
+        }
+        Some(Proof { path })
     }
 }
 
@@ -122,6 +156,16 @@ impl<'b, C> Decode<'b, C> for Proof {
             _ => Err(minicbor::decode::Error::message("merkle proof is no array of at most 64")),
         }
     }
+}
+
+/// The level above: the last node without a sibling moves up unchanged.
+fn join_pairs(level: &[Digest]) -> Vec<Digest> {
+    let join_pair = |pair: &[Digest]| match pair {
+        [left, right] => Some(join(left, right)),
+        [only] => Some(*only),
+        _ => None,
+    };
+    level.chunks(2).filter_map(join_pair).collect()
 }
 
 fn join(left: &Digest, right: &Digest) -> Digest {
@@ -177,6 +221,40 @@ mod tests {
             }
             assert_eq!(tree.prove(count), None);
         }
+    }
+
+    #[test]
+    fn leaves_next_to_one_another_are_proven_at_their_place_only() {
+        for count in 1..20 {
+            let all = leaves(count);
+            let tree = Tree::new(all.clone());
+            for first in 0..count {
+                for end in first + 1..=count {
+                    let proof = tree.prove_range(first, end - first).unwrap();
+                    let holds = |first: usize, some: &[Digest], count: usize| {
+                        verify_range(&tree.root(), some, first as u64, count as u64, &proof)
+                    };
+                    assert!(holds(first, &all[first..end], count), "{first}..{end} of {count}");
+                    assert!(!holds(first + 1, &all[first..end], count) && !holds(first, &all[first..end], count + 1));
+                    assert!(!holds(first, &all[first..end - 1], count), "one is left out");
+                    let mut altered = all[first..end].to_vec();
+                    altered[0].0[0] ^= 1;
+                    assert!(!holds(first, &altered, count));
+                    if altered.len() > 1 {
+                        altered[0].0[0] ^= 1;
+                        altered.swap(0, 1);
+                        assert!(!holds(first, &altered, count), "in another order");
+                    }
+                }
+            }
+            assert_eq!(tree.prove_range(0, count + 1), None);
+            assert_eq!(tree.prove_range(0, 0), None);
+            assert_eq!(tree.prove_range(1, usize::MAX), None);
+        }
+        let tree = Tree::new(leaves(3));
+        let proof = tree.prove_range(0, 3).unwrap();
+        assert!(!verify_range(&tree.root(), &leaves(3), u64::MAX, 3, &proof));
+        assert!(!verify_range(&tree.root(), &[], 0, 3, &proof));
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub struct AppendContext {
     time: Option<Timestamp>,
     receipt_of: Option<OpId>,
     also_now: bool,
+    names_known: bool,
 }
 
 impl AppendContext {
@@ -35,17 +36,23 @@ impl AppendContext {
     /// looks whether the relay would append what it is about to send. Asks for authority at the heads cited *and* now,
     /// and that every chain named is known and of a fitting kind.
     pub const fn relay(time: Timestamp) -> Self {
-        Self { time: Some(time), receipt_of: None, also_now: true }
+        Self { time: Some(time), receipt_of: None, also_now: true, names_known: true }
     }
 
     /// A device that was handed an operation with its receipt. Asks for authority at the heads cited.
     pub const fn device(receipt: &CheckedReceipt) -> Self {
-        Self { time: Some(receipt.time()), receipt_of: Some(receipt.op()), also_now: false }
+        Self { time: Some(receipt.time()), receipt_of: Some(receipt.op()), also_now: false, names_known: false }
     }
 
     /// A device without a receipt: good for a `Create` only, which is complete offline.
     pub const fn unreceipted() -> Self {
-        Self { time: None, receipt_of: None, also_now: false }
+        Self { time: None, receipt_of: None, also_now: false, names_known: false }
+    }
+
+    /// A device that begins a chain offline. As [`Self::unreceipted`], and every chain named must be known and of a fitting
+    /// kind: a relay that is handed something else refuses it for good.
+    pub const fn beginning() -> Self {
+        Self { names_known: true, ..Self::unreceipted() }
     }
 
     /// Tells the time of receipt.
@@ -86,7 +93,12 @@ pub fn authorize(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext) 
         return Err(OpRefusal::Erased { document: state.id() });
     }
     let adopted = find_adoption(view, op.value(), id);
-    let context = &AppendContext { also_now: context.also_now && adopted.is_none(), ..*context };
+    let holds_now = adopted.is_none();
+    let context = &AppendContext {
+        also_now: context.also_now && holds_now,
+        names_known: context.names_known && holds_now,
+        ..*context
+    };
     let append = Append { view, op: op.value(), context };
     append.check_sense(state.as_deref())?;
     append.check_rights(state.as_deref(), &mut Evaluator::new(view, op.value().device, &cited), Moment::Cited)?;
@@ -103,7 +115,7 @@ pub fn authorize(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext) 
 
 /// Says whether the author of an operation had the rights for it at these heads.
 pub(crate) fn would_stand_at(view: &dyn Chains, op: &Op, heads: &Heads, context: &AppendContext) -> bool {
-    let context = &AppendContext { also_now: false, ..*context };
+    let context = &AppendContext { also_now: false, names_known: false, ..*context };
     let state = op.chain.and_then(|chain| view.chain(&chain));
     let append = Append { view, op, context };
     append.check_rights(state.as_deref(), &mut Evaluator::new(view, op.device, heads), Moment::Cited).is_ok()

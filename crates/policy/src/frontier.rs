@@ -151,6 +151,13 @@ impl FrontierTree {
         }
     }
 
+    /// Proves so many leaves from `first` on together; `None` for none of them, or beyond the last.
+    pub fn prove_range(&self, first: usize, len: usize) -> Option<LeafRange> {
+        let path = self.tree.prove_range(first, len)?;
+        let leaves = self.leaves.get(first..first.checked_add(len)?)?.to_vec();
+        Some(LeafRange { first: first as u64, leaves, path })
+    }
+
     fn proven(&self, index: usize) -> Option<ProvenLeaf> {
         Some(ProvenLeaf { leaf: *self.leaves.get(index)?, index: index as u64, path: self.tree.prove(index)? })
     }
@@ -176,6 +183,31 @@ impl ProvenLeaf {
     #[must_use]
     pub fn holds(&self, frontier: &Frontier) -> bool {
         merkle::verify(&frontier.root, &hash_leaf(&self.leaf), self.index, u64::from(frontier.count), &self.path)
+    }
+}
+
+/// Leaves that follow one another in a frontier, proven together.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct LeafRange {
+    /// The index of the first, from 0.
+    #[n(0)]
+    pub first: u64,
+    /// The leaves, sorted by key.
+    #[n(1)]
+    pub leaves: Vec<Leaf>,
+    /// The nodes beside them on the way to the root.
+    #[n(2)]
+    pub path: Proof,
+}
+
+impl LeafRange {
+    /// Says whether the leaves stand in the frontier as they are given.
+    #[must_use]
+    pub fn holds(&self, frontier: &Frontier) -> bool {
+        let hashes: Vec<Digest> = self.leaves.iter().map(hash_leaf).collect();
+        let sorted = self.leaves.is_sorted_by(|a, b| a.key < b.key);
+        sorted && merkle::verify_range(&frontier.root, &hashes, self.first, u64::from(frontier.count), &self.path)
     }
 }
 
@@ -289,6 +321,23 @@ mod tests {
             altered[0].seq += 1;
             prop_assert_eq!(verify_all_leaves(&frontier, &altered), Err(LeafRefusal));
         }
+    }
+
+    #[test]
+    fn leaves_of_a_range_hold_as_they_are_given_and_not_otherwise() {
+        let tree = FrontierTree::new((1..=9).map(leaf));
+        let frontier = tree.frontier();
+        let range = tree.prove_range(3, 4).unwrap();
+        assert!(range.holds(&frontier));
+        assert_eq!(range.leaves, tree.leaves()[3..7]);
+        let mut altered = range.clone();
+        altered.leaves[2].seq += 1;
+        assert!(!altered.holds(&frontier));
+        let mut shifted = range.clone();
+        shifted.first = 2;
+        assert!(!shifted.holds(&frontier));
+        assert!(!range.holds(&FrontierTree::new((1..=8).map(leaf)).frontier()));
+        assert_eq!(tree.prove_range(7, 3), None);
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 
-use crate::{ChainKind, ChainState, Chains, EpochState, Heads, authority::may_be_member, membership};
+use crate::{
+    ChainKind, ChainState, Chains, EpochState, Heads, authority::may_be_member, has_left_since, is_key_held, membership,
+};
 
 /// Says whether a chain's newest epoch is stale at the newest heads: somebody who may hold its key left the chain, or any
-/// chain that the key was wrapped to, by whatever way down; or a member found the epoch bad, or it came with a document
-/// that was adopted. With `now`, roles whose time
-/// has passed have left too.
+/// chain that the key was wrapped to, by whatever way down, even if he is back; or a member found the epoch bad, or it came
+/// with a document that was adopted. With `now`, roles whose time has passed have left too.
 #[must_use]
 pub fn is_stale(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> bool {
     Staleness::new(view, now).is_stale(chain)
@@ -65,30 +66,30 @@ impl<'a> Staleness<'a> {
         })
     }
 
-    /// Says whether a member or device that the key may have reached stands in the chain no longer.
+    /// Says whether a member or device that the key may have reached stands in the chain no longer, or left it and came
+    /// back: he destroyed the key that he had, and nothing else would give it to him again.
     fn has_lost_somebody(&self, state: &ChainState, epoch: &EpochState) -> bool {
         let head = state.head_seq();
         let left_after = |until: Option<u64>| until.is_some_and(|until| until > epoch.from_seq);
         let stands = |subject: &ChainId| {
             state.members().iter().any(|held| held.subject == *subject && held.stands_at(head, self.now))
         };
-        let expired = |expires: Option<Timestamp>| self.now.zip(expires).is_some_and(|(now, expires)| expires <= now);
         let has_gone = |recipient: &Digest| match state.kind() {
             ChainKind::User => !state.devices().iter().any(|held| held.device.0 == recipient.0 && held.stands_at(head)),
             _ => !stands(&ChainId(recipient.0)),
         };
         epoch.targets.iter().any(|target| has_gone(&target.recipient))
             || state.devices().iter().any(|device| left_after(device.until_seq))
-            || state.members().iter().any(|held| {
-                let left = left_after(held.until_seq) || (held.until_seq.is_none() && expired(held.expires));
-                left && !stands(&held.subject)
-            })
+            || state
+                .members()
+                .iter()
+                .any(|held| left_after(held.until_seq) && has_left_since(state, &held.subject, epoch.from_seq))
     }
 }
 
 /// Lists the chains that a device must begin a new epoch of before it writes in a chain, in that order: the stale groups on
 /// the way down that it is a member of, the chain last. A stale group is listed where the chain is not stale too: it may lack
-/// the chain's key, and gets it only once it has a new epoch itself.
+/// the chain's key, and gets it only once it has a new epoch itself; and a group whose newest key nobody has who stands in it.
 pub fn rotations_due(view: &dyn Chains, device: &DeviceId, chain: &ChainId, now: Option<Timestamp>) -> Vec<ChainId> {
     let mut staleness = Staleness::new(view, now);
     let (mut due, mut seen) = (Vec::new(), BTreeSet::new());
@@ -116,7 +117,11 @@ fn collect(
             collect(view, device, &member, now, staleness, seen, due);
         }
     }
-    if staleness.is_stale(chain) {
+    let is_lost = || {
+        let followed = state.epoch_to_follow().filter(|_| state.kind() != ChainKind::Document);
+        followed.is_some_and(|epoch| !is_key_held(view, chain, epoch.number, now))
+    };
+    if staleness.is_stale(chain) || is_lost() {
         due.push(*chain);
     }
 }

@@ -22,6 +22,7 @@ const BACKFILL: u8 = 4;
 const UP_CREDIT: u8 = 5;
 const ASK_LEAVES: u8 = 6;
 const ASK_REVIEW: u8 = 7;
+const ASK_OFFER: u8 = 8;
 
 const CHALLENGE: u8 = 0;
 const WELCOME: u8 = 1;
@@ -34,12 +35,14 @@ const CHUNK_RESULT: u8 = 7;
 const DOWN_CREDIT: u8 = 8;
 const GOODBYE: u8 = 9;
 const LEAVES: u8 = 10;
+const OFFER: u8 = 11;
 
 const APPENDED: u8 = 0;
 const HEAD_MOVED: u8 = 1;
 const OP_REFUSED: u8 = 2;
 const FRONTIER_MOVED: u8 = 3;
 const OP_IN_REVIEW: u8 = 4;
+const FRONTIER_PAGED: u8 = 5;
 
 const DURABLE: u8 = 0;
 const CHUNK_REFUSED: u8 = 1;
@@ -92,6 +95,11 @@ pub fn encode_up(message: &Up, packer: &mut Packer) -> Result<Vec<u8>, FrameErro
             writer.byte(ASK_REVIEW);
             pack_value(&mut writer, links);
         }
+        Up::AskOffer { request, from } => {
+            writer.byte(ASK_OFFER);
+            writer.number(*request);
+            writer.number(*from);
+        }
     }
     bounded(writer)
 }
@@ -125,6 +133,7 @@ pub fn decode_up(frame: &[u8], unpacker: &mut Unpacker) -> Result<Up, FrameError
             keys: read_named(&mut reader)?,
         },
         ASK_REVIEW => Up::AskReview(read_named(&mut reader)?),
+        ASK_OFFER => Up::AskOffer { request: reader.number()?, from: reader.number()? },
         _ => return Err(reader.malformed()),
     };
     reader.end()?;
@@ -192,6 +201,12 @@ pub fn encode_down(message: &Down, packer: &mut Packer) -> Result<Vec<u8>, Frame
             writer.id(&mut memory.table, removal.as_bytes());
             pack_value(&mut writer, answers);
         }
+        Down::Offer { request, from, leaves } => {
+            writer.byte(OFFER);
+            writer.number(*request);
+            writer.number(*from);
+            pack_value(&mut writer, leaves);
+        }
     }
     bounded(writer)
 }
@@ -244,6 +259,10 @@ pub fn decode_down(frame: &[u8], unpacker: &mut Unpacker) -> Result<Down, FrameE
             removal: OpId(reader.id(&mut memory.table)?),
             answers: unpack_value(&mut reader)?,
         },
+        OFFER => {
+            let (request, from) = (reader.number()?, reader.number()?);
+            Down::Offer { request, from, leaves: unpack_value(&mut reader)? }
+        }
         _ => return Err(reader.malformed()),
     };
     reader.end()?;
@@ -370,6 +389,10 @@ fn write_op_result(writer: &mut Writer, memory: &mut Memory, request: u64, outco
             pack_value(writer, leaves);
         }
         OpOutcome::InReview => writer.byte(OP_IN_REVIEW),
+        OpOutcome::FrontierPaged(frontier) => {
+            writer.byte(FRONTIER_PAGED);
+            pack_value(writer, frontier);
+        }
     }
 }
 
@@ -381,6 +404,7 @@ fn read_op_result(reader: &mut Reader<'_>, memory: &mut Memory) -> Result<Down, 
         OP_REFUSED => OpOutcome::Refused(read_code::<RefusalCode>(reader)?),
         FRONTIER_MOVED => OpOutcome::FrontierMoved(unpack_value(reader)?),
         OP_IN_REVIEW => OpOutcome::InReview,
+        FRONTIER_PAGED => OpOutcome::FrontierPaged(unpack_value(reader)?),
         _ => return Err(reader.malformed()),
     };
     Ok(Down::OpResult { request, outcome })

@@ -12,11 +12,11 @@
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp};
 use vereda_crypto::{Signature, Signed};
-use vereda_policy::{Leaf, LeafAnswer, Op, ProvenLeaf, Receipt, Wrap, WrapProof};
+use vereda_policy::{Leaf, LeafAnswer, LeafRange, Op, ProvenLeaf, Receipt, Wrap, WrapProof};
 
 use crate::{
     chunk::Chunk,
-    outcome::{ChunkOutcome, Goodbye, OpOutcome},
+    outcome::{ChunkOutcome, Goodbye, OfferedLeaf, OpOutcome},
 };
 
 /// The protocol version spoken here.
@@ -101,6 +101,16 @@ pub enum Up {
     /// Asks what became of chunks that were in review; answered by a [`Down::ChunkResult`] each.
     #[n(7)]
     AskReview(#[n(0)] Vec<Link>),
+    /// Asks for the next page of what was offered for a removal ([`OpOutcome::FrontierPaged`]); answered by [`Down::Offer`].
+    #[n(8)]
+    AskOffer {
+        /// The request of the removal.
+        #[n(0)]
+        request: u64,
+        /// How many leaves came already.
+        #[n(1)]
+        from: u64,
+    },
 }
 
 /// See [`Up::Auth`].
@@ -286,6 +296,19 @@ pub enum Down {
         #[n(2)]
         answers: Vec<(Digest, LeafAnswer)>,
     },
+    /// Answer to [`Up::AskOffer`].
+    #[n(11)]
+    Offer {
+        /// The request of the removal.
+        #[n(0)]
+        request: u64,
+        /// How many leaves come before these.
+        #[n(1)]
+        from: u64,
+        /// The next ones, sorted by key; none where the offer is held no longer: the removal is to be put again.
+        #[n(2)]
+        leaves: Vec<OfferedLeaf>,
+    },
 }
 
 /// An entry of the policy lane.
@@ -376,4 +399,7 @@ pub enum Leaves {
     /// Some of them, each with its proof.
     #[n(1)]
     Some(#[n(0)] Vec<ProvenLeaf>),
+    /// Some that follow one another, proven together.
+    #[n(2)]
+    Range(#[n(0)] LeafRange),
 }

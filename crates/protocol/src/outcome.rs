@@ -3,7 +3,7 @@
 use minicbor::{Decode, Encode};
 use vereda_base::{Digest, OpId};
 use vereda_crypto::Signed;
-use vereda_policy::{Leaf, Place, Receipt};
+use vereda_policy::{Frontier, Leaf, Place, Receipt};
 
 /// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -24,6 +24,10 @@ pub enum OpOutcome {
     /// A `Create` whose author was removed meanwhile: it awaits a Manager's decision.
     #[n(4)]
     InReview,
+    /// Its frontier is not what the relay has committed, and what it has fits no frame: ask for it with
+    /// [`crate::Up::AskOffer`], page by page. These are its root and its number of leaves.
+    #[n(5)]
+    FrontierPaged(#[n(0)] Frontier),
 }
 
 /// A leaf as a relay offers it to whoever signs the frontier.
@@ -143,6 +147,10 @@ pub enum RefusalCode {
     #[n(18)]
     #[error("the document was erased")]
     Erased,
+    /// The device began anew in this document as often as any may.
+    #[n(19)]
+    #[error("this device began anew too often in this document: link it anew as another device")]
+    TooManyIncarnations,
 }
 
 /// Why a relay closes.

@@ -16,6 +16,7 @@ pub mod faults;
 mod frontiers;
 mod gaps;
 pub mod machine;
+mod offers;
 mod operations;
 pub mod outbox;
 mod pending;

@@ -20,6 +20,7 @@ mod decision;
 mod deliver;
 mod effect;
 mod machine;
+mod offer;
 mod put;
 mod reach;
 mod removal;

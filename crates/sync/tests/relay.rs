@@ -13,6 +13,7 @@ mod relay {
     mod authentication;
     mod bounds;
     mod chunks;
+    mod endings;
     mod failure;
     mod operations;
     mod poison;

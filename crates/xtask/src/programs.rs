@@ -42,11 +42,17 @@ impl Bench {
 
 /// Runs the simulated cluster: real state machines on a faulty network, disk and clock, one world per seed.
 ///
-/// A failing world prints its seed; the same seed replays it.
+/// A failing world prints its seed; the same seed replays it. What a world is like goes by its seed:
+///   from 0       edits only; mild faults below 1000, then rough ones
+///   from 10000   people decide on access too; mild faults
+///   from 20000   the relay lies too: it withholds removals (20000, 20005 and so on), hands on what a removed device
+///                writes (20001 ...), forks (20002 ...), goes back (20003 ...), falsifies wraps and frontiers (20004 ...)
+///   from 30000   decisions and rough faults, the relay honest
 ///
 /// Examples:
 ///   cargo xtask simulate
 ///   cargo xtask simulate --seeds 0..2000
+///   cargo xtask simulate --seeds 20000..20100
 ///   cargo xtask simulate --seeds 1337..1338 -- --verbose
 #[derive(Args)]
 #[command(verbatim_doc_comment)]

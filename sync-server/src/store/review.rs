@@ -202,6 +202,16 @@ impl SqliteStore {
         raw.into_iter().map(|raw| self.reviewed_of(raw)).collect()
     }
 
+    pub(super) fn list_reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
+        let sql = "SELECT document FROM review WHERE standing = 0
+             UNION SELECT document FROM review_create WHERE standing = 0";
+        let numbers = self.many("review", sql, [], |row| row.get::<_, i64>(0))?;
+        let mut found: Vec<ChainId> =
+            numbers.into_iter().map(|number| Ok(ChainId(self.id(number)?))).collect::<Result<_, StoreError>>()?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
     fn reviewed_of(&self, raw: RawReviewed) -> Result<Reviewed, StoreError> {
         let RawReviewed { link, document, author, seq, position, standing } = raw;
         let (device, incarnation) = self.author_of(author)?;

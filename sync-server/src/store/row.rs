@@ -156,6 +156,7 @@ pub(super) const fn code_of_naming(naming: Naming) -> u8 {
     match naming {
         Naming::Group => 0,
         Naming::Document => 1,
+        Naming::Governed => 2,
     }
 }
 

@@ -23,6 +23,10 @@ pub enum Checker {
     Stuck,
     /// No cursor passes something that is not stored.
     Cursors,
+    /// Where the relay lies, honest devices agree or say so.
+    Naming,
+    /// What was made after a removal stands nowhere where that is known, but up to its frontier.
+    BackDated,
     /// Nobody honest is refused, quarantined or taken for an attacker.
     Honesty,
     /// Nothing panics.

@@ -2,9 +2,11 @@
 
 pub mod acknowledged;
 pub mod agreement;
+pub mod backdated;
 pub mod convergence;
 pub mod cursors;
 pub mod entitlement;
+pub mod naming;
 pub mod order;
 pub mod reading;
 mod rebuilt;
@@ -22,15 +24,7 @@ pub(crate) use rebuilt::Rebuilt;
 
 /// Runs every checker over a world that came to rest, or should have.
 pub(crate) fn all(world: &mut World) {
-    let mut rebuilt: BTreeMap<ChainId, Rebuilt> = BTreeMap::new();
-    for case in world.model.cases() {
-        match Rebuilt::of(world, &case) {
-            Ok(found) => {
-                rebuilt.insert(case, found);
-            }
-            Err(breach) => world.breaches.push(breach),
-        }
-    }
+    let rebuilt = rebuild(world);
     convergence::check(world, &rebuilt);
     acknowledged::check(world, &rebuilt);
     order::check(world, &rebuilt);
@@ -40,4 +34,27 @@ pub(crate) fn all(world: &mut World) {
     cursors::check(world);
     reading::check(world);
     stuck::check(world);
+}
+
+/// Runs the checkers that hold whatever the relay says, and those that hold again where it stopped lying.
+pub(crate) fn all_where_the_relay_lied(world: &mut World) {
+    let rebuilt = rebuild(world);
+    secrecy::check(world);
+    reading::check_sealings(world);
+    backdated::check(world);
+    naming::check(world, &rebuilt);
+    acknowledged::check_where_the_relay_lied(world, &rebuilt);
+}
+
+fn rebuild(world: &mut World) -> BTreeMap<ChainId, Rebuilt> {
+    let mut rebuilt: BTreeMap<ChainId, Rebuilt> = BTreeMap::new();
+    for case in world.model.cases() {
+        match Rebuilt::of(world, &case) {
+            Ok(found) => {
+                rebuilt.insert(case, found);
+            }
+            Err(breach) => world.breaches.push(breach),
+        }
+    }
+    rebuilt
 }

@@ -2,15 +2,19 @@
 
 use std::{cell::RefCell, rc::Rc};
 
+use minicbor::Encode;
 use rand_core::CryptoRng;
-use vereda_base::{ChainId, Incarnation};
+use vereda_base::{ChainId, Digest, Incarnation, decode, encode};
 use vereda_client_core::device::IncarnatedStore;
+use vereda_policy::Leaf;
+use vereda_protocol::{Chunk, Header};
 use vereda_sync::device::{DeviceStore, MemoryStore, StoreError, Table, store::EachRow, tables};
 
-use crate::{keys::HeldKeys, mutation::Mutation};
+use crate::{check::rows::OpRow, keys::HeldKeys, knowledge::Noted, mutation::Mutation};
 
 /// Edits that no chunk holds yet, as the device stores them.
-const EDITS: Table = Table("client edits");
+pub const EDITS: Table = Table("client edits");
+const MAX_ROW_BYTES: usize = 2 << 20;
 
 /// One change that a device made durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,8 @@ struct State {
     refusals: u32,
     stored: Vec<StoredEdit>,
     held: HeldKeys,
+    /// What tells of policy and of chunks, where that is asked for.
+    noted: Option<Noted>,
 }
 
 impl Hand {
@@ -44,7 +50,16 @@ impl Hand {
     pub fn new(incarnation: Incarnation) -> Self {
         let memory = MemoryStore::new();
         let held = HeldKeys::default();
-        let state = State { memory, incarnation, fuse: None, is_dead: false, refusals: 0, stored: Vec::new(), held };
+        let state = State {
+            memory,
+            incarnation,
+            fuse: None,
+            is_dead: false,
+            refusals: 0,
+            stored: Vec::new(),
+            held,
+            noted: None,
+        };
         Self(Rc::new(RefCell::new(state)))
     }
 
@@ -53,7 +68,7 @@ impl Hand {
         let mut state = self.0.borrow_mut();
         state.memory.crash();
         (state.fuse, state.is_dead) = (None, false);
-        Disk { hand: self.clone(), open: Vec::new(), mutation, count: 0, last_item: None }
+        Disk { hand: self.clone(), open: Vec::new(), noted: Noted::default(), mutation, count: 0, last_item: None }
     }
 
     /// Lets the power go after so many writes and commits.
@@ -75,6 +90,20 @@ impl Hand {
     pub fn heal(&self) {
         let mut state = self.0.borrow_mut();
         (state.fuse, state.refusals) = (None, 0);
+    }
+
+    /// Has what tells of policy and of chunks noted.
+    pub fn watch(&self) {
+        self.0.borrow_mut().noted = Some(Noted::default());
+    }
+
+    /// Takes what was noted of that since it was last asked.
+    pub fn take_noted(&self) -> Noted {
+        self.0.borrow_mut().noted.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn is_watched(&self) -> bool {
+        self.0.borrow().noted.is_some()
     }
 
     /// Takes what became durable since it was last asked.
@@ -126,9 +155,13 @@ impl Hand {
         refuses
     }
 
-    fn note_commit(&self, edits: &mut Vec<StoredEdit>) {
+    fn note_commit(&self, edits: &mut Vec<StoredEdit>, noted: &mut Noted) {
         let mut state = self.0.borrow_mut();
         state.stored.append(edits);
+        if let Some(known) = &mut state.noted {
+            known.ops.append(&mut noted.ops);
+            known.headers.append(&mut noted.headers);
+        }
         // The power may go with the write just done: nothing after it happens.
         state.is_dead = state.fuse == Some(0);
     }
@@ -139,6 +172,7 @@ impl Hand {
 pub struct Disk {
     hand: Hand,
     open: Vec<StoredEdit>,
+    noted: Noted,
     mutation: Option<Mutation>,
     count: u64,
     /// Group, key and value of the outbox item put last, for the mutation that reorders.
@@ -159,6 +193,16 @@ impl Disk {
         !(self.is(Mutation::DeviceDropsEdit) && self.count.is_multiple_of(5))
     }
 
+    fn note(&mut self, table: Table, value: &[u8]) {
+        if table == tables::OPS {
+            self.noted.ops.extend(decode::<OpRow>(value, MAX_ROW_BYTES));
+        } else if table == tables::CHUNKS
+            && let Ok(chunk) = decode::<Chunk>(value, MAX_ROW_BYTES)
+        {
+            self.noted.headers.extend(decode::<Header>(chunk.header.bytes(), MAX_ROW_BYTES));
+        }
+    }
+
     /// The mutation that reorders: the item goes to the place of the one before it.
     fn swap_items(&mut self, group: &[u8], key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         match self.last_item.take() {
@@ -176,6 +220,19 @@ impl Disk {
     }
 }
 
+/// A leaf as the device stores it, for the mutation that ignores frontiers.
+#[derive(Encode)]
+#[cbor(array)]
+struct ReachingLeaf {
+    #[n(0)]
+    leaf: Option<Leaf>,
+}
+
+fn reaching_leaf(key: &[u8]) -> Leaf {
+    let of = key.get(32..).and_then(|of| of.try_into().ok()).unwrap_or([0; 32]);
+    Leaf { key: Digest(of), seq: u64::MAX, id: Digest([0; 32]) }
+}
+
 const GONE: StoreError = StoreError::Failed { table: "power", code: -1 };
 
 impl DeviceStore for Disk {
@@ -186,12 +243,22 @@ impl DeviceStore for Disk {
             && table == tables::CHUNKS
             && key.last() == Some(&1)
             && key.get(31).is_some_and(|byte| byte.is_multiple_of(2));
+        if self.is(Mutation::FrontiersIgnored) && table == tables::LEAVES {
+            return Ok(Some(encode(&ReachingLeaf { leaf: Some(reaching_leaf(key)) })));
+        }
         if is_hidden { Ok(None) } else { self.hand.0.borrow().memory.get(table, key) }
     }
 
     fn put(&mut self, table: Table, group: &[u8], key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         self.hand.burn()?;
         self.hand.0.borrow_mut().held.note_row(table, key, value);
+        if self.hand.is_watched() {
+            self.note(table, value);
+        }
+        let is_forgotten = self.is(Mutation::FaultsForgotten) && [tables::EVIDENCE, tables::WITHHELD].contains(&table);
+        if is_forgotten {
+            return Ok(());
+        }
         if table == EDITS && !self.put_edit(group, value) {
             return Ok(());
         }
@@ -221,12 +288,13 @@ impl DeviceStore for Disk {
         if !self.is(Mutation::DeviceAcksBeforeCommit) || self.count.is_multiple_of(4) {
             self.hand.0.borrow_mut().memory.commit()?;
         }
-        self.hand.note_commit(&mut self.open);
+        self.hand.note_commit(&mut self.open, &mut self.noted);
         Ok(())
     }
 
     fn rollback(&mut self) {
         self.open.clear();
+        self.noted = Noted::default();
         self.hand.0.borrow_mut().memory.rollback();
     }
 }

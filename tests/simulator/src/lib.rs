@@ -10,6 +10,8 @@ pub mod disk;
 pub mod draw;
 pub mod intent;
 pub mod keys;
+pub mod knowledge;
+pub mod malice;
 pub mod model;
 pub mod mutation;
 pub mod network;

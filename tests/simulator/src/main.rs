@@ -12,6 +12,9 @@ use vereda_simulator::{
 
 /// Runs simulated worlds: real devices and a real relay on a faulty network, disk and clock, one world per seed.
 ///
+/// Seeds from 10000 on give worlds where people decide on access, from 20000 on such where the relay lies as well, from
+/// 30000 on again an honest one and rough faults.
+///
 /// Exit codes: 0 all is well, 1 something that was checked does not hold, 2 the command could not be carried out.
 #[derive(Parser)]
 #[command(max_term_width = 120)]
@@ -89,6 +92,8 @@ fn take(report: &Report, tally: &mut Tally, of: u64, json: bool) {
     sum.turned_away += one.turned_away;
     sum.undecidable += one.undecidable;
     sum.remade += one.remade;
+    sum.lies += one.lies;
+    sum.named += one.named;
     if !report.breaches.is_empty() {
         tally.failed += 1;
         tell_failure(report, json);
@@ -97,7 +102,8 @@ fn take(report: &Report, tally: &mut Tally, of: u64, json: bool) {
         let counts = &tally.counts;
         say(&format!(
             "{}/{of} seeds, {} failed: {} edits acknowledged, {} crashes, {} cuts, {} failed commits, {} clock jumps, {} \
-             frames; {} decisions, {} chunks in review, {} edits turned away, {} undecidable, {} times made again",
+             frames; {} decisions, {} chunks in review, {} edits turned away, {} undecidable, {} times made again; \
+             {} lies, {} devices that named the relay",
             tally.done,
             tally.failed,
             counts.edits,
@@ -110,7 +116,9 @@ fn take(report: &Report, tally: &mut Tally, of: u64, json: bool) {
             counts.reviewed,
             counts.turned_away,
             counts.undecidable,
-            counts.remade
+            counts.remade,
+            counts.lies,
+            counts.named
         ));
     }
 }
@@ -150,6 +158,8 @@ fn counts_json(counts: &Counts) -> serde_json::Value {
         "edits_turned_away": counts.turned_away,
         "edits_undecidable": counts.undecidable,
         "times_made_again": counts.remade,
+        "lies": counts.lies,
+        "relay_named": counts.named,
     })
 }
 

@@ -86,7 +86,7 @@ pub struct Readers {
 }
 
 /// What must hold in the end.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Model {
     /// Everything acknowledged, in order.
     pub acknowledged: Vec<Acknowledged>,
@@ -105,6 +105,8 @@ pub struct Model {
     pub links: BTreeSet<Link>,
     /// Chunks that came into review.
     pub reviewed: BTreeMap<Link, LoggedChunk>,
+    /// Who could decide on them, and so read them, while they were in review.
+    pub deciders: BTreeMap<Link, BTreeSet<DeviceId>>,
     /// Documents that came into review, with the teams that own them.
     pub reviewed_documents: BTreeMap<ChainId, Vec<ChainId>>,
     /// Epochs, by chain and number.
@@ -116,7 +118,8 @@ pub struct Model {
     pub promised: BTreeSet<(ChainId, Link)>,
     /// Up to where each device could read each document, at least for a while.
     pub last_read: BTreeMap<(ChainId, DeviceId), Position>,
-    /// Whom each document ever named as a reader, if only by a role whose time had passed when it came.
+    /// Whom each document ever named as a reader, if only by a role whose time had passed when it came; and who may end roles
+    /// in it, and so sees who has them.
     pub named: BTreeSet<(ChainId, DeviceId)>,
     /// Who read each document, from each change of that on.
     pub readers: BTreeMap<ChainId, Vec<Readers>>,
@@ -159,6 +162,7 @@ impl Model {
                 }
                 let documents: Vec<ChainId> = self.documents.keys().copied().collect();
                 documents.iter().for_each(|document| self.note_readers(document, position, now));
+                self.note_deciders(now);
             }
             Entry::Chunk(chunk) => {
                 let Ok(header) = chunk.header.clone().verify() else { return };
@@ -177,6 +181,7 @@ impl Model {
                 let Ok(header) = chunk.header.clone().verify() else { return };
                 let logged = LoggedChunk { position, header: header.into_value(), chunk: chunk.clone() };
                 self.reviewed.insert(logged.header.link(), logged);
+                self.note_deciders(now);
             }
             Entry::ReviewDocument { create, .. } => {
                 let Ok(op) = create.clone().verify() else { return };
@@ -207,10 +212,25 @@ impl Model {
             self.last_read.insert((*document, device), position);
         }
         self.named.extend(self.ledger.readers(document, AsOf::Ever).into_keys().map(|device| (*document, device)));
+        self.named.extend(self.ledger.governors(document).into_iter().map(|device| (*document, device)));
         let lasting: BTreeSet<DeviceId> = self.ledger.readers(document, AsOf::Lasting).into_keys().collect();
         let known = self.readers.entry(*document).or_default();
         if known.last().is_none_or(|last| last.lasting != lasting) {
             known.push(Readers { from: position, lasting });
+        }
+    }
+
+    fn note_deciders(&mut self, now: Timestamp) {
+        let as_of = AsOf::Time(now);
+        for (link, logged) in self.reviewed.iter().filter(|(link, _)| !self.links.contains(link)) {
+            let document = logged.header.document;
+            let owners = self.reviewed_documents.get(&document).filter(|_| !self.documents.contains_key(&document));
+            let above = owners.map_or(std::slice::from_ref(&document), Vec::as_slice);
+            let deciders = self.deciders.entry(*link).or_default();
+            for chain in above {
+                let devices = self.ledger.readers(chain, as_of).into_keys();
+                deciders.extend(devices.filter(|device| self.ledger.decides(device, chain, as_of)));
+            }
         }
     }
 

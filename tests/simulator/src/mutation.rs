@@ -25,6 +25,10 @@ pub enum Mutation {
     ReviewHidden,
     /// A device is not told that its work is in review.
     ReviewUntold,
+    /// A device takes every frontier to reach everything.
+    FrontiersIgnored,
+    /// A device forgets what speaks against the relay.
+    FaultsForgotten,
     /// A device sends what it wrote as it stands.
     SealingSkipped,
     /// A chunk is left out of a frame whose cursor passes it.

@@ -24,6 +24,8 @@ pub enum Parcel {
 pub struct Connection {
     /// Whose device asked for it.
     pub who: usize,
+    /// Which of the relay's histories it leads to.
+    pub branch: u8,
     /// The session at the relay, while there is one.
     pub session: Option<SessionId>,
     /// On the way to the relay.
@@ -51,11 +53,12 @@ pub struct Network {
 
 impl Network {
     /// Begins a connection.
-    pub fn begin(&mut self, who: usize, proxy: Proxy) -> ConnectionId {
+    pub fn begin(&mut self, who: usize, branch: u8, proxy: Proxy) -> ConnectionId {
         self.next += 1;
         let id = ConnectionId(self.next);
         let connection = Connection {
             who,
+            branch,
             session: None,
             up: VecDeque::new(),
             down: VecDeque::new(),

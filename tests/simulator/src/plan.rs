@@ -1,9 +1,13 @@
 //! What kind of world a seed asks for.
 
-use crate::{draw::Draw, mutation::Mutation};
+use crate::{draw::Draw, malice::Malice, mutation::Mutation};
 
 /// From this seed on people decide on access too.
 pub const ACCESS_FROM: u64 = 10_000;
+/// From this seed on the relay lies too.
+pub const MALICE_FROM: u64 = 20_000;
+/// From this seed on it does not, and all faults are rough.
+pub const MALICE_UPTO: u64 = 30_000;
 
 /// A world to be.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +32,8 @@ pub struct Plan {
     pub offline: u64,
     /// Decisions about access in a thousand things that people do.
     pub access: u64,
+    /// How the relay lies, if it does.
+    pub malice: Option<Malice>,
     /// What is done wrong, if anything.
     pub mutation: Option<Mutation>,
 }
@@ -36,8 +42,8 @@ impl Plan {
     /// Draws the plan of a seed. One kind of fault is stronger in some worlds than in others, and absent in some.
     pub fn of(seed: u64) -> Self {
         let mut draw = Draw::new(seed, 1);
-        // The first thousand worlds are mild, and the first ten thousand with decisions; all others rough.
-        let is_mild = seed < 1_000 || (ACCESS_FROM..2 * ACCESS_FROM).contains(&seed);
+        // The first thousand worlds are mild, the first ten thousand with decisions, and those with lies; all others rough.
+        let is_mild = seed < 1_000 || (ACCESS_FROM..MALICE_UPTO).contains(&seed);
         let levels = if is_mild { [0, 40, 120, 300] } else { [0, 100, 300, 600] };
         let mut level = || draw.pick(&levels).copied().unwrap_or(0);
         let (network, crashes, full_disks, clocks, offline) = (level(), level(), level() / 2, level(), level());
@@ -52,8 +58,15 @@ impl Plan {
             clocks,
             offline,
             access: if seed < ACCESS_FROM { 0 } else { draw.pick(&[40, 80, 160, 300]).copied().unwrap_or(0) },
+            malice: (MALICE_FROM..MALICE_UPTO).contains(&seed).then(|| Malice::of(seed)),
             mutation: None,
         }
+    }
+
+    /// The same world with a relay that lies, as it does in worlds of such seeds.
+    #[must_use]
+    pub fn with_malice(self, malice: Malice) -> Self {
+        Self { malice: Some(malice), ..self.with_access() }
     }
 
     /// The same world with every kind of fault, and with decisions on access.

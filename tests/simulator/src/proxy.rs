@@ -13,6 +13,7 @@ use crate::mutation::Mutation;
 pub struct Proxy {
     mutation: Option<Mutation>,
     down: Session,
+    lies: Session,
     up: Session,
     passed: u64,
     wraps: Vec<(OpId, Digest, u64)>,
@@ -54,6 +55,26 @@ impl Proxy {
             _ => {}
         }
         encode_down(&message, &mut self.down.packer).unwrap_or(frame)
+    }
+
+    /// Reads a frame of a relay that lies; what is sent instead must go through [`Self::write_down`], all of it.
+    pub fn read_down(&mut self, frame: &[u8]) -> Option<Down> {
+        decode_down(frame, &mut self.lies.unpacker).ok()
+    }
+
+    /// Writes what such a relay sends.
+    pub fn write_down(&mut self, message: &Down) -> Option<Vec<u8>> {
+        encode_down(message, &mut self.lies.packer).ok()
+    }
+
+    /// Reads a frame of a device to a relay that lies.
+    pub fn read_up(&mut self, frame: &[u8]) -> Option<Up> {
+        decode_up(frame, &mut self.up.unpacker).ok()
+    }
+
+    /// Writes what such a relay takes to have been sent.
+    pub fn write_up(&mut self, message: &Up) -> Option<Vec<u8>> {
+        encode_up(message, &mut self.up.packer).ok()
     }
 
     fn note_wraps(&mut self, message: &Down) {

@@ -45,6 +45,13 @@ impl RelayDisk {
         }
     }
 
+    /// Copies what was committed, as a backup does; `None` while something is not.
+    pub fn copy(&self) -> Option<Self> {
+        let memory = self.memory.copy()?;
+        let (mutation, key) = (self.mutation, self.key.clone());
+        Some(Self { memory, fuse: None, is_dead: false, mutation, commits: 0, lost: None, newest: None, key })
+    }
+
     /// Lets the power go after so many writes and commits.
     pub const fn light_fuse(&mut self, operations: u32) {
         self.fuse = Some(operations);
@@ -216,6 +223,11 @@ impl RelayStore for RelayDisk {
     fn in_review(&self, document: &ChainId) -> Result<Vec<Reviewed>, StoreError> {
         self.alive()?;
         self.memory.in_review(document)
+    }
+
+    fn reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
+        self.alive()?;
+        self.memory.reviewing()
     }
 
     fn reviewed_document(&self, document: &ChainId) -> Result<Option<ReviewedDocument>, StoreError> {

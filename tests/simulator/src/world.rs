@@ -1,8 +1,11 @@
 //! A whole world in one thread: a relay, people with their devices, a network, disks, clocks; all faults from a seed.
 
 mod access;
+mod branch;
 mod chaos;
+pub(crate) mod crook;
 mod devices;
+mod lies;
 mod people;
 mod relay;
 mod settling;
@@ -13,14 +16,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use vereda_base::{ChainId, DeviceId, Digest, OpId};
 use vereda_client_core::device::Device;
 use vereda_crypto::DeviceKey;
-use vereda_policy::ChainKind;
+use vereda_policy::{ChainKind, DocumentKind};
 use vereda_sync::relay::RelayMachine;
 
+use self::{branch::Branch, crook::Crook};
 use crate::{
     breach::{Breach, Checker},
     disk::{Disk, Hand},
     draw::Draw,
     intent::Pen,
+    knowledge::{Knowledge, Sealing},
     model::{Model, ledger::AsOf},
     mutation::Mutation,
     network::{ConnectionId, Network},
@@ -57,12 +62,14 @@ pub(crate) enum Happening {
     WakesDevice(usize, u64),
     /// A device's process starts again.
     Boots(usize),
-    /// The relay commits what it took in.
-    RelayCommits,
-    /// The relay's timer.
-    WakesRelay,
-    /// The relay's process starts again.
-    RelayBoots,
+    /// The relay commits what it took in, on a branch of its history.
+    RelayCommits(u8),
+    /// The relay's timer, on a branch.
+    WakesRelay(u8),
+    /// The relay's process starts again, on a branch.
+    RelayBoots(u8),
+    /// A relay that lies may do so in a way of its own.
+    Lie,
 }
 
 /// How far a person is on the way into a team.
@@ -114,6 +121,10 @@ pub(crate) struct Person {
     pub(crate) last_written: Option<Vec<u8>>,
     /// Edits put off, for mutations of the application.
     pub(crate) put_off: Vec<(ChainId, crate::intent::Intent)>,
+    /// Which history the relay serves the device: 0, or 1 while it is forked.
+    pub(crate) branch: u8,
+    /// Who may read what, as far as the device knows; followed where the relay lies.
+    pub(crate) knowledge: Knowledge,
 }
 
 /// Names a wrap: the operation that committed to it, its recipient and the recipient's epoch.
@@ -144,6 +155,10 @@ pub struct Counts {
     pub undecidable: u64,
     /// Times that a device made edits again under a new incarnation.
     pub remade: u64,
+    /// Things that a relay withheld, altered, made up or forgot.
+    pub lies: u64,
+    /// Devices that said of the relay, or of a document, that something is wrong.
+    pub named: u64,
 }
 
 /// A world.
@@ -169,6 +184,14 @@ pub struct World {
     pub(crate) model: Model,
     pub(crate) actions: u32,
     pub(crate) cases: BTreeSet<ChainId>,
+    /// Which of the relay's histories is meant by its fields above and by the model: that of whoever something happens to.
+    pub(crate) acting: u8,
+    /// The other history, while there are two.
+    pub(crate) other: Option<Branch>,
+    /// What a relay that lies has in mind.
+    pub(crate) crook: Crook,
+    /// Chunks as they were sealed, where the relay lies.
+    pub(crate) sealings: Vec<Sealing>,
     /// Faults are over.
     pub(crate) is_calm: bool,
     /// Decisions on what is in review that were made since.
@@ -206,6 +229,10 @@ impl World {
             model: Model::default(),
             actions: plan.actions,
             cases: BTreeSet::new(),
+            acting: 0,
+            other: None,
+            crook: Crook::new(plan.seed),
+            sealings: Vec::new(),
             is_calm: false,
             last_decisions: 0,
             counts: Counts::default(),
@@ -218,6 +245,9 @@ impl World {
             world.add_person(who);
         }
         world.after(500, Happening::Fault);
+        if plan.malice.is_some() {
+            world.after(2_000, Happening::Lie);
+        }
         world
     }
 
@@ -230,13 +260,24 @@ impl World {
         }
         self.heal();
         self.settle();
-        crate::check::all(self);
+        match self.plan.malice {
+            Some(_) => crate::check::all_where_the_relay_lied(self),
+            None => crate::check::all(self),
+        }
     }
 
     /// Lets the next thing happen; says whether there was one.
     pub(crate) fn step(&mut self) -> bool {
         let Some(((at, _), happening)) = self.queue.pop_first() else { return false };
         self.now = self.now.max(at);
+        let branch = self.branch_of(happening);
+        self.enter(branch);
+        self.let_happen(happening);
+        self.enter(0);
+        true
+    }
+
+    fn let_happen(&mut self, happening: Happening) {
         match happening {
             Happening::Act(who) => self.act(who),
             Happening::Fault => self.fault(),
@@ -249,14 +290,16 @@ impl World {
             Happening::Echo(id) => self.echo(id),
             Happening::WakesDevice(who, alarm) => self.wakes_device(who, alarm),
             Happening::Boots(who) => self.boot(who),
-            Happening::RelayCommits => {
+            Happening::RelayCommits(branch) if branch == self.acting => {
                 self.is_commit_due = false;
                 self.commit_relay();
             }
-            Happening::WakesRelay => self.wake_relay(),
-            Happening::RelayBoots => self.begin_relay(),
+            Happening::WakesRelay(branch) if branch == self.acting => self.wake_relay(),
+            Happening::RelayBoots(branch) if branch == self.acting => self.begin_relay(),
+            // That history ended.
+            Happening::RelayCommits(_) | Happening::WakesRelay(_) | Happening::RelayBoots(_) => {}
+            Happening::Lie => self.lie(),
         }
-        true
     }
 
     /// Lets something happen in so many milliseconds.
@@ -296,6 +339,14 @@ impl World {
         }
     }
 
+    /// Says whether a person's device is in use, and not in league with the relay.
+    pub(crate) fn is_honest(&self, who: usize) -> bool {
+        let Some(person) = self.people.get(who) else { return false };
+        !self.crook.accomplices.contains(&who)
+            && person.device.is_some()
+            && matches!(person.entry, Entry::Founder(4) | Entry::Joined)
+    }
+
     /// Whether keys get about, for the mutation that leaks them.
     pub(crate) fn is_leaking(&self) -> bool {
         self.plan.mutation == Some(Mutation::KeysLeak)
@@ -306,23 +357,24 @@ impl World {
         AsOf::Time(self.relay_now().wall)
     }
 
-    /// Says whether a person's device reads a chain, as the relay has it now, and is let in by it: whoever is in no team and
-    /// not in the agency is handed nothing, even of a document that names him.
-    pub(crate) fn reads(&self, who: usize, chain: &ChainId) -> bool {
-        self.is_named_in(who, chain) && self.is_let_in(who)
-    }
-
+    /// Says whether a person's device is let in by the relay: it is in a group of the agency, or reads a document of it.
     fn is_let_in(&self, who: usize) -> bool {
-        self.agency.iter().chain(&self.teams).any(|group| self.is_named_in(who, group))
+        self.agency.iter().chain(&self.teams).any(|group| self.reads(who, group))
+            || self.model.documents.keys().any(|document| self.reads(who, document))
     }
 
-    fn is_named_in(&self, who: usize, chain: &ChainId) -> bool {
+    /// Says whether a person's device reads a chain, as the relay has it now.
+    pub(crate) fn reads(&self, who: usize, chain: &ChainId) -> bool {
         let device = self.people.get(who).and_then(|person| person.id);
         device.is_some_and(|device| self.model.ledger.readers(chain, self.relay_time()).contains_key(&device))
     }
 
-    /// Says whether a device is handed every operation of a chain: of a document that it reads, of a group where it is in
-    /// some group of the agency.
+    /// Says whether a person's device reads what the agency configured.
+    pub(crate) fn reads_configuration(&self, who: usize) -> bool {
+        self.model.ledger.documents(DocumentKind::Configuration).all(|document| self.reads(who, &document))
+    }
+
+    /// Says whether a device is handed every operation of a chain: of a document that it reads, of a group where it is let in.
     pub(crate) fn follows(&self, who: usize, chain: &ChainId) -> bool {
         match self.model.ledger.chain(chain).map(|chain| chain.kind) {
             Some(ChainKind::Document) => self.reads(who, chain),

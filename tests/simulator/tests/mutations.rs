@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vereda_simulator::{breach::Checker, mutation::Mutation, plan::Plan, run::run};
+use vereda_simulator::{breach::Checker, malice::Malice, mutation::Mutation, plan::Plan, run::run};
 
 /// Worlds in which a fault must have shown.
 const WORLDS: u64 = 40;
@@ -106,4 +106,39 @@ fn work_in_review_that_nobody_is_shown_is_flagged() {
 #[test]
 fn a_device_that_is_not_told_of_the_review_is_flagged() {
     check_deciding(Mutation::ReviewUntold, Checker::Stuck);
+}
+
+/// As [`check_deciding`], in worlds where the relay lies.
+fn check_lied_to(malice: Malice, mutation: Mutation, checker: Checker) {
+    let finds = |plan: Plan| run(plan, false).breaches.iter().any(|breach| breach.checker == checker);
+    let is_flagged = (0..WORLDS).any(|seed| {
+        let plan = Plan::of(seed).with_malice(malice);
+        finds(plan.with(mutation)) && !finds(plan)
+    });
+    assert!(is_flagged, "{mutation:?} was not flagged by {checker:?} in {WORLDS} worlds with {malice:?}");
+}
+
+#[test]
+fn a_device_that_ignores_frontiers_is_flagged() {
+    check_lied_to(Malice::BackDates, Mutation::FrontiersIgnored, Checker::BackDated);
+}
+
+#[test]
+fn a_device_that_does_not_name_a_relay_that_forked_is_flagged() {
+    check_lied_to(Malice::Forks, Mutation::FaultsForgotten, Checker::Naming);
+}
+
+#[test]
+fn a_device_that_does_not_name_a_relay_that_went_back_is_flagged() {
+    check_lied_to(Malice::RollsBack, Mutation::FaultsForgotten, Checker::Naming);
+}
+
+#[test]
+fn a_device_that_does_not_name_a_relay_that_withholds_is_flagged() {
+    check_lied_to(Malice::Withholds, Mutation::FaultsForgotten, Checker::Naming);
+}
+
+#[test]
+fn keys_that_get_about_under_a_relay_that_lies_are_flagged() {
+    check_lied_to(Malice::Withholds, Mutation::KeysLeak, Checker::Reading);
 }

@@ -17,6 +17,7 @@ mod receipts;
 mod replicas;
 mod sealing;
 mod sessions;
+mod texts;
 mod vaults;
 mod wrapping;
 mod wraps;
@@ -59,6 +60,7 @@ pub const FORMATS: &[Format] = &[
     frames::FORMAT,
     frontiers::FORMAT,
     links::FORMAT,
+    texts::FORMAT,
     vaults::FORMAT,
 ];
 

@@ -6,10 +6,11 @@ mod policy;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Deserialize;
 use vereda_base::ChainId;
 use vereda_client_core::{
     access::{AssignRequest, LowerRequest, ReferRequest, RevokeRequest, Role, WithdrawRequest},
-    device::Device,
+    device::{Ambient, Device},
     vault::Vault,
     words,
 };
@@ -17,9 +18,8 @@ use vereda_client_core::{
 use super::{Common, invite::RoleWord};
 use crate::fault::{Fault, Outcome};
 
-pub(super) use decided::{Wait, decide};
-pub(super) use policy::Policy;
-
+pub(crate) use decided::{Wait, answer_of, decide, decided_after, newest};
+pub(crate) use policy::{Policy, What, set_retention};
 /// Gives a team or a person access to a case, for a time and a purpose
 ///
 /// Stored at once, final when the relay is reached. Purpose and consent are sealed: whoever reads
@@ -28,8 +28,9 @@ pub(super) use policy::Policy;
 /// Examples:
 ///   vereda refer 5f0c South --role reader --days 30 --purpose 'Medical care' --consent 'Form 12'
 ///   vereda refer 5f0c Carmen --section 77ab --section 91cd
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Deserialize)]
 #[command(verbatim_doc_comment)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Refer {
     /// The case, or a section by itself
     case: String,
@@ -37,6 +38,7 @@ pub(crate) struct Refer {
     to: String,
     /// What they may do
     #[arg(long, value_enum, default_value_t = RoleWord::Reader)]
+    #[serde(default = "RoleWord::reader")]
     role: RoleWord,
     /// For how many days; without it until it is withdrawn
     #[arg(long, value_name = "DAYS")]
@@ -49,51 +51,58 @@ pub(crate) struct Refer {
     consent: Option<String>,
     /// Also opens this section of the case; may be given several times
     #[arg(long, value_name = "SECTION")]
+    #[serde(default, rename = "sections")]
     section: Vec<String>,
     #[command(flatten)]
+    #[serde(skip)]
     wait: Wait,
 }
 
 impl Refer {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        decide(common, &self.wait, |device, ambient| {
-            let document = find_file(device, &self.case)?;
-            let sections = self.section.iter().map(|section| device.find_section(section));
-            let request = ReferRequest {
-                document,
-                to: device.find_subject(&self.to)?,
-                role: read_role(self.role)?,
-                expires: self.days.map(|days| ambient.now.wall.saturating_add(of_days(days))),
-                purpose: self.purpose,
-                consent: self.consent,
-                sections: sections.collect::<Result<_, _>>()?,
-            };
-            Ok(device.refer(ambient, &request)?)
-        })
+        decide(common, &self.wait, |device, ambient| self.act(device, ambient))
+    }
+
+    /// Refers, as far as this device knows what is named.
+    pub(crate) fn act(&self, device: &mut Device<Vault>, ambient: &mut Ambient<'_>) -> Outcome {
+        let request = ReferRequest {
+            document: find_file(device, &self.case)?,
+            to: device.find_subject(&self.to)?,
+            role: read_role(self.role)?,
+            expires: self.days.map(|days| ambient.now.wall.saturating_add(of_days(days))),
+            purpose: self.purpose.clone(),
+            consent: self.consent.clone(),
+            sections: find_sections(device, &self.section)?,
+        };
+        Ok(device.refer(ambient, &request)?)
     }
 }
 
 /// Ends what a team or person was given in a case and its sections
 ///
 /// Example: vereda withdraw 5f0c South
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Deserialize)]
 #[command(verbatim_doc_comment)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Withdraw {
     /// The case, or a section by itself
     case: String,
     /// The team or person, by name or id
     from: String,
     #[command(flatten)]
+    #[serde(skip)]
     wait: Wait,
 }
 
 impl Withdraw {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        decide(common, &self.wait, |device, ambient| {
-            let request =
-                WithdrawRequest { document: find_file(device, &self.case)?, from: device.find_subject(&self.from)? };
-            Ok(device.withdraw(ambient, request)?)
-        })
+        decide(common, &self.wait, |device, ambient| self.act(device, ambient))
+    }
+
+    /// Withdraws, as far as this device knows what is named.
+    pub(crate) fn act(&self, device: &mut Device<Vault>, ambient: &mut Ambient<'_>) -> Outcome {
+        let document = find_file(device, &self.case)?;
+        Ok(device.withdraw(ambient, WithdrawRequest { document, from: device.find_subject(&self.from)? })?)
     }
 }
 
@@ -106,8 +115,9 @@ impl Withdraw {
 /// Examples:
 ///   vereda assign 5f0c Berta
 ///   vereda assign 5f0c South --transfer --section 77ab
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Deserialize)]
 #[command(verbatim_doc_comment)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Assign {
     /// The case
     case: String,
@@ -115,30 +125,36 @@ pub(crate) struct Assign {
     to: String,
     /// What they may do in it
     #[arg(long, value_enum, default_value_t = RoleWord::Editor)]
+    #[serde(default = "RoleWord::editor")]
     role: RoleWord,
     /// The team becomes the owner
     #[arg(long)]
+    #[serde(default)]
     transfer: bool,
     /// This section goes with the case; may be given several times
     #[arg(long, value_name = "SECTION")]
+    #[serde(default, rename = "sections")]
     section: Vec<String>,
     #[command(flatten)]
+    #[serde(skip)]
     wait: Wait,
 }
 
 impl Assign {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        decide(common, &self.wait, |device, ambient| {
-            let sections = self.section.iter().map(|section| device.find_section(section));
-            let request = AssignRequest {
-                case: device.find_case(&self.case)?,
-                to: device.find_subject(&self.to)?,
-                role: read_role(self.role)?,
-                transfer: self.transfer,
-                sections: sections.collect::<Result<_, _>>()?,
-            };
-            Ok(device.assign(ambient, &request)?)
-        })
+        decide(common, &self.wait, |device, ambient| self.act(device, ambient))
+    }
+
+    /// Assigns, as far as this device knows what is named.
+    pub(crate) fn act(&self, device: &mut Device<Vault>, ambient: &mut Ambient<'_>) -> Outcome {
+        let request = AssignRequest {
+            case: device.find_case(&self.case)?,
+            to: device.find_subject(&self.to)?,
+            role: read_role(self.role)?,
+            transfer: self.transfer,
+            sections: find_sections(device, &self.section)?,
+        };
+        Ok(device.assign(ambient, &request)?)
     }
 }
 
@@ -152,8 +168,9 @@ impl Assign {
 ///   vereda revoke North Berta
 ///   vereda revoke North Berta --keep reader
 ///   vereda revoke agency Amina --successor Dora
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Deserialize)]
 #[command(verbatim_doc_comment)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Revoke {
     /// A team's name or id, the word `agency`, a case or a section
     place: String,
@@ -166,20 +183,25 @@ pub(crate) struct Revoke {
     #[arg(long, value_name = "PERSON")]
     successor: Option<String>,
     #[command(flatten)]
+    #[serde(skip)]
     wait: Wait,
 }
 
 impl Revoke {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        decide(common, &self.wait, |device, ambient| {
-            let chain = find_place(device, &self.place)?;
-            let subject = device.find_subject(&self.subject)?;
-            if let Some(role) = self.keep {
-                return Ok(device.lower(ambient, LowerRequest { chain, subject, to: read_role(role)? })?);
-            }
-            let successor = self.successor.as_deref().map(|name| device.find_subject(name)).transpose()?;
-            Ok(device.revoke(ambient, RevokeRequest { chain, subject, successor })?)
-        })
+        decide(common, &self.wait, |device, ambient| self.act(device, ambient))
+    }
+
+    /// Ends or lowers a role, as far as this device knows what is named.
+    pub(crate) fn act(&self, device: &mut Device<Vault>, ambient: &mut Ambient<'_>) -> Outcome {
+        let chain = find_place(device, &self.place)?;
+        let subject = device.find_subject(&self.subject)?;
+        let successor = self.successor.as_deref().map(|name| device.find_subject(name)).transpose()?;
+        match self.keep {
+            Some(_) if successor.is_some() => Err(Fault::usage("whoever keeps a role needs no successor")),
+            Some(role) => Ok(device.lower(ambient, LowerRequest { chain, subject, to: read_role(role)? })?),
+            None => Ok(device.revoke(ambient, RevokeRequest { chain, subject, successor })?),
+        }
     }
 }
 
@@ -193,8 +215,9 @@ impl Revoke {
 /// Examples:
 ///   vereda leave North
 ///   vereda leave agency --successor Dora
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Deserialize)]
 #[command(verbatim_doc_comment)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Leave {
     /// A team's name or id, the word `agency`, a case or a section
     place: String,
@@ -202,16 +225,20 @@ pub(crate) struct Leave {
     #[arg(long, value_name = "PERSON")]
     successor: Option<String>,
     #[command(flatten)]
+    #[serde(skip)]
     wait: Wait,
 }
 
 impl Leave {
     pub(super) fn run(self, common: &Common) -> Outcome {
-        decide(common, &self.wait, |device, ambient| {
-            let chain = find_place(device, &self.place)?;
-            let successor = self.successor.as_deref().map(|name| device.find_subject(name)).transpose()?;
-            Ok(device.leave(ambient, &chain, successor)?)
-        })
+        decide(common, &self.wait, |device, ambient| self.act(device, ambient))
+    }
+
+    /// Leaves, as far as this device knows what is named.
+    pub(crate) fn act(&self, device: &mut Device<Vault>, ambient: &mut Ambient<'_>) -> Outcome {
+        let chain = find_place(device, &self.place)?;
+        let successor = self.successor.as_deref().map(|name| device.find_subject(name)).transpose()?;
+        Ok(device.leave(ambient, &chain, successor)?)
     }
 }
 
@@ -227,6 +254,10 @@ pub(crate) fn find_place(device: &Device<Vault>, text: &str) -> Outcome<ChainId>
         Err(_) => find_file(device, text)
             .map_err(|_| Fault::not_found("there is no team, case or section of this name or id here, or several fit")),
     }
+}
+
+fn find_sections(device: &Device<Vault>, texts: &[String]) -> Outcome<Vec<ChainId>> {
+    texts.iter().map(|text| Ok(device.find_section(text)?)).collect()
 }
 
 fn read_role(word: RoleWord) -> Outcome<Role> {

@@ -6,6 +6,8 @@ mod recovery;
 
 use clap::Subcommand;
 
+pub(crate) use list::{devices, made, made_answer, removable};
+
 use super::Common;
 use crate::fault::Outcome;
 

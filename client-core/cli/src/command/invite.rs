@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Deserialize;
 use serde_json::json;
 use vereda_client_core::{
     identity::{InviteRequest, InviteState, InviteView},
@@ -53,7 +54,8 @@ pub(crate) struct Invite {
 }
 
 /// The roles.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum RoleWord {
     /// Reads
     Reader,
@@ -64,6 +66,14 @@ pub(crate) enum RoleWord {
 }
 
 impl RoleWord {
+    pub(super) const fn reader() -> Self {
+        Self::Reader
+    }
+
+    pub(super) const fn editor() -> Self {
+        Self::Editor
+    }
+
     /// The word of the library.
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -101,7 +111,8 @@ impl Invite {
                 print(&qr::draw(link).ok_or_else(|| Fault::failed("the link is too long for a QR code"))?)?;
             }
         }
-        exchanged
+        // The link is good even where something else is still to be exchanged.
+        if view.state == InviteState::Open { Ok(()) } else { exchanged }
     }
 }
 

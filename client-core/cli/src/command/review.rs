@@ -2,7 +2,11 @@
 
 use clap::Subcommand;
 use serde_json::json;
-use vereda_client_core::review::{DiscardRequest, OwnReviewState, ReviewView, ReviewedKind};
+use vereda_client_core::{
+    device::{Ambient, Device},
+    review::{DiscardRequest, OwnReviewState, ReviewView, ReviewedKind},
+    vault::Vault,
+};
 
 use super::{
     Common,
@@ -26,6 +30,13 @@ pub(crate) enum Review {
     ///
     /// Example: vereda review list
     List,
+    /// Shows what awaits your decision in one case or section
+    ///
+    /// Example: vereda review show 5f0c
+    Show {
+        /// The case or section
+        id: String,
+    },
     /// Takes in all that is in review of one case, or of all
     ///
     /// Examples:
@@ -65,28 +76,46 @@ pub(crate) enum Review {
 impl Review {
     pub(super) fn run(self, common: &Common) -> Outcome {
         match self {
-            Self::List => list(common),
+            Self::List => list(common, None),
+            Self::Show { id } => list(common, Some(&id)),
             Self::Adopt { id, wait, .. } => decide(common, &wait, |device, ambient| {
-                let Some(id) = id else {
-                    let adopted = device.adopt_all_reviews(ambient)?;
-                    note(&format!("{} taken in.", count(adopted, "document")));
-                    return Ok(());
-                };
-                let document = device.find_review(&id)?;
-                Ok(device.adopt_review(ambient, &document)?)
+                let adopted = adopt(device, ambient, id.as_deref())?;
+                note(&format!("{} taken in.", count(adopted, "document")));
+                Ok(())
             }),
-            Self::Discard { id, reason, wait } => decide(common, &wait, |device, ambient| {
-                let document = device.find_review(&id)?;
-                Ok(device.discard_review(ambient, &DiscardRequest { document, reason })?)
-            }),
+            Self::Discard { id, reason, wait } => {
+                decide(common, &wait, |device, ambient| discard(device, ambient, &id, reason))
+            }
             Self::Own => own(common),
         }
     }
 }
 
-fn list(common: &Common) -> Outcome {
+/// Lists what awaits a decision, in all documents or in one.
+pub(crate) fn reviews(device: &mut Device<Vault>, id: Option<&str>) -> Outcome<Vec<ReviewView>> {
+    let only = id.map(|id| device.find_review(id)).transpose()?;
+    let mut reviews = device.reviews()?;
+    reviews.retain(|review| only.is_none_or(|only| only == review.document));
+    Ok(reviews)
+}
+
+/// Takes in what is in review of one document, or of all; tells of how many.
+pub(crate) fn adopt(device: &mut Device<Vault>, ambient: &mut Ambient<'_>, id: Option<&str>) -> Outcome<usize> {
+    let Some(id) = id else { return Ok(device.adopt_all_reviews(ambient)?) };
+    let document = device.find_review(id)?;
+    device.adopt_review(ambient, &document)?;
+    Ok(1)
+}
+
+/// Turns away what is in review of one document.
+pub(crate) fn discard(device: &mut Device<Vault>, ambient: &mut Ambient<'_>, id: &str, reason: String) -> Outcome {
+    let document = device.find_review(id)?;
+    Ok(device.discard_review(ambient, &DiscardRequest { document, reason })?)
+}
+
+fn list(common: &Common, id: Option<&str>) -> Outcome {
     let opened = Opened::open(common)?;
-    let reviews = opened.device().with(|device, _| device.reviews())?;
+    let reviews = opened.device().with(|device, _| reviews(device, id))?;
     opened.close()?;
     if common.json {
         return print_json(&json!({"reviews": reviews}));
@@ -97,7 +126,9 @@ fn list(common: &Common) -> Outcome {
     for review in &reviews {
         print(&describe(review))?;
     }
-    note("Take in with: vereda review adopt ID. Turn away with: vereda review discard ID --reason TEXT");
+    if reviews.iter().any(|review| review.decided.is_none()) {
+        note("Take in with: vereda review adopt ID. Turn away with: vereda review discard ID --reason TEXT");
+    }
     Ok(())
 }
 
@@ -112,6 +143,15 @@ fn describe(review: &ReviewView) -> String {
     if let Some(author) = review.begun_by.as_ref().filter(|_| review.is_new) {
         let person = name(author.name.clone());
         out.push_str(&format!("Begun by {person}, received {}\n", moment(review.received)));
+    }
+    if let Some(decided) = review.decided {
+        let decided = if decided == "adopt" { "taken in" } else { "turned away" };
+        out.push_str(&format!("You decided: {decided}. It becomes final when the relay is reached: vereda sync\n"));
+    }
+    let removed: std::collections::BTreeSet<String> =
+        review.works.iter().filter(|work| work.is_device_removed).map(|work| name(work.author.name.clone())).collect();
+    for author in removed {
+        out.push_str(&format!("Beware: written on a device of {author}'s that was removed. Ask {author}.\n"));
     }
     let mut table = Table::folding(&["MADE", "RECEIVED", "WHO", "FIELD", "FROM", "TO"]);
     for work in &review.works {
@@ -147,7 +187,7 @@ fn own(common: &Common) -> Outcome {
     if own.is_empty() {
         return print_line("None of your work was ever in review.");
     }
-    let mut table = Table::folding(&["DOCUMENT", "NAME", "STATE", "BY", "WHY"]);
+    let mut table = Table::folding(&["DOCUMENT", "NAME", "STATE", "WHEN", "BY", "WHY"]);
     for view in &own {
         let state = match view.state {
             OwnReviewState::InReview => "awaits a decision",
@@ -156,7 +196,9 @@ fn own(common: &Common) -> Outcome {
         };
         let title = view.title.as_deref().map_or_else(|| "(not readable)".to_owned(), one_line);
         let by = view.by.as_ref().map(|by| name(by.name.clone())).unwrap_or_default();
-        table.row([short(&view.document), title, state.to_owned(), by, view.reason.clone().unwrap_or_default()]);
+        let when = view.decided.map(moment).unwrap_or_default();
+        let why = view.reason.clone().unwrap_or_default();
+        table.row([short(&view.document), title, state.to_owned(), when, by, why]);
     }
     print(&table.render())
 }

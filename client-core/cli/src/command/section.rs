@@ -1,11 +1,15 @@
 //! `vereda section`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Deserialize;
 use serde_json::json;
+use vereda_base::ChainId;
 use vereda_client_core::{
     access::{Member, Role},
     cases::plain::PlainEdit,
+    device::{Ambient, Device},
     sections::{CreateSection, Noted, SectionState},
+    vault::Vault,
 };
 use vereda_records::{Record, RecordType};
 
@@ -77,9 +81,11 @@ pub(crate) struct Create {
 }
 
 /// What the case's record says of a section.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Note {
     /// Nothing
+    #[default]
     Nothing,
     /// That there is one
     Existence,
@@ -107,22 +113,9 @@ impl Create {
     fn run(self, common: &Common) -> Outcome {
         let opened = Opened::open(common)?;
         let section = opened.device().with(|device, ambient| {
-            let mut members = Vec::new();
-            for (names, role) in [(&self.member, Role::Reader), (&self.editor, Role::Editor)] {
-                for name in names {
-                    members.push(Member { subject: device.find_subject(name)?, role });
-                }
-            }
             let mut answers = PlainEdit::default();
             read_sets(device, &Record::new(RecordType::Case), &self.set, &mut answers)?;
-            let noted = match self.note {
-                Note::Nothing => Noted::Nothing,
-                Note::Existence => Noted::Existence,
-                Note::Title => Noted::Title,
-            };
-            let case = device.find_case(&self.case)?;
-            let request = CreateSection { case, title: self.title, members, noted, answers };
-            Ok::<_, Fault>(device.create_section(ambient, &request)?)
+            create(device, ambient, &self.case, self.title, (&self.member, &self.editor), self.note, answers)
         })?;
         opened.close()?;
         if common.json {
@@ -130,6 +123,31 @@ impl Create {
         }
         print_line(&format!("Section {} is saved on this device.", short(&section)))
     }
+}
+
+/// Begins a section; `readers` and `editors` are people and teams by name or id.
+pub(crate) fn create(
+    device: &mut Device<Vault>,
+    ambient: &mut Ambient<'_>,
+    case: &str,
+    title: String,
+    (readers, editors): (&[String], &[String]),
+    note: Note,
+    answers: PlainEdit,
+) -> Outcome<ChainId> {
+    let mut members = Vec::new();
+    for (names, role) in [(readers, Role::Reader), (editors, Role::Editor)] {
+        for name in names {
+            members.push(Member { subject: device.find_subject(name)?, role });
+        }
+    }
+    let noted = match note {
+        Note::Nothing => Noted::Nothing,
+        Note::Existence => Noted::Existence,
+        Note::Title => Noted::Title,
+    };
+    let case = device.find_case(case)?;
+    Ok(device.create_section(ambient, &CreateSection { case, title, members, noted, answers })?)
 }
 
 fn list(common: &Common, case: &str) -> Outcome {

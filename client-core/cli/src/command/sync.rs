@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use vereda_client_core::{
     devices::BeaconView,
-    sync::{RelayFaultView, StatusView},
+    sync::{EndedView, RelayFaultView, StatusView},
 };
 
 use super::Common;
@@ -56,6 +56,9 @@ impl Sync {
                 "All is exchanged: {} here; {up} bytes sent, {down} received.",
                 count(status.cases, "case")
             ))?;
+        }
+        if let Some(ended) = &status.ended {
+            note(&format!("Beware: {}. See: vereda status, vereda review own", describe_end(ended)));
         }
         if status.failed_operations > 0 {
             note(&format!("Refused: {}. See: vereda policy pending", count(status.failed_operations, "decision")));
@@ -147,6 +150,7 @@ impl Status {
 fn describe(label: &str, status: &StatusView, beacon: Option<&BeaconView>) -> String {
     let standing = match status.membership {
         "member" => "member",
+        "removed" => "your access was ended",
         "waiting_for_key" => "waiting for a colleague's device to pass the key on",
         "pending" => "joining, final when the relay is reached",
         _ => "in no agency yet: vereda agency create, or vereda join",
@@ -156,7 +160,7 @@ fn describe(label: &str, status: &StatusView, beacon: Option<&BeaconView>) -> St
         ("Device", short(&status.device)),
         ("Person", name(status.person.clone())),
         ("Agency", name(status.agency_name.clone())),
-        ("Standing", standing.to_owned()),
+        ("Standing", status.ended.as_ref().map_or_else(|| standing.to_owned(), describe_end)),
     ];
     if let Some(relay) = &status.relay {
         lines.push(("Relay", relay.clone()));
@@ -170,6 +174,12 @@ fn describe(label: &str, status: &StatusView, beacon: Option<&BeaconView>) -> St
         (documents, operations) => format!("{}, {}", count(documents, "document"), count(operations, "decision")),
     };
     lines.push(("Not yet sent", pending));
+    if status.to_decide > 0 {
+        lines.push(("To decide", format!("{}: vereda review list", count(status.to_decide, "document"))));
+    }
+    if status.in_review + status.adopted + status.turned_away > 0 {
+        lines.push(("Your work", describe_own_work(status)));
+    }
     if status.failed_operations > 0 {
         lines.push(("Refused", format!("{}: vereda policy pending", count(status.failed_operations, "decision"))));
     }
@@ -187,6 +197,33 @@ fn describe(label: &str, status: &StatusView, beacon: Option<&BeaconView>) -> St
         lines.push(("Beware", format!("{place}{}", fault.sentence)));
     }
     lines.into_iter().map(|(what, text)| format!("{what:<13} {text}\n")).collect()
+}
+
+/// Says who ended this person's access, and when.
+fn describe_end(ended: &EndedView) -> String {
+    let when = ended.time.map(|time| format!(", {}", moment(time))).unwrap_or_default();
+    let by = ended.by.name.as_ref().map(|by| format!(" by {}", name(Some(by.clone())))).unwrap_or_default();
+    let of =
+        ended.of.as_ref().and_then(|of| of.name.clone()).map(|of| format!(" {}", name(Some(of)))).unwrap_or_default();
+    match ended.what {
+        "device" => format!("this device was removed{by}{when}"),
+        "left" => format!("you left{of}{when}"),
+        _ => format!("your access was ended{by}: of{}{when}", if of.is_empty() { " all".to_owned() } else { of }),
+    }
+}
+
+/// Says what became of own work that came after the rights had ended.
+fn describe_own_work(status: &StatusView) -> String {
+    let parts = [
+        (status.in_review, "waits for a manager's decision", "wait for a manager's decision"),
+        (status.adopted, "was taken in", "were taken in"),
+        (status.turned_away, "was turned away", "were turned away"),
+    ];
+    let said = parts.iter().filter(|(number, ..)| *number > 0);
+    let said = said.map(|(number, one, several)| {
+        format!("{} {}", count(*number, "document"), if *number == 1 { one } else { several })
+    });
+    format!("{}: vereda review own", said.collect::<Vec<_>>().join(", "))
 }
 
 /// Prints a digest of all replicas, equal on devices that hold the same

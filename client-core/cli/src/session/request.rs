@@ -14,11 +14,35 @@ use vereda_client_core::{
 };
 use vereda_records::starter::child_protection;
 
+use super::access::{self, AccessRequest, Decision, DeviceRequest};
 use crate::{
     command::{read_configuration, read_primero},
     fault::{Fault, Outcome},
     opened::Opened,
 };
+
+/// Anything that a session can be asked for.
+pub(super) enum Asked {
+    /// The session itself, people and cases.
+    Base(Request),
+    /// Who has access, sections, review.
+    Access(AccessRequest),
+    /// A decision about access.
+    Decision(Decision),
+    /// Devices.
+    Device(DeviceRequest),
+}
+
+impl Asked {
+    /// Reads a command; each word after `do` belongs to one kind.
+    pub(super) fn read(object: Json) -> Result<Self, serde_json::Error> {
+        let access = || AccessRequest::deserialize(&object).map(Self::Access);
+        let decision = || Decision::deserialize(&object).map(Self::Decision);
+        let device = || DeviceRequest::deserialize(&object).map(Self::Device);
+        let asked = access().or_else(|_| decision()).or_else(|_| device());
+        asked.or_else(|_| Request::deserialize(object.clone()).map(Self::Base))
+    }
+}
 
 /// A command, as `docs/automation.md` lists them.
 /// Not `Debug`: links hold secrets.
@@ -89,6 +113,7 @@ pub(super) enum Request {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CaseEdit {
+    #[serde(alias = "section")]
     case: String,
     #[serde(default)]
     set: std::collections::BTreeMap<String, Json>,
@@ -104,8 +129,22 @@ pub(super) struct CaseEdit {
     edits: Vec<vereda_records::Edit>,
 }
 
+impl CaseEdit {
+    /// Takes it apart into the document, as it was named, and what is to change.
+    pub(super) fn take_apart(self) -> (String, PlainEdit) {
+        let Self { case, set, append, clear, add, remove, edits } = self;
+        (case, PlainEdit { set, append, clear, add, remove, edits })
+    }
+}
+
 /// Carries a command out; an answer is given only after what it wrote is durable.
-pub(super) fn perform(opened: &Opened, request: Request) -> Outcome<Json> {
+pub(super) fn perform(opened: &Opened, asked: Asked) -> Outcome<Json> {
+    let request = match asked {
+        Asked::Base(request) => request,
+        Asked::Access(asked) => return opened.device().with(|device, now| access::perform(device, now, asked)),
+        Asked::Decision(asked) => return opened.device().with(|device, now| access::decide(device, now, asked)),
+        Asked::Device(asked) => return opened.device().with(|device, now| access::handle_devices(device, now, asked)),
+    };
     let counters = opened.device().counters();
     let bytes = (counters.up(), counters.down());
     opened.device().with(|device, ambient| match request {
@@ -198,9 +237,10 @@ fn perform_case(device: &mut Device<Vault>, ambient: &mut Ambient<'_>, request: 
             let answers = PlainEdit { set: fields.into_iter().collect(), edits, ..PlainEdit::default() };
             json!({"case": device.create_case(ambient, &CreateCase { team, answers })?})
         }
-        Request::CaseEdit(CaseEdit { case, set, append, clear, add, remove, edits }) => {
+        Request::CaseEdit(edit) => {
+            let (case, edit) = edit.take_apart();
             let case = device.find_case(&case)?;
-            json!(device.edit_case(ambient, &case, &PlainEdit { set, append, clear, add, remove, edits })?)
+            json!(device.edit_case(ambient, &case, &edit)?)
         }
         Request::CaseShow { case } => {
             let case = device.find_case(&case)?;

@@ -8,7 +8,7 @@ use super::{Append, MAX_DEVICES, MAX_MEMBERS, OpRefusal, Part};
 use crate::{
     Accept, AddDevice, Adopt, Assign, BadRotate, Body, BodyCode, ChainKind, ChainState, DeviceKind, Discard, Expire,
     InviteEnd, InviteProof, JoinProof, Membership, RemoveDevice, Repair, Revoke, Role, Rotate, SetRetention,
-    epoch_targets, is_stale, need,
+    epoch_targets, is_key_held, is_stale, need,
 };
 
 /// Bound on a time for which something is kept or may wait, in days.
@@ -128,16 +128,25 @@ impl Append<'_> {
         if held.into_iter().any(|held| passed(held.expires)) { Ok(()) } else { Err(OpRefusal::NothingEnds { subject }) }
     }
 
-    /// Checks that a new key is needed, and that keys go to those, and only those, who may have them now.
+    /// Checks that a new key is needed, that keys go to those, and only those, who may have them now, and that an epoch begins
+    /// without the key before it only where nobody has that.
     pub(super) fn check_keys(&self, state: &ChainState) -> Result<(), OpRefusal> {
         let (chain, time) = (state.id(), self.context.time);
+        let is_lost = |rotate: &Rotate| {
+            state.kind() != ChainKind::Document && !is_key_held(self.view, &chain, rotate.follows, time)
+        };
         // Otherwise a member could fill everybody's store with new keys.
-        if matches!(self.op.body, Body::Rotate(_)) && !is_stale(self.view, &chain, time) {
+        if let Body::Rotate(rotate) = &self.op.body
+            && !is_stale(self.view, &chain, time)
+            && !is_lost(rotate)
+        {
             return Err(OpRefusal::NotStale { chain });
         }
         let due = || epoch_targets(self.view, &chain, time);
         let fit = match &self.op.body {
-            Body::Rotate(rotate) => due() == rotate.epoch.targets,
+            Body::Rotate(rotate) => {
+                due() == rotate.epoch.targets && (rotate.epoch.previous.is_some() || is_lost(rotate))
+            }
             Body::Repair(repair) => {
                 let due: BTreeMap<Digest, Option<u64>> = state.recipients().into_iter().zip(due()).collect();
                 repair.targets.iter().all(|target| due.get(&target.recipient) == Some(&Some(target.epoch)))
@@ -259,7 +268,8 @@ fn check_rotate(state: &ChainState, rotate: &Rotate) -> Result<(), OpRefusal> {
     let fits = |holds: bool, part| if holds { Ok(()) } else { Err(OpRefusal::Shape { kind: state.kind(), part }) };
     let is_document = state.kind() == ChainKind::Document;
     fits(rotate.epoch.public_key.is_some() != is_document, Part::EpochKey)?;
-    fits(rotate.epoch.previous.is_some(), Part::PreviousKey)?;
+    // What a document holds is opened by its first key: without that no later one is of use.
+    fits(rotate.epoch.previous.is_some() || !is_document, Part::PreviousKey)?;
     fits(rotate.epoch.targets.len() == state.recipients().len(), Part::Targets)?;
     let newest = state.epoch_to_follow().map(|epoch| epoch.number);
     if newest != Some(rotate.follows) {

@@ -30,12 +30,12 @@ impl Append<'_> {
     pub(super) fn check_kinds(&self, create: &Create) -> Result<(), OpRefusal> {
         for parent in &create.parents {
             let (subject, kind) = (parent.chain, create.kind);
-            let depends_on_it = self.context.also_now || parent.authority == ParentAuthority::Full;
+            let depends_on_it = self.context.names_known || parent.authority == ParentAuthority::Full;
             match self.view.chain(&subject).map(|state| state.kind()) {
                 Some(found) if depends_on_it && !may_be_parent(found, kind) => {
                     return Err(OpRefusal::WrongKind { subject, found, kind });
                 }
-                None if self.context.also_now => return Err(OpRefusal::UnknownSubject { subject }),
+                None if self.context.names_known => return Err(OpRefusal::UnknownSubject { subject }),
                 _ => {}
             }
         }
@@ -44,7 +44,7 @@ impl Append<'_> {
 
     /// Checks, where the context asks for it, that a chain is known and may be a member of a chain of that kind.
     pub(super) fn check_subject(&self, subject: &ChainId, kind: ChainKind) -> Result<(), OpRefusal> {
-        if !self.context.also_now {
+        if !self.context.names_known {
             return Ok(());
         }
         let state = self.view.chain(subject).ok_or(OpRefusal::UnknownSubject { subject: *subject })?;
@@ -56,7 +56,7 @@ impl Append<'_> {
 
     /// Checks, where the context asks for it, that a chain is known and may be a parent of a chain of that kind.
     pub(super) fn check_parent(&self, parent: &ChainId, kind: ChainKind) -> Result<(), OpRefusal> {
-        if !self.context.also_now {
+        if !self.context.names_known {
             return Ok(());
         }
         let state = self.view.chain(parent).ok_or(OpRefusal::UnknownSubject { subject: *parent })?;

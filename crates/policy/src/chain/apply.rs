@@ -96,7 +96,8 @@ impl ChainState {
             }
             Body::Rotate(rotate) => {
                 let recipients = self.recipients();
-                self.begin_epoch(&rotate.epoch, op, id, Some(rotate.follows), &recipients);
+                let follows = rotate.epoch.previous.map(|_| rotate.follows);
+                self.begin_epoch(&rotate.epoch, op, id, follows, &recipients);
                 if let Some(epoch) = self.epochs.last_mut() {
                     epoch.carries.clone_from(&rotate.carries);
                 }

@@ -112,7 +112,7 @@ pub struct EpochState {
     pub from_seq: u64,
     /// The device that began it.
     pub creator: DeviceId,
-    /// The epoch whose key it holds sealed; `None` for the first.
+    /// The epoch whose key it holds sealed; `None` for the first, and for one that was begun when nobody had the key before.
     pub follows: Option<u64>,
     /// Epochs passed over whose keys it holds sealed too.
     pub carries: Vec<u64>,

@@ -17,7 +17,7 @@ pub struct Epoch {
     /// The list of wraps made with the epoch.
     #[n(2)]
     pub wraps: WrapList,
-    /// Hash of the sealed previous key; `None` in a first epoch.
+    /// Hash of the sealed previous key; `None` in a first epoch, and in one of a group that begins without the key before it.
     #[n(3)]
     pub previous: Option<Digest>,
     /// For each member that stands after the operation (devices in a user's chain), in order of id: the epoch of its own
@@ -45,7 +45,8 @@ pub struct Rotate {
     /// The new epoch; its number is one above the newest.
     #[n(0)]
     pub epoch: Epoch,
-    /// The epoch that it follows, whose key it holds sealed: the newest that nobody called bad.
+    /// The epoch that it follows: the newest that nobody called bad. It holds that one's key sealed, or `epoch.previous` is
+    /// `None`, where nobody has it any more.
     #[n(1)]
     pub follows: u64,
     /// Epochs that were passed over and whose keys it holds sealed as well; sorted, none twice.

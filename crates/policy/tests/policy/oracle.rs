@@ -259,7 +259,7 @@ impl State {
             Body::CancelInvite(cancel) => self.invites.get_mut(&cancel.invite).unwrap().1 = false,
             Body::Rotate(rotate) => self.epochs.push(Epoch {
                 began: seq,
-                follows: Some(rotate.follows),
+                follows: rotate.epoch.previous.map(|_| rotate.follows),
                 carries: rotate.carries.clone(),
                 creator: op.device,
                 targets: targets(&self.recipients(), &rotate.epoch.targets),

@@ -3,8 +3,8 @@
 use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_policy::{
     AddDevice, AppendContext, BadRotate, Body, BodyCode, ChainKind, Create, DeviceKind, Epoch, EpochFault, Expire,
-    Grant, Moment, OpRefusal, Part, Role, Rotate, authorize, epoch_targets, expired_members, is_stale, rotations_due,
-    targets_of,
+    Grant, Moment, OpRefusal, Part, Role, Rotate, authorize, epoch_targets, expired_members, is_key_held, is_stale,
+    leads_back, rotations_due, targets_of,
 };
 
 use crate::world::{
@@ -88,7 +88,7 @@ fn a_member_who_rotated_after_a_key_was_wrapped_to_him_makes_it_stale_for_good()
 }
 
 #[test]
-fn whoever_leaves_leaves_a_stale_chain_unless_he_came_back() {
+fn whoever_left_leaves_a_stale_chain_even_if_he_came_back() {
     let mut world = World::found();
     let (chipo, bashir, team, case) = (world.chipo.clone(), world.bashir.clone(), world.first_team, world.case);
     world.append(&bashir.key, &team, revoke(chipo.user, Some(Role::Reader))).unwrap();
@@ -96,7 +96,11 @@ fn whoever_leaves_leaves_a_stale_chain_unless_he_came_back() {
     world.append(&bashir.key, &team, revoke(chipo.user, None)).unwrap();
     assert_eq!(stale(&world, &[team, case]), [true; 2]);
     world.append(&bashir.key, &team, grant(chipo.user, Role::Reader)).unwrap();
+    assert_eq!(stale(&world, &[team, case]), [true; 2], "he destroyed the key that he had");
+    rotate(&mut world, &bashir, team);
+    rotate(&mut world, &bashir, case);
     assert_eq!(stale(&world, &[team, case]), [false; 2]);
+    assert_eq!(world.state(&team).newest_epoch().unwrap().newest_target(&Digest(chipo.user.0)), Some(0));
     world.append(&bashir.key, &team, revoke(chipo.user, None)).unwrap();
     rotate(&mut world, &bashir, team);
     rotate(&mut world, &bashir, case);
@@ -171,7 +175,11 @@ fn a_new_epoch_of_the_wrong_shape_or_for_others_is_refused() {
     };
     let shape = |part| OpRefusal::Shape { kind: ChainKind::Team, part };
     refused(&|epoch| epoch.public_key = None, shape(Part::EpochKey));
-    refused(&|epoch| epoch.previous = None, shape(Part::PreviousKey));
+    let without_previous = |epoch: &mut Epoch| {
+        epoch.previous = None;
+        epoch.wraps.count -= 1;
+    };
+    refused(&without_previous, OpRefusal::Targets { chain: team });
     refused(&|epoch| epoch.targets.push(None), shape(Part::Targets));
     refused(&|epoch| epoch.wraps.count += 1, OpRefusal::WrapCount { expected: 4, found: 3 });
     refused(&|epoch| epoch.targets[0] = Some(1), OpRefusal::Targets { chain: team });
@@ -189,6 +197,44 @@ fn a_new_epoch_of_the_wrong_shape_or_for_others_is_refused() {
     let mut recipients: Vec<Digest> = [bashir.user, world.chipo.user, team].map(|chain| Digest(chain.0)).to_vec();
     recipients.sort();
     assert_eq!(wraps.iter().map(|target| target.recipient).collect::<Vec<_>>(), recipients);
+}
+
+/// A rotation that begins without the key before it.
+fn begun_anew(world: &World, chain: ChainId) -> Body {
+    let Body::Rotate(Rotate { mut epoch, follows, carries }) = world.rotation(&chain) else { unreachable!() };
+    epoch.previous = None;
+    epoch.wraps.count -= 1;
+    Body::Rotate(Rotate { epoch, follows, carries })
+}
+
+#[test]
+fn a_group_whose_key_nobody_has_begins_anew_and_its_new_keys_lead_no_further_back() {
+    let mut world = World::found();
+    let (bashir, dina, team, case) = (world.bashir.clone(), world.dina.clone(), world.first_team, world.case);
+    let held = |world: &World, epoch| is_key_held(&world.chains, &team, epoch, Some(START));
+    world.append(&bashir.key, &team, grant(dina.user, Role::Manager)).unwrap();
+    let early = begun_anew(&world, team);
+    let targets = Err(OpRefusal::Targets { chain: team });
+    assert_eq!(world.offer(&dina.key, &team, early, &[dina.user]), targets, "those who have the key pass it on");
+    // All who were ever given the key leave, before anybody passed it on to her.
+    for left in [world.chipo.clone(), bashir] {
+        assert!(held(&world, 0));
+        world.append(&dina.key, &team, revoke(left.user, None)).unwrap();
+    }
+    assert!(!held(&world, 0));
+    assert_eq!(due(&world, &dina, case), [team, case]);
+    let body = begun_anew(&world, team);
+    world.append(&dina.key, &team, body).unwrap();
+    let state = world.state(&team);
+    assert!(held(&world, 1) && !held(&world, 0));
+    assert_eq!(stale(&world, &[team]), [false]);
+    assert_eq!(state.epoch(1).unwrap().follows, None);
+    assert!(!leads_back(&state, 1, 0) && leads_back(&state, 1, 1) && leads_back(&state, 0, 0));
+    rotate(&mut world, &dina, team);
+    assert!(leads_back(&world.state(&team), 2, 1) && !leads_back(&world.state(&team), 2, 0));
+    // A document is of no use without its first key: it never begins anew.
+    let document = Err(OpRefusal::Shape { kind: ChainKind::Document, part: Part::PreviousKey });
+    assert_eq!(world.offer(&dina.key, &case, begun_anew(&world, case), &[dina.user, team]), document);
 }
 
 #[test]

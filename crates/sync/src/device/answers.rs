@@ -51,7 +51,14 @@ impl DeviceMachine {
             RefusalCode::StaleEpoch | RefusalCode::CiteRegressed => {
                 return self.await_resealing(link, document, code, store);
             }
-            RefusalCode::Discarded => return self.take_own_decision(link, document, false, store),
+            RefusalCode::Discarded => {
+                // That it was in review may have been said in an answer that was lost.
+                match load::<RefusedRow>(&*store, REFUSED, link.as_bytes())? {
+                    None => self.note_in_review(link, document, store)?,
+                    Some(_) => self.forget_queued(link, &document, store)?,
+                }
+                return self.take_own_decision(link, document, false, store);
+            }
             RefusalCode::DependsOnUnadopted => return self.take_unadopted(link, document, store),
             RefusalCode::NotContiguous | RefusalCode::MissingDeps if self.follows_unsent(row, store)? => {
                 // What it builds on was refused for now, and goes before it again.
@@ -139,10 +146,28 @@ impl DeviceMachine {
             return Ok(());
         }
         let document = row.document;
-        save(store, LINKS, document.as_bytes(), link.as_bytes(), &LinkRow { at_relay: true, ..row })?;
+        self.count_confirmed(&row, store)?;
+        // Of whoever is no member any more it was in review, or is in the frontier of his removal.
+        let is_late = row.taken_in.is_none() && self.standing_in(&document, &*store)?.is_none();
+        let taken_in = if is_late { Some(true) } else { row.taken_in };
+        save(store, LINKS, document.as_bytes(), link.as_bytes(), &LinkRow { at_relay: true, taken_in, ..row })?;
         self.forget_queued(link, &document, store)?;
         self.take_own_decision(link, document, true, store)?;
         self.tell(Event::Acknowledged { link, document });
+        Ok(())
+    }
+
+    /// Counts a chunk that the relay confirmed, where it is of the present incarnation.
+    fn count_confirmed(&mut self, row: &LinkRow, store: &dyn DeviceStore) -> Result<(), StoreError> {
+        let Some(chunk) = load_chunk(store, &row.document, row.position)? else {
+            return Ok(());
+        };
+        let header: Header = read(CHUNKS, chunk.header.bytes())?;
+        if (header.device, header.incarnation) == (self.device, self.config.incarnation)
+            && let Some(confirmed) = &mut self.cache(store)?.meta.confirmed
+        {
+            *confirmed = confirmed.saturating_add(1);
+        }
         Ok(())
     }
 }

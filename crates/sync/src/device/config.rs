@@ -109,7 +109,7 @@ impl Default for KeepLimits {
             quarantine: Bound { group: Some(amount(16, 4)), whole: amount(256, 16) },
             evidence: Bound { group: None, whole: amount(256, 4) },
             reviews: Bound { group: Some(amount(1_024, 8)), whole: amount(16_384, 64) },
-            leaves: Bound { group: Some(amount(65_536, 16)), whole: amount(1 << 20, 256) },
+            leaves: Bound { group: Some(amount(262_144, 64)), whole: amount(1 << 20, 256) },
             backfills: 65_536,
         }
     }

@@ -183,6 +183,13 @@ impl DeviceMachine {
         let document = load::<DocumentRow>(store, DOCUMENTS, header.document.as_bytes())?.unwrap_or_default();
         let author = document.author(header);
         let next_seq = author.map_or(0, |author| author.next_seq);
+        // Of its own work it is told so by the relay.
+        if author.is_none() && header.device != self.device {
+            let begun = document.authors.iter().filter(|author| author.device == header.device).count();
+            if begun >= limits::MAX_INCARNATIONS {
+                return Ok(Some(Judged::Breaks(QuarantineReason::TooManyIncarnations, None)));
+            }
+        }
         if author.is_some_and(|author| author.forked) {
             return Ok(Some(Judged::Breaks(QuarantineReason::Fork, author.and_then(|author| author.last))));
         }
@@ -237,7 +244,7 @@ impl DeviceMachine {
         let position = row.count;
         row.append(header, link);
         store.put(CHUNKS, document.as_bytes(), &place_key(&document, position), &vereda_base::encode(chunk))?;
-        let place = LinkRow { document, position, epoch: header.epoch, at_relay };
+        let place = LinkRow { document, position, epoch: header.epoch, at_relay, taken_in: None };
         save(store, LINKS, document.as_bytes(), link.as_bytes(), &place)?;
         self.release(EXCLUDED, document.as_bytes(), link.as_bytes(), store)?;
         save(store, DOCUMENTS, &[], document.as_bytes(), &row)?;

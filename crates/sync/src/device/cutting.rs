@@ -40,21 +40,25 @@ impl DeviceMachine {
         Ok(set_frontier(body.clone(), FrontierTree::new(leaves).frontier()))
     }
 
-    /// Says whether an offer would cut off something that is held here and stands.
+    /// Finds out whether an offer would cut off something that is held here and stands: what it says of the first such
+    /// places, of some perhaps nothing. `None` where it cuts nothing off.
     pub(super) fn cuts_off(
         &self,
         chain: &ChainId,
         body: &Body,
         offer: &[OfferedLeaf],
         store: &dyn DeviceStore,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Vec<OfferedLeaf>>, StoreError> {
+        const MAX_KEPT: usize = 64;
         let offered: BTreeMap<Place, &OfferedLeaf> = offer.iter().map(|leaf| (leaf.place, leaf)).collect();
         let held = self.held_places(chain, body, store)?;
-        Ok(held.iter().any(|made| {
-            offered
-                .get(&made.place)
-                .is_none_or(|leaf| leaf.seq < made.seq || (leaf.seq == made.seq && leaf.id != made.id))
-        }))
+        let falls_short = |made: &&Made| {
+            let reaches = |leaf: &&OfferedLeaf| leaf.seq > made.seq || (leaf.seq == made.seq && leaf.id == made.id);
+            !offered.get(&made.place).is_some_and(reaches)
+        };
+        let short: Vec<&Made> = held.iter().filter(falls_short).take(MAX_KEPT).collect();
+        let said = |made: &&Made| offered.get(&made.place).map(|leaf| **leaf);
+        Ok((!short.is_empty()).then(|| short.iter().filter_map(said).collect()))
     }
 
     /// Lists what stands here, and is at the relay, of those whom a removal concerns.

@@ -51,7 +51,7 @@ impl DeviceMachine {
         };
         check_wraps(&create.epoch.wraps, &wraps)?;
         let view = self.shelf.view(&*store);
-        let authorized = authorize(&view, op, &AppendContext::unreceipted());
+        let authorized = authorize(&view, op, &AppendContext::beginning());
         self.noting(view.finish())?;
         let authorized = authorized?;
         let (id, chain) = (authorized.id(), authorized.chain());

@@ -157,6 +157,14 @@ pub enum Event {
         /// The operation.
         op: OpId,
     },
+    /// A removal waits: the relay found again and again that it names too little of what was committed. Somebody whom it
+    /// concerns goes on working, or the relay has this device sign without end.
+    IntentWaits {
+        /// The intent.
+        id: IntentId,
+        /// When it is tried again.
+        until: Monotonic,
+    },
     /// An intent will not become an operation.
     IntentFailed {
         /// The intent.
@@ -316,4 +324,6 @@ pub enum WakeReason {
     AnswerOverdue,
     /// The connection was silent for long: probe it.
     Keepalive,
+    /// A removal that waited is to be tried again.
+    RemovalDue,
 }

@@ -58,7 +58,9 @@ impl DeviceMachine {
             Ok(relies) => relies,
             Err(waiting) => return Ok(Reliant::Waits(Awaited::Policy(waiting.chain))),
         };
-        if relies.is_empty() {
+        // What this device began itself the relay has by a decision that only those who read it are handed.
+        let is_own = op.value().seq == 0 && op.value().device == self.device;
+        if relies.is_empty() || (is_own && self.standing_in(&chain_of(op.value()), store)?.is_none()) {
             return Ok(Reliant::Stands);
         }
         let (chain, id) = (chain_of(op.value()), op_id_of_bytes(op.bytes()));

@@ -1,12 +1,15 @@
 //! What speaks against the relay: two accounts of one thing, a log cut short, news held back.
 
-use std::ops::ControlFlow;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, OpId};
+use vereda_base::{ChainId, OpId, limits};
 use vereda_crypto::Signed;
-use vereda_policy::{ChainKind, Chains, Cite, Receipt, detect_relay_fork, membership};
-use vereda_protocol::Position;
+use vereda_policy::{ChainKind, Chains, Cite, Op, Receipt, detect_relay_fork, membership};
+use vereda_protocol::{Chunk, Header, Position};
 
 use super::{
     effect::Event,
@@ -14,7 +17,10 @@ use super::{
     session::Phase,
     shelf,
     store::{DeviceStore, StoreError},
-    tables::{BACKFILL, EVIDENCE, Evidence, OPS, OpRow, WAITING_OPS, WITHHELD, load, load_all, place_key, read, save},
+    tables::{
+        Awaited, BACKFILL, EVIDENCE, Evidence, OPS, OpRow, WAITING_CHUNKS, WAITING_OPS, WITHHELD, WaitingChunk, load,
+        load_all, place_key, read, save,
+    },
 };
 
 /// Something that speaks against the relay. What it rests on is kept.
@@ -41,6 +47,13 @@ pub enum RelayFault {
         /// Where this device had been told that it was.
         told: Position,
     },
+    /// It held less of this device's own work than it had confirmed.
+    Lost {
+        /// How many chunks it held.
+        held: u64,
+        /// How many it had confirmed.
+        confirmed: u64,
+    },
     /// It would have had a removal cut off work that is held here.
     CutsOff {
         /// The removal's chain.
@@ -66,7 +79,8 @@ impl DeviceMachine {
         for (key, evidence) in load_all::<Evidence>(store, EVIDENCE, None)? {
             let (chain, seq) = place_of(&key);
             match evidence {
-                Evidence::Fork { .. } => faults.push(RelayFault::Forked { chain, seq }),
+                Evidence::Fork { .. } | Evidence::Branch { .. } => faults.push(RelayFault::Forked { chain, seq }),
+                Evidence::Lost { held, confirmed } => faults.push(RelayFault::Lost { held, confirmed }),
                 Evidence::Offer { .. } => faults.push(RelayFault::CutsOff { chain }),
                 Evidence::LogShorter { end, told } => faults.push(RelayFault::LogShorter { end, told }),
                 Evidence::Op { .. } | Evidence::Create { .. } => {}
@@ -139,6 +153,48 @@ impl DeviceMachine {
         self.keep_evidence(&nowhere, &place_key(&nowhere, told.0), &evidence, store)
     }
 
+    /// Notes that the relay holds less of this device's own work than it had confirmed.
+    pub(super) fn note_lost(
+        &mut self,
+        held: u64,
+        confirmed: u64,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), StoreError> {
+        let nowhere = ChainId([0; 32]);
+        let evidence = Evidence::Lost { held, confirmed };
+        self.keep_evidence(&nowhere, &place_key(&nowhere, confirmed), &evidence, store)
+    }
+
+    /// Looks, once everything visible is stored, whether something waits for policy that the relay must have had when it
+    /// took that in: it follows, or cites, what never came.
+    pub(super) fn check_waiting(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let mut cites = BTreeSet::new();
+        let mut first: BTreeMap<ChainId, (u64, OpId)> = BTreeMap::new();
+        for (key, row) in load_all::<OpRow>(&*store, WAITING_OPS, None)? {
+            let (chain, seq) = place_of(&key);
+            // What this version does not understand says nothing here.
+            let Ok(op) = vereda_base::decode::<Op>(row.op.bytes(), limits::MAX_FRAME_BYTES) else { continue };
+            cites.extend(op.cites);
+            if let Some(prev) = op.prev {
+                let found = first.entry(chain).or_insert((seq, prev));
+                *found = (*found).min((seq, prev));
+            }
+        }
+        for (_, row) in load_all::<WaitingChunk>(&*store, WAITING_CHUNKS, None)? {
+            let Awaited::Policy(chain) = row.awaited else { continue };
+            let chunk: Chunk = read(WAITING_CHUNKS, &row.chunk)?;
+            let header = vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES);
+            cites.extend(header.into_iter().flat_map(|header| header.cites).filter(|cite| cite.chain == chain));
+        }
+        cites.extend(first.into_iter().map(|(chain, (_, head))| Cite { chain, head }));
+        for cite in cites {
+            if self.lacks_head(&cite, &*store)? {
+                self.note_withheld(&cite, store)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Looks, once everything visible is stored, whether beacons name what is not here, and whether what was missing came.
     pub(super) fn check_heads(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         if !matches!(&self.phase, Phase::Session(session) if session.caught_up) {
@@ -168,13 +224,14 @@ impl DeviceMachine {
     /// it may read and holds from the beginning.
     fn lacks_head(&self, cite: &Cite, store: &dyn DeviceStore) -> Result<bool, StoreError> {
         let view = self.shelf.view(store);
-        let lacks = view.chain(&cite.chain).is_some_and(|state| {
+        let state = view.chain(&cite.chain).filter(|state| {
             let newest = vereda_policy::Heads::newest(None);
             let readable = || membership(&view, &self.device, &cite.chain, &newest).is_some();
             state.seq_of(&cite.head).is_none() && (state.kind() != ChainKind::Document || readable())
         });
         view.finish()?;
-        if !lacks || store.get(BACKFILL, cite.chain.as_bytes())?.is_some() {
+        let Some(next) = state.map(|state| state.head_seq().saturating_add(1)) else { return Ok(false) };
+        if store.get(BACKFILL, cite.chain.as_bytes())?.is_some() {
             return Ok(false);
         }
         // It may be here and not be understood, or lie behind what policy forbids.
@@ -184,7 +241,9 @@ impl DeviceMachine {
             ControlFlow::Break(())
         })?;
         store.scan(WAITING_OPS, None, &mut |key, _| {
-            is_stuck |= key.starts_with(cite.chain.as_bytes());
+            // What waits beyond a hole in its chain waits for what never came.
+            let (chain, seq) = place_of(key);
+            is_stuck |= chain == cite.chain && seq <= next;
             if is_stuck { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         Ok(!is_stuck)

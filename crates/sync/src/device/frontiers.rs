@@ -17,6 +17,9 @@ use super::{
 /// Leaves asked for in one message: the answer, with all its proofs, must fit one frame.
 const MAX_ASKED: usize = limits::MAX_NAMED / 4;
 
+/// Requests for leaves that are not answered at a time: what they bring waits in the relay's memory.
+const MAX_DUE: u32 = 2;
+
 /// What a frontier says of a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Said {
@@ -103,6 +106,7 @@ impl DeviceMachine {
             let first = match &leaves {
                 Leaves::All(_) => Digest([0; 32]),
                 Leaves::Some(leaves) => leaves.first().map_or(Digest([0; 32]), |proven| proven.leaf.key),
+                Leaves::Range(range) => range.leaves.first().map_or(Digest([0; 32]), |leaf| leaf.key),
             };
             let row = vereda_base::encode(&WaitingLeaves { removal, leaves });
             let (group, key) = (chain.as_bytes().as_slice(), leaf_key(&removal, &first));
@@ -141,6 +145,14 @@ impl DeviceMachine {
                     self.keep_leaf(&removal, proven.leaf.key, Some(proven.leaf), store)?;
                 }
             }
+            Leaves::Range(range) => {
+                if !range.holds(&frontier) {
+                    return Err(Halt::Violation);
+                }
+                for leaf in &range.leaves {
+                    self.keep_leaf(&removal, leaf.key, Some(*leaf), store)?;
+                }
+            }
         }
         Ok(())
     }
@@ -162,11 +174,15 @@ impl DeviceMachine {
         answers: &[(Digest, LeafAnswer)],
         store: &mut dyn DeviceStore,
     ) -> Result<(), Halt> {
+        if let Some(session) = self.session() {
+            session.leaves_due = session.leaves_due.saturating_sub(1);
+        }
+        self.leaves_wanted = true;
         let state = self.shelf.find(&*store, &chain)?;
         let found = state.and_then(|state| state.removals().iter().find(|known| known.op == removal).copied());
         let Some(frontier) = found.map(|removal| removal.frontier) else {
             // It became void since it was asked for.
-            return Ok(());
+            return self.ask_leaves(store);
         };
         for (key, answer) in answers {
             let leaf = answer.verify(&frontier, key).map_err(|_| Halt::Violation)?;
@@ -239,12 +255,18 @@ impl DeviceMachine {
         let mut open: std::collections::BTreeMap<(ChainId, OpId), Vec<Digest>> = std::collections::BTreeMap::new();
         for (_, row) in load_all::<WantedRow>(&*store, WANTED_LEAVES, None)? {
             let key = row.place.key();
-            if self.session().is_some_and(|session| session.asked.insert((row.removal, key))) {
+            if self.session().is_some_and(|session| !session.asked.contains(&(row.removal, key))) {
                 open.entry((row.chain, row.removal)).or_default().push(key);
             }
         }
         for ((chain, removal), keys) in open {
             for keys in keys.chunks(MAX_ASKED) {
+                let Some(session) = self.session().filter(|session| session.leaves_due < MAX_DUE) else {
+                    // The others once these are answered.
+                    return Ok(());
+                };
+                session.leaves_due += 1;
+                session.asked.extend(keys.iter().map(|key| (removal, *key)));
                 self.send(&Up::AskLeaves { chain, removal, keys: keys.to_vec() })?;
             }
         }

@@ -8,6 +8,7 @@ use vereda_base::{ChainId, DeviceId, Incarnation, Link, Monotonic, Now, Timestam
 use super::{
     config::{DeviceConfig, DeviceCredential},
     effect::{Disconnect, Effect, Event, Input, WakeReason},
+    offers::Rounds,
     removals::Unsettled,
     sending::Queued,
     session::{Phase, Session},
@@ -48,8 +49,12 @@ pub struct DeviceMachine {
     pub(super) woken: BTreeSet<Awaited>,
     /// What is to be judged again before the transaction is over.
     pub(super) unsettled: Unsettled,
+    /// How often removals of this device named too little.
+    pub(super) rounds: Rounds,
     /// There may be leaves to ask for.
     pub(super) leaves_wanted: bool,
+    /// Something to decide on went, since what found no room was last asked for.
+    pub(super) reviews_closed: bool,
     /// A beacon came that was not looked at.
     pub(super) beacons_changed: bool,
     /// What was told of a chain or document since the last commit, and need not be told twice.
@@ -131,7 +136,9 @@ impl DeviceMachine {
             tally: Tally::default(),
             woken: BTreeSet::new(),
             unsettled: Unsettled::default(),
+            rounds: Rounds::default(),
             leaves_wanted: true,
+            reviews_closed: true,
             beacons_changed: true,
             told: BTreeSet::new(),
             effects: Vec::new(),
@@ -172,7 +179,7 @@ impl DeviceMachine {
                 self.lost(Disconnect::Lost);
                 Ok(())
             }
-            Input::Timeout => self.wake(rng),
+            Input::Timeout => self.wake(store, rng),
         };
         self.settle(done);
     }
@@ -215,7 +222,11 @@ impl DeviceMachine {
             Phase::Connecting { deadline } | Phase::Greeting { deadline } => {
                 Some((*deadline, WakeReason::AnswerOverdue))
             }
-            Phase::Session(session) => Some(session.deadline(&self.config.limits)),
+            Phase::Session(session) => {
+                let deadline = session.deadline(&self.config.limits);
+                let due = self.rounds.next().filter(|_| session.caught_up);
+                Some(due.filter(|due| *due < deadline.0).map_or(deadline, |due| (due, WakeReason::RemovalDue)))
+            }
         }
     }
 
@@ -228,7 +239,8 @@ impl DeviceMachine {
     /// Says whether nothing is left to do: everything the relay had is here, and everything made here is there.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let caught_up = matches!(&self.phase, Phase::Session(session) if session.caught_up);
+        let answered = |session: &Session| session.caught_up && session.asked_review.is_empty();
+        let caught_up = matches!(&self.phase, Phase::Session(session) if answered(session));
         let empty = |cache: &Cache| cache.queue.is_empty() && cache.backfills.is_empty();
         caught_up && self.cache.as_ref().is_some_and(empty) && !self.touched
     }
@@ -369,7 +381,7 @@ impl DeviceMachine {
             && cache.meta.incarnation != incarnation
         {
             cache.meta.incarnation = incarnation;
-            cache.meta.sealed = 0;
+            (cache.meta.sealed, cache.meta.confirmed) = (0, Some(0));
         }
     }
 
@@ -392,6 +404,7 @@ impl DeviceMachine {
         self.woken.clear();
         self.unsettled.clear();
         self.leaves_wanted = true;
+        self.reviews_closed = true;
         self.beacons_changed = true;
         self.told.clear();
         let had_part = self.touched || !self.effects.is_empty();

@@ -26,6 +26,8 @@ enum Effectual {
     Waits(Awaited),
     /// It has no place at all.
     Forbidden,
+    /// It follows another operation than the one that is known at the place before.
+    Branches,
 }
 
 impl DeviceMachine {
@@ -106,7 +108,23 @@ impl DeviceMachine {
                 self.tell(Event::OpQuarantined { chain, seq });
                 Ok(())
             }
+            Some((Effectual::Branches, _)) => self.note_branch(chain, seq, row, store),
         }
+    }
+
+    /// The relay let an operation follow another than the one it had given a receipt for: two stories.
+    fn note_branch(&mut self, chain: ChainId, seq: u64, row: OpRow, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let key = place_key(&chain, seq);
+        let before = load::<OpRow>(&*store, OPS, &place_key(&chain, seq.saturating_sub(1)))?;
+        let Some(known) = before.and_then(|before| before.receipt) else {
+            self.keep_evidence(&chain, &key, &Evidence::Op { row }, store)?;
+            self.tell(Event::OpQuarantined { chain, seq });
+            return Ok(());
+        };
+        self.keep_evidence(&chain, &key, &Evidence::Branch { row, known }, store)?;
+        self.tell(Event::RelayForked { chain, seq });
+        self.disconnect(Disconnect::RelayForked);
+        Ok(())
     }
 
     /// Finds what effect an operation has by its author's rights, and by the frontiers that concern him.
@@ -120,6 +138,9 @@ impl DeviceMachine {
         let authorized = match authorize(view, op, context) {
             Ok(authorized) => authorized,
             Err(OpRefusal::Waiting { chain, .. }) => return Ok(Effectual::Waits(Awaited::Policy(chain))),
+            Err(OpRefusal::HeadMoved { seq, .. }) if op.value().seq == seq.saturating_add(1) => {
+                return Ok(Effectual::Branches);
+            }
             Err(OpRefusal::HeadMoved { .. } | OpRefusal::Known { .. } | OpRefusal::Place { .. }) => {
                 return Ok(Effectual::Forbidden);
             }
@@ -193,6 +214,7 @@ impl DeviceMachine {
                 save(store, OPS, chain.as_bytes(), &key, &row)?;
                 self.shelf.note_receipt_time(&chain, seq, receipt.value().time);
                 self.tell(Event::PolicyChanged { chain });
+                self.note_adoption(&chain, store)?;
             }
             return self.take_standing(id, store);
         }

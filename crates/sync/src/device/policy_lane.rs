@@ -60,6 +60,7 @@ impl DeviceMachine {
                 self.ask_leaves(store)?;
                 self.ask_review(store)?;
                 self.check_heads(store)?;
+                self.check_waiting(store)?;
                 self.tell(Event::CaughtUp);
             }
             Down::BackfillPart { document, entries, chunks, cursor } => {
@@ -74,8 +75,12 @@ impl DeviceMachine {
                 return self.take_op_result(request, outcome, store);
             }
             Down::ChunkResult { link, outcome } => {
+                if let Some(session) = self.session() {
+                    session.asked_review.remove(&link);
+                }
                 return self.take_chunk_result(link, outcome, store);
             }
+            Down::Offer { request, from, leaves } => self.take_page(request, from, leaves, store)?,
             Down::Leaves { chain, removal, answers } => self.take_leaves(chain, removal, &answers, store)?,
             Down::Credit(bytes) => {
                 if let Some(session) = self.session() {
@@ -87,6 +92,7 @@ impl DeviceMachine {
                 return Ok(());
             }
         }
+        self.ask_unkept(store)?;
         self.ask_backfill(store)?;
         self.pump(store)
     }
@@ -224,7 +230,12 @@ impl DeviceMachine {
         Ok(())
     }
 
-    fn take_visible(&mut self, document: ChainId, upto: Position, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+    pub(super) fn take_visible(
+        &mut self,
+        document: ChainId,
+        upto: Position,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
         let row = BackfillRow { document, after: Position(0), upto };
         if upto == Position(0) {
             return Ok(());

@@ -159,12 +159,13 @@ impl DeviceMachine {
             }
         })?;
         let (mut causes, mut wanted) = (BTreeMap::new(), Vec::new());
+        let is_member = self.standing_in(document, &*store)?.is_some();
         let view = self.shelf.view(&*store);
         for Standing { link, header, .. } in &concerned {
-            // What was made here and is on its way, or in review, is for the relay to say.
-            if header.device == self.device
-                && load::<LinkRow>(&*store, LINKS, link.as_bytes())?.is_some_and(|row| !row.at_relay)
-            {
+            // What was made here and is on its way, or in review, is for the relay to say. So is that it was taken in, where
+            // this device is not handed the decision.
+            let is_said = |row: LinkRow| !row.at_relay || (!is_member && row.taken_in == Some(true));
+            if header.device == self.device && load::<LinkRow>(&*store, LINKS, link.as_bytes())?.is_some_and(is_said) {
                 continue;
             }
             match self.judge_rights(&view, &*store, header, authors.is_none())? {

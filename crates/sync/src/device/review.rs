@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, Link, Timestamp, limits};
+use vereda_base::{ChainId, Link, OpId, Timestamp, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{
-    Body, ChainState, Chains, Create, Decision, Op, Wrap, WrapProof, chain_of, owners, verify_op, verify_wrap,
+    Body, ChainState, Chains, Create, Decision, Op, Wrap, WrapProof, chain_of, find_adoption, owners, verify_op,
+    verify_wrap,
 };
 use vereda_protocol::{Chunk, Header, RefusalCode, Up};
 
@@ -19,10 +20,10 @@ use super::{
     sending::Queued,
     store::{DeviceStore, StoreError},
     tables::{
-        Cause, EXCLUDED, ExcludedRow, LINKS, LinkRow, OUTBOX, REFUSED, REVIEW_DOCUMENTS, REVIEWED_OPS, REVIEWS,
-        RefusedRow, load, load_all, read, save,
+        Cause, EXCLUDED, ExcludedRow, LINKS, LinkRow, OPS, OUTBOX, OpRow, REFUSED, REVIEW_DOCUMENTS, REVIEWED_OPS,
+        REVIEWS, RefusedRow, UNKEPT_REVIEWS, load, load_all, place_key, read, save,
     },
-    tally::Kept,
+    tally::{Kept, Room},
 };
 
 /// A chunk of somebody whose rights had ended: it awaits a decision of this device's user, or of others who may.
@@ -147,8 +148,9 @@ impl DeviceMachine {
         }
         let row = vereda_base::encode(&ReviewRow { received, chunk: vereda_base::encode(chunk) });
         let (group, bound) = (document.as_bytes().as_slice(), self.config.limits.keep.reviews);
-        // Beyond the bound it is served again once those before it were decided on, when the program asks anew.
-        self.keep_within(&Kept { table: REVIEWS, group, key: link.as_bytes(), value: &row }, bound, store)?;
+        let kept = Kept { table: REVIEWS, group, key: link.as_bytes(), value: &row };
+        let room = self.keep_within(&kept, bound, store)?;
+        self.note_unkept(room, &document, store)?;
         self.tell(Event::ReviewChanged { document });
         Ok(())
     }
@@ -179,8 +181,39 @@ impl DeviceMachine {
         let row = vereda_base::encode(&ReviewDocumentRow { received, create: op.signed().clone(), wraps });
         let bound = self.config.limits.keep.reviews;
         let kept = Kept { table: REVIEW_DOCUMENTS, group: &[], key: document.as_bytes(), value: &row };
-        self.keep_within(&kept, bound, store)?;
+        let room = self.keep_within(&kept, bound, store)?;
+        self.note_unkept(room, &document, store)?;
         self.tell(Event::ReviewChanged { document });
+        Ok(())
+    }
+
+    /// Notes that something to decide on found no room: it is asked for again once others were decided on.
+    fn note_unkept(&self, room: Room, document: &ChainId, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
+        if room == Room::Kept { Ok(()) } else { store.put(UNKEPT_REVIEWS, &[], document.as_bytes(), &[]) }
+    }
+
+    /// Asks again for what found no room, where something was decided on since, or the program was started anew.
+    pub(super) fn ask_unkept(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        if !self.reviews_closed || !self.session().is_some_and(|session| session.caught_up) {
+            return Ok(());
+        }
+        self.reviews_closed = false;
+        let mut documents = Vec::new();
+        store.scan(UNKEPT_REVIEWS, None, &mut |key, _| {
+            documents.extend(key.try_into().ok().map(ChainId));
+            std::ops::ControlFlow::Continue(())
+        })?;
+        for document in documents {
+            let cache = self.cache(&*store)?;
+            let upto = cache.meta.policy.max(cache.meta.content);
+            if cache.backfills.iter().any(|row| row.document == document) {
+                // It may be past it already: once that has ended.
+                self.reviews_closed = true;
+                continue;
+            }
+            store.delete(UNKEPT_REVIEWS, document.as_bytes())?;
+            self.take_visible(document, upto, store)?;
+        }
         Ok(())
     }
 
@@ -215,6 +248,9 @@ impl DeviceMachine {
         }
         for document in documents {
             self.close_document(&document, adopted, store)?;
+            if adopted {
+                self.note_adoption(&document, store)?;
+            }
         }
         Ok(())
     }
@@ -237,6 +273,7 @@ impl DeviceMachine {
                 let builds_on = header.deps.iter().chain(&header.prev).any(|link| closed.contains(link));
                 if closed.contains(&link) || (!adopted && builds_on) {
                     closed.insert(link);
+                    self.reviews_closed = true;
                     self.release(REVIEWS, document.as_bytes(), &key, store)?;
                 }
             }
@@ -255,6 +292,7 @@ impl DeviceMachine {
         store: &mut dyn DeviceStore,
     ) -> Result<(), StoreError> {
         if store.get(REVIEW_DOCUMENTS, document.as_bytes())?.is_some() {
+            self.reviews_closed = true;
             self.release(REVIEW_DOCUMENTS, &[], document.as_bytes(), store)?;
             self.tell(Event::ReviewChanged { document: *document });
         }
@@ -267,6 +305,7 @@ impl DeviceMachine {
         adopted: bool,
         store: &mut dyn DeviceStore,
     ) -> Result<(), Halt> {
+        self.reviews_closed = true;
         self.release(REVIEW_DOCUMENTS, &[], document.as_bytes(), store)?;
         for (key, _) in load_all::<ReviewRow>(&*store, REVIEWS, Some(document.as_bytes()))? {
             self.release(REVIEWS, document.as_bytes(), &key, store)?;
@@ -293,11 +332,42 @@ impl DeviceMachine {
         }
         if adopted {
             store.delete(REFUSED, document.as_bytes())?;
+            let first = load::<OpRow>(&*store, OPS, &place_key(document, 0))?;
+            if first.is_some_and(|row| row.receipt.is_none()) {
+                // The relay answers with its receipt: who was put out is not served the operation itself.
+                return Ok(self.hand_over_again(document.as_bytes(), store)?);
+            }
         } else {
             let row = RefusedRow { code: Some(RefusalCode::Discarded), is_op: true };
             save(store, REFUSED, document.as_bytes(), document.as_bytes(), &row)?;
         }
         Ok(store.delete(REVIEWED_OPS, document.as_bytes())?)
+    }
+
+    /// Takes over how a document was adopted that this device had begun: the adoption says who holds it.
+    pub(super) fn note_adoption(&mut self, document: &ChainId, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let rows = load_all::<OpRow>(&*store, OPS, Some(document.as_bytes()))?;
+        let Some((_, first)) = rows.first().filter(|(_, row)| row.adopted.is_none()) else { return Ok(()) };
+        let create: Op = read(OPS, first.op.bytes())?;
+        let view = self.shelf.view(&*store);
+        let adopted = find_adoption(&view, &create, OpId(document.0));
+        view.finish()?;
+        if adopted.is_none() {
+            return Ok(());
+        }
+        let before = self.standing_in(document, &*store)?;
+        for (key, row) in &rows {
+            // Evaluated anew they come after the adoption.
+            store.delete(OPS, key)?;
+            let is_first = *key == place_key(document, 0);
+            let row = OpRow { adopted: if is_first { adopted.clone() } else { None }, ..row.clone() };
+            save(store, OPS, document.as_bytes(), key, &row)?;
+        }
+        self.shelf.forget(document);
+        let head = self.shelf.find(&*store, document)?.map_or(0, |state| state.head_seq());
+        self.note_standing(document, head, before, store)?;
+        self.note_chain(*document, store)?;
+        self.judge_again(document, None, store)
     }
 
     /// Notes what became of an own chunk that was in review; nothing happens where it was not, or is decided already.
@@ -315,7 +385,7 @@ impl DeviceMachine {
         if adopted {
             store.delete(REFUSED, link.as_bytes())?;
             if let Some(row) = load::<LinkRow>(&*store, LINKS, link.as_bytes())? {
-                let row = LinkRow { at_relay: true, ..row };
+                let row = LinkRow { at_relay: true, taken_in: Some(true), ..row };
                 save(store, LINKS, document.as_bytes(), link.as_bytes(), &row)?;
             }
             self.take_own_document(&document, true, store)?;
@@ -337,18 +407,27 @@ impl DeviceMachine {
     pub(super) fn ask_review(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
         for links in links_in_review(&*store)?.chunks(limits::MAX_NAMED) {
             self.send(&Up::AskReview(links.to_vec()))?;
+            if let Some(session) = self.session() {
+                session.asked_review.extend(links);
+            }
         }
         // There is no question for operations: they are handed over again.
-        for (key, item) in load_all::<OutboxItem>(&*store, REVIEWED_OPS, None)? {
-            let Some((_, queued)) = Queued::of(&[0; 8], &item) else { continue };
-            let cache = self.cache(&*store)?;
-            cache.meta.next_outbox += 1;
-            let place = cache.meta.next_outbox;
-            cache.queue.insert(place, queued);
-            save(store, OUTBOX, &key, &place.to_be_bytes(), &item)?;
-            store.delete(REVIEWED_OPS, &key)?;
+        for (key, _) in load_all::<OutboxItem>(&*store, REVIEWED_OPS, None)? {
+            self.hand_over_again(&key, store)?;
         }
         Ok(())
+    }
+
+    /// Puts an operation of this device's that is in review, or was, back into the outbox.
+    fn hand_over_again(&mut self, key: &[u8], store: &mut dyn DeviceStore) -> Result<(), StoreError> {
+        let Some(item) = load::<OutboxItem>(&*store, REVIEWED_OPS, key)? else { return Ok(()) };
+        let Some((_, queued)) = Queued::of(&[0; 8], &item) else { return Ok(()) };
+        let cache = self.cache(&*store)?;
+        cache.meta.next_outbox += 1;
+        let place = cache.meta.next_outbox;
+        cache.queue.insert(place, queued);
+        save(store, OUTBOX, key, &place.to_be_bytes(), &item)?;
+        store.delete(REVIEWED_OPS, key)
     }
 
     /// Keeps an operation of this device's that the relay has in review.

@@ -3,17 +3,16 @@
 use vereda_base::{ChainId, Link, OpId, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{AppendContext, Chains, Draft, DraftError, Op, OpRefusal, Receipt, authorize, op_id_of_bytes};
-use vereda_protocol::{Chunk, OfferedLeaf, OpOutcome, RefusalCode, Up};
+use vereda_protocol::{Chunk, OpOutcome, RefusalCode, Up};
 
 use super::{
     content::load_chunk,
-    cutting::is_removal,
     effect::{Event, IntentFailure},
     machine::{DeviceMachine, Halt},
     outbox::{IntentId, OutboxItem},
     session::{Phase, Session},
     store::{DeviceStore, StoreError},
-    tables::{Evidence, LINKS, LinkRow, OUTBOX, REFUSED, RefusedRow, load, place_key, save},
+    tables::{LINKS, LinkRow, OUTBOX, REFUSED, RefusedRow, load, save},
 };
 
 /// An item of the outbox, as much of it as is kept in memory.
@@ -165,6 +164,9 @@ impl DeviceMachine {
             (item @ OutboxItem::Intent { .. }, OpOutcome::FrontierMoved(offer)) => {
                 self.take_offer(place, item, offer, store)?;
             }
+            (item @ OutboxItem::Intent { .. }, OpOutcome::FrontierPaged(frontier)) => {
+                self.begin_paging(place, request, &item, frontier)?;
+            }
             (item @ OutboxItem::Op { .. }, OpOutcome::InReview) => self.keep_op_in_review(place, &item, store)?,
             (OutboxItem::Op { op, .. }, OpOutcome::HeadMoved(_)) => {
                 self.refuse_op(place, &op, RefusalCode::NotContiguous, store)?;
@@ -173,35 +175,6 @@ impl DeviceMachine {
             _ => return Err(Halt::Violation),
         }
         self.pump(store)
-    }
-
-    /// Takes what a relay would have a removal name: it is signed next, unless it cuts off what is held here.
-    fn take_offer(
-        &mut self,
-        place: u64,
-        item: OutboxItem,
-        offer: Vec<OfferedLeaf>,
-        store: &mut dyn DeviceStore,
-    ) -> Result<(), Halt> {
-        let OutboxItem::Intent { id, chain, body, wraps, signed: Some(op) } = item else {
-            return Err(Halt::Violation);
-        };
-        if !is_removal(&body) || offer.len() > limits::MAX_FRONTIER_LEAVES {
-            return Err(Halt::Violation);
-        }
-        if self.cuts_off(&chain, &body, &offer, store)? {
-            self.remove(place, store)?;
-            let key =
-                place_key(&chain, vereda_base::decode::<Op>(op.bytes(), limits::MAX_OP_BYTES).map_or(0, |op| op.seq));
-            self.keep_evidence(&chain, &key, &Evidence::Offer { op, offer }, store)?;
-            self.tell(Event::IntentFailed { id, reason: IntentFailure::CutsOff });
-            return Ok(());
-        }
-        if let Some(session) = self.session() {
-            session.offers.insert(place, offer);
-        }
-        let unsigned = OutboxItem::Intent { id, chain, body, wraps, signed: None };
-        Ok(save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned)?)
     }
 
     /// Takes an operation that stands in its chain out of the outbox, however that became known.
@@ -314,6 +287,9 @@ impl DeviceMachine {
                 let Some(OutboxItem::Intent { body, wraps, signed, .. }) = item else {
                     return Ok(true);
                 };
+                if self.awaits_offer(place, id) {
+                    return Ok(false);
+                }
                 match self.sign_intent(place, &chain, &body, signed, store)? {
                     Signing::NotYet => Ok(false),
                     Signing::Done(op) => {
@@ -433,7 +409,9 @@ impl DeviceMachine {
         if let Some(session) = self.session() {
             session.offers.remove(&place);
         }
-        self.cache(store)?.queue.remove(&place);
+        if let Some(Queued::Intent { id, .. }) = self.cache(store)?.queue.remove(&place) {
+            self.rounds.forget(id);
+        }
         store.delete(OUTBOX, &place.to_be_bytes())
     }
 

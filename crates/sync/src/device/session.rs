@@ -7,7 +7,7 @@ use std::{
 
 use minicbor::bytes::ByteArray;
 use rand_core::CryptoRng;
-use vereda_base::{ChainId, DeviceId, Digest, Monotonic, OpId, Timestamp};
+use vereda_base::{ChainId, DeviceId, Digest, Link, Monotonic, OpId, Timestamp};
 use vereda_crypto::{Signature, context, verify};
 use vereda_policy::{ChainKind, Chains};
 use vereda_protocol::{
@@ -20,6 +20,7 @@ use super::{
     config::{DeviceCredential, DeviceLimits},
     effect::{Disconnect, Effect, Event, WakeReason},
     machine::{DeviceMachine, Halt},
+    offers::Paging,
     sending::InFlight,
     store::{DeviceStore, StoreError},
 };
@@ -63,8 +64,14 @@ pub(super) struct Session {
     pub(super) moved: BTreeMap<ChainId, OpId>,
     /// What the relay offered for removals of ours, by place in the outbox.
     pub(super) offers: BTreeMap<u64, Vec<OfferedLeaf>>,
+    /// An offer of which pages are to come.
+    pub(super) paging: Option<Paging>,
+    /// Requests for leaves that were not answered.
+    pub(super) leaves_due: u32,
     /// Leaves that it was asked for: removal and leaf key.
     pub(super) asked: BTreeSet<(OpId, Digest)>,
+    /// Own chunks in review of which it was asked what became of them, and has not answered.
+    pub(super) asked_review: BTreeSet<Link>,
 }
 
 impl Session {
@@ -93,7 +100,7 @@ impl DeviceMachine {
         Ok(())
     }
 
-    pub(super) fn wake(&mut self, rng: &mut dyn CryptoRng) -> Result<(), Halt> {
+    pub(super) fn wake(&mut self, store: &mut dyn DeviceStore, rng: &mut dyn CryptoRng) -> Result<(), Halt> {
         let Some((at, reason)) = self.poll_timeout() else {
             return Ok(());
         };
@@ -112,6 +119,10 @@ impl DeviceMachine {
                     session.probed = Some(now);
                     self.push(Effect::Probe);
                 }
+            }
+            WakeReason::RemovalDue => {
+                self.rounds.release(self.now.monotonic);
+                return self.pump(store);
             }
         }
         Ok(())
@@ -259,8 +270,11 @@ impl DeviceMachine {
             in_flight_bytes: 0,
             next_request: 1,
             backfilling: None,
+            asked_review: BTreeSet::new(),
             moved: BTreeMap::new(),
             offers: BTreeMap::new(),
+            paging: None,
+            leaves_due: 0,
             asked: BTreeSet::new(),
         }));
         self.send(&Up::Auth(auth))?;
@@ -365,6 +379,13 @@ impl DeviceMachine {
             let told = meta.policy.max(meta.content);
             (meta.policy, meta.content) = (Position(0), Position(0));
             self.note_shorter_log(end, told, store)?;
+            self.disconnect(Disconnect::LogShorter);
+            return Ok(());
+        }
+        if let Some(confirmed) = meta.confirmed.filter(|confirmed| held < *confirmed) {
+            // Its log was cut off and has grown beyond where this device is: what lies between was never asked for.
+            (meta.policy, meta.content, meta.confirmed) = (Position(0), Position(0), Some(held));
+            self.note_lost(held, confirmed, store)?;
             self.disconnect(Disconnect::LogShorter);
             return Ok(());
         }

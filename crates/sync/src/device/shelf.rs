@@ -105,6 +105,13 @@ impl ChainShelf {
         }
     }
 
+    /// Forgets one document: it is loaded again when it is asked for.
+    pub(crate) fn forget(&self, id: &ChainId) {
+        if self.states.borrow_mut().remove(id).is_some() {
+            self.documents.set(self.documents.get().saturating_sub(1));
+        }
+    }
+
     /// Forgets everything: what is here may hold what was rolled back.
     pub(crate) fn clear(&self) {
         self.states.borrow_mut().clear();

@@ -54,6 +54,8 @@ pub const EXCLUDED: Table = Table("sync_excluded");
 pub const REVIEWS: Table = Table("sync_reviews");
 /// Documents of others that await a decision: key document.
 pub const REVIEW_DOCUMENTS: Table = Table("sync_review_documents");
+/// Documents with something to decide on that found no room: key document.
+pub const UNKEPT_REVIEWS: Table = Table("sync_unkept_reviews");
 /// What frontiers say: key removal and leaf key, group removal.
 pub const LEAVES: Table = Table("sync_leaves");
 /// Removals of which every leaf is held: key removal.
@@ -88,6 +90,9 @@ pub(crate) struct Meta {
     pub(crate) next_outbox: u64,
     #[n(6)]
     pub(crate) next_intent: u64,
+    /// Chunks of this incarnation that the relay confirmed; `None` where that was not counted from its beginning.
+    #[n(7)]
+    pub(crate) confirmed: Option<u64>,
 }
 
 /// An operation with its receipt, which is missing while only this device knows the operation.
@@ -198,6 +203,9 @@ pub(crate) struct LinkRow {
     /// The relay holds it.
     #[n(3)]
     pub(crate) at_relay: bool,
+    /// It is of this device, and the relay said that it stands after this device's rights had ended: it was taken in.
+    #[n(4)]
+    pub(crate) taken_in: Option<bool>,
 }
 
 /// What a chunk waits for.
@@ -290,6 +298,10 @@ pub enum QuarantineReason {
     #[n(9)]
     #[error("it builds on a chunk that does not stand")]
     BuiltOnExcluded,
+    /// Its author's device began anew in the document as often as any may.
+    #[n(10)]
+    #[error("its author's device began anew too often in this document")]
+    TooManyIncarnations,
 }
 
 /// A chunk that is set aside, with what proves why.
@@ -323,7 +335,7 @@ pub(crate) enum Evidence {
         #[n(0)]
         proof: vereda_policy::ForkProof,
     },
-    /// The leaves that a relay offered for a removal, which would have cut off what is held here.
+    /// Leaves that a relay offered for a removal, of places where it would have cut off what is held here.
     #[n(2)]
     Offer {
         #[n(0)]
@@ -344,6 +356,22 @@ pub(crate) enum Evidence {
         end: Position,
         #[n(1)]
         told: Position,
+    },
+    /// The relay held less of this device's own work than it had confirmed.
+    #[n(5)]
+    Lost {
+        #[n(0)]
+        held: u64,
+        #[n(1)]
+        confirmed: u64,
+    },
+    /// An operation that the relay let follow another than the one it had given a receipt for.
+    #[n(6)]
+    Branch {
+        #[n(0)]
+        row: OpRow,
+        #[n(1)]
+        known: Signed<Receipt>,
     },
 }
 

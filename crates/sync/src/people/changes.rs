@@ -79,15 +79,26 @@ impl Person {
 
     /// Signs [`Self::rotate_to`] without taking it for done.
     pub fn draft_rotation(&mut self, chain: ChainId, targets: Vec<Option<u64>>) -> Put {
+        self.draft_epoch(chain, targets, true)
+    }
+
+    /// As [`Self::draft_rotation`], without the key before it.
+    pub fn draft_rotation_anew(&mut self, chain: ChainId, targets: Vec<Option<u64>>) -> Put {
+        self.draft_epoch(chain, targets, false)
+    }
+
+    fn draft_epoch(&mut self, chain: ChainId, targets: Vec<Option<u64>>, has_previous: bool) -> Put {
         let state = self.chains.chain(&chain).unwrap_or_else(|| bug("the chain is unknown"));
         let follows = state.epoch_to_follow().map_or(0, |epoch| epoch.number);
         let sealed = vec![self.seed; 72];
-        let previous = Some(hash_previous(&sealed));
+        let previous = has_previous.then(|| hash_previous(&sealed));
         let wrapped = state.recipients().into_iter().zip(&targets);
         let to = wrapped.filter_map(|(recipient, epoch)| Some(Target { recipient, epoch: (*epoch)? }));
         let own = Target { recipient: Digest(chain.0), epoch: follows };
         let mut wraps: Vec<_> = to.map(|target| self.wrap(&target)).collect();
-        wraps.push(vereda_policy::Wrap { key: WrappedKey::Group(sealed), ..self.wrap(&own) });
+        if has_previous {
+            wraps.push(vereda_policy::Wrap { key: WrappedKey::Group(sealed), ..self.wrap(&own) });
+        }
         let (list, wraps) = wrap_list(wraps);
         let public_key = (state.kind() != ChainKind::Document).then(|| self.wrapping_key());
         let epoch = Epoch { public_key, commitment: Digest(self.draw()), wraps: list, previous, targets };

@@ -124,10 +124,11 @@ pub(super) fn check_chunk(
     if is_entitled && (is_superseded || chains.is_stale(store, &content.document, now)?) {
         return Ok(Admittance::refused(RefusalCode::StaleEpoch));
     }
-    if let Err(code) = ledger {
+    let is_late = !is_entitled || !reliance.is_empty();
+    if let Err(code) = if is_late { of_late(ledger) } else { ledger } {
         return Ok(Admittance::refused(code));
     }
-    if !is_entitled || !reliance.is_empty() {
+    if is_late {
         let agency = chains.load(store, &content.document)?.and_then(|known| known.agency);
         let view = chains.view(store);
         let ended = content_ended(&view, accepted.header(), now).unwrap_or_default();
@@ -210,6 +211,12 @@ pub(super) fn check_cites(
         }
     }
     Ok(Ok(()))
+}
+
+/// What is to be put into review may cite older heads than its author has cited since: there are no newer ones by which he
+/// would be entitled to it, and a Manager decides.
+pub(super) fn of_late(cites: Result<(), RefusalCode>) -> Result<(), RefusalCode> {
+    if cites == Err(RefusalCode::CiteRegressed) { Ok(()) } else { cites }
 }
 
 pub(super) const fn code_of(refusal: &ContentRefusal) -> RefusalCode {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
-    AppendContext, Authorized, Body, ChainKind, Create, Heads, Moment, Op, OpDecodeError, OpRefusal, Receipt, Role,
-    Wrap, WrapProof, authority, authorize, chain_of, op_ended, op_reliance, receipt_time, verify_op,
+    AppendContext, Authorized, Body, ChainKind, Create, DocumentKind, Heads, Moment, Op, OpDecodeError, OpRefusal,
+    Receipt, Role, Wrap, WrapProof, authority, authorize, chain_of, op_ended, op_reliance, receipt_time, verify_op,
 };
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
 use super::{
-    admit::{check_cites, note_cites},
+    admit::{check_cites, note_cites, of_late},
     chains::{ChainCache, Known},
     decision::{self, Prepared},
     effect::RelayConfig,
@@ -73,6 +73,8 @@ pub(super) enum Verdict {
     /// A document whose author's rights have ended: to be put into review.
     Review(Box<Verified<Op>>, Vec<WrapProof>),
     Answer(OpOutcome),
+    /// A removal that does not name what is committed: this is.
+    Offer(Vec<OfferedLeaf>),
 }
 
 /// Where an operation and its wraps came to stand.
@@ -127,7 +129,7 @@ pub(super) fn check_op(
         }
         _ => {
             let agency = find_agency(chains, store, open, op.value())?;
-            return match ledger.and(agency).and_then(|agency| Ok((agency, proofs?))) {
+            return match of_late(ledger).and(agency).and_then(|agency| Ok((agency, proofs?))) {
                 Ok((agency, proofs)) => check_review(chains, store, config, agency, op, (wraps, proofs), now),
                 Err(code) => refused(code),
             };
@@ -147,8 +149,8 @@ pub(super) fn check_op(
             let view = chains.view(store);
             let committed = removal::committed(&view, op.value())?;
             let committed = view.finish(committed)?;
-            if let Some(outcome) = removal::check_frontier(frontier, &committed) {
-                return Ok(Verdict::Answer(outcome));
+            if !removal::is_exact(frontier, &committed) {
+                return Ok(Verdict::Offer(committed));
             }
             Some(committed)
         }
@@ -256,7 +258,7 @@ pub(super) fn append_adopted(
     Ok(Appended { op, receipt, known, position, wraps: placed, accepted: None, frontier })
 }
 
-/// Enters new members into the index.
+/// Enters new members into the index, and of a section who governs it.
 fn note_members(store: &mut dyn RelayStore, op: &Op, known: &Known) -> Result<(), StoreError> {
     let state = &known.state;
     let naming = if state.kind() == ChainKind::Document { Naming::Document } else { Naming::Group };
@@ -265,6 +267,11 @@ fn note_members(store: &mut dyn RelayStore, op: &Op, known: &Known) -> Result<()
     }
     for device in state.devices().iter().filter(|device| device.from_seq == op.seq) {
         store.note_member(&Digest(device.device.0), naming, &state.id())?;
+    }
+    if state.document_kind() == Some(DocumentKind::Section) {
+        for standing in state.all_parents().iter().filter(|standing| standing.from_seq == op.seq) {
+            store.note_member(&Digest(standing.parent.chain.0), Naming::Governed, &state.id())?;
+        }
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ pub(super) fn authenticate(
         Err(goodbye) => return Ok(Err(goodbye)),
     };
     let mut open = Open::new(auth.device, auth.incarnation, admission);
-    open.until = reach.until;
+    (open.until, open.is_by_documents) = (reach.until, reach.is_by_documents);
     open.agencies = match admission {
         Admission::Invited { agency, chain, invite } => {
             let until = invite_until(chains, store, &chain, &invite)?;
@@ -53,8 +53,9 @@ pub(super) fn authenticate(
     Ok(Ok((version, open)))
 }
 
-/// Tells what a device may do. One that belongs to a team or agency is a member whatever it says: an answer to its
-/// founding or its acceptance may have been lost.
+/// Tells what a device may do. One that belongs to a team or agency, or reads a document, is a member whatever it says: an answer
+/// to its founding or its acceptance may have been lost. So is one removed that once belonged there: by an invite that it took up
+/// itself it learns what came after.
 fn admit(
     chains: &mut ChainCache,
     store: &dyn RelayStore,
@@ -88,6 +89,7 @@ fn admit(
             Ok(match known.agency {
                 _ if !verified => Err(Goodbye::BadAuth),
                 Some(agency) if open => Ok(Admission::Invited { agency, chain: *chain, invite: *invite }),
+                _ if once_belonged(store, &auth.device)? => Ok(Admission::Removed),
                 _ => Err(Goodbye::InviteSpent),
             })
         }

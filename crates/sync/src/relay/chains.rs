@@ -173,7 +173,11 @@ impl ChainCache {
         }
         let Some(found) = store.entry(position)?.and_then(StoredFrontier::of_entry) else { return Ok(None) };
         let found = Arc::new(found);
-        if self.frontiers.len() >= MAX_FRONTIERS {
+        let leaves =
+            |kept: &BTreeMap<Position, Arc<StoredFrontier>>| kept.values().map(|kept| kept.count()).sum::<usize>();
+        while self.frontiers.len() >= MAX_FRONTIERS
+            || (!self.frontiers.is_empty() && leaves(&self.frontiers) + found.count() > limits::MAX_FRONTIER_LEAVES)
+        {
             self.frontiers.pop_first();
         }
         self.frontiers.insert(position, Arc::clone(&found));

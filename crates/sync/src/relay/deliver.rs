@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use vereda_base::{ChainId, Digest, OpId, Timestamp};
-use vereda_policy::{ChainKind, Wrap};
+use vereda_policy::{ChainKind, DocumentKind, Wrap};
 use vereda_protocol::{Chunk, Down, Goodbye, PolicyEntry, Position, UP_WINDOW_BYTES};
 
 use super::{
@@ -60,10 +60,13 @@ impl RelayMachine {
         self.deliver_wraps(author, appended, wraps, now, store)?;
         let Some((position, frontier)) = frontier else { return Ok(()) };
         for id in concerned {
-            let leaves = self.ask(id, now, store, |sight| {
-                Ok(if sight.sees_chain(&chain) { sight.leaves(frontier) } else { Vec::new() })
+            let (leaves, rest) = self.ask(id, now, store, |sight| {
+                Ok(if sight.sees_chain(&chain) { sight.leaves(frontier, 0) } else { Default::default() })
             })?;
-            if !leaves.is_empty() && self.keeps_up(id, *position) {
+            if rest.is_some() {
+                // Too much to be handed out at once: it is served from the log, as there is room.
+                self.fall_behind(id, *position);
+            } else if !leaves.is_empty() && self.keeps_up(id, *position) {
                 self.push_entries(id, *position, leaves);
             }
         }
@@ -247,10 +250,17 @@ impl RelayMachine {
         if credit && unwritten.saturating_add(pending) < max {
             return true;
         }
+        self.fall_behind(id, position);
+        false
+    }
+
+    /// Has a session that is live served from the log again, from the entry at `position` on.
+    fn fall_behind(&mut self, id: SessionId, position: Position) {
+        let live = |open: &&mut Open| open.stream.live;
+        let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut).filter(live) else { return };
         let before = Position(position.0.saturating_sub(1));
         open.stream.restart(before, before, position);
         self.consider(id);
-        false
     }
 
     fn visible_by(
@@ -315,6 +325,12 @@ impl RelayMachine {
         for member in state.members().iter().filter(|member| stands(member.until_seq)) {
             sessions.extend(self.audience.of_subject(&Digest(member.subject.0)));
         }
+        if state.document_kind() == Some(DocumentKind::Section) {
+            // Managers of the owning team, who may end roles in it, need not read it.
+            for parent in state.parents() {
+                sessions.extend(self.audience.of_subject(&Digest(parent.chain.0)));
+            }
+        }
         sessions
     }
 
@@ -332,7 +348,8 @@ impl RelayMachine {
         view.finish(answer)
     }
 
-    /// Finds out again where the devices belong that the operation at `position` concerns.
+    /// Finds out again where the devices belong that the operation at `position` concerns: of a document, those of whoever is
+    /// let in by documents alone, or by nothing so far.
     fn refresh_named(
         &mut self,
         known: &Known,
@@ -340,9 +357,7 @@ impl RelayMachine {
         now: Timestamp,
         store: &dyn RelayStore,
     ) -> Result<(), StoreError> {
-        if known.state.kind() == ChainKind::Document {
-            return Ok(());
-        }
+        let is_document = known.state.kind() == ChainKind::Document;
         let seq = known.seq_at(position).unwrap_or_default();
         let mut sessions = BTreeSet::new();
         let changes = |from: u64, until: Option<u64>| from == seq || until == Some(seq);
@@ -351,6 +366,13 @@ impl RelayMachine {
         }
         for device in known.state.devices().iter().filter(|device| changes(device.from_seq, device.until_seq)) {
             sessions.extend(self.audience.of_device(&device.device));
+        }
+        if is_document {
+            let by_group = |id: &SessionId| {
+                let open = self.sessions.get(id).and_then(Session::open);
+                open.is_some_and(|open| open.is_member() && !open.is_by_documents)
+            };
+            sessions.retain(|id| !by_group(id));
         }
         let before = Position(position.0.saturating_sub(1));
         sessions.into_iter().try_for_each(|id| self.refresh(id, before, now, store))
@@ -398,6 +420,7 @@ impl RelayMachine {
         let reach = Reach::find(&view, &open.device, now)?;
         let reach = view.finish(reach)?;
         self.audience.remove(id, open);
+        open.is_by_documents = reach.is_by_documents;
         open.reach = reach.groups;
         if open.is_member() && reach.agencies.is_empty() {
             // The last way that it had here has ended. Its cursors stay where they are from now on: should it come back, it is

@@ -16,6 +16,7 @@ use super::{
     authenticate::authenticate,
     chains::ChainCache,
     effect::{Committed, Effect, Input, RelayConfig, WakeReason},
+    offer::Offers,
     session::{Backfill, Session, SessionId, Stage},
     store::{RelayStore, StoreError},
 };
@@ -38,6 +39,8 @@ pub struct RelayMachine {
     /// The log's end; `None` until it was read.
     pub(super) end: Option<Position>,
     deadlines: BTreeSet<(Monotonic, SessionId)>,
+    /// Offers that are fetched in pages.
+    pub(super) offers: Offers,
     /// When a role or an invite by which a session belongs somewhere ends by itself.
     pub(super) expiring: BTreeSet<(Timestamp, SessionId)>,
     failure: Option<StoreError>,
@@ -75,6 +78,7 @@ impl RelayMachine {
             dirty: BTreeSet::new(),
             end: None,
             deadlines: BTreeSet::new(),
+            offers: Offers::default(),
             expiring: BTreeSet::new(),
             failure: None,
         })
@@ -152,6 +156,7 @@ impl RelayMachine {
             store.rollback();
             self.effects.clear();
             self.chains.clear();
+            self.offers.clear();
             self.end = None;
             self.end_all(Goodbye::StorageFailure);
         }
@@ -231,6 +236,7 @@ impl RelayMachine {
     fn forget(&mut self, id: SessionId) {
         self.lagging.remove(&id);
         self.dirty.remove(&id);
+        self.offers.forget(id);
         let Some(session) = self.sessions.remove(&id) else { return };
         match session.stage {
             Stage::Challenged { deadline, .. } => {
@@ -354,6 +360,7 @@ impl RelayMachine {
                 return self.answer_leaves(now, id, chain, removal, &keys, store);
             }
             Up::AskReview(links) => return self.answer_review(id, &links, store),
+            Up::AskOffer { request, from } => self.hand_out(id, request, from),
             Up::Pull { policy, content } => {
                 if let Some(pull_by) = open.pull_by.take() {
                     self.deadlines.remove(&(pull_by, id));
@@ -373,6 +380,7 @@ impl RelayMachine {
                     after,
                     upto: upto.min(end),
                     has_leaves: false,
+                    within: 0,
                 });
                 self.consider(id);
             }

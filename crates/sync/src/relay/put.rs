@@ -38,6 +38,10 @@ impl RelayMachine {
                 self.send(id, &Down::OpResult { request, outcome: OpOutcome::InReview });
                 return Ok(());
             }
+            Verdict::Offer(leaves) => {
+                self.offer(id, request, leaves);
+                return Ok(());
+            }
             Verdict::Answer(outcome) => {
                 self.send(id, &Down::OpResult { request, outcome });
                 return Ok(());

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
-use vereda_policy::{ChainKind, DeviceKind, Membership, authority::may_be_member};
+use vereda_policy::{ChainKind, DeviceKind, Membership, ParentStanding, Role, authority::may_be_member};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
     chains::{Known, View},
     session::Open,
+    sight::{Sight, governs_section},
     store::{Naming, RelayStore, StoreError},
 };
 
@@ -20,10 +21,12 @@ const FOREVER: Position = Position(u64::MAX);
 pub(super) struct Reach {
     /// Users, teams and agencies.
     pub(super) groups: BTreeSet<ChainId>,
-    /// The agencies of the teams and agencies among them.
+    /// The agencies of the teams and agencies among them; of whoever is in none, those of the documents that name him.
     pub(super) agencies: BTreeSet<ChainId>,
     /// When the first of the roles by which it belongs there ends by itself.
     pub(super) until: Option<Timestamp>,
+    /// It belongs to no team or agency: the agencies are those of documents.
+    pub(super) is_by_documents: bool,
     /// It is a recovery key: the agencies are its user's, the groups only the user itself.
     pub(super) is_recovery: bool,
 }
@@ -49,12 +52,35 @@ impl Reach {
                 open.push(Digest(chain.0));
             }
         }
+        if reach.agencies.is_empty() {
+            reach.add_documents(view, now)?;
+        }
         if reach.is_recovery {
             let is_user =
                 |chain: &ChainId| view.known(chain).is_some_and(|known| known.state.kind() == ChainKind::User);
             reach.groups.retain(is_user);
         }
         Ok(reach)
+    }
+}
+
+impl Reach {
+    /// Adds the agencies of the documents that name the device's users: who reads one must be able to judge it, and so sees
+    /// the agency's groups.
+    fn add_documents(&mut self, view: &View<'_>, now: Timestamp) -> Result<(), StoreError> {
+        for user in &self.groups {
+            for document in view.store().naming(&Digest(user.0), Naming::Document)? {
+                let subject = Digest(user.0);
+                let Some(known) = view.known(&document) else { continue };
+                if since_subject(&known, &subject, now).is_none() {
+                    continue;
+                }
+                self.agencies.extend(known.agency);
+                self.is_by_documents = true;
+                self.until = self.until.into_iter().chain(first_expiry(&known, &subject, now)).min();
+            }
+        }
+        Ok(())
     }
 }
 
@@ -224,21 +250,82 @@ pub(super) fn newly_visible(
     let named_members = known.state.members().iter().filter(|member| member.from_seq == seq);
     let names = named_members.into_iter().any(|member| open.reach.contains(&member.subject))
         || known.state.devices().iter().any(|device| device.from_seq == seq && device.device == open.device);
-    let mut since = Since::new(view, open.device, now);
-    if upto == Position(0) || !names || since.member(&known.state.id()) != Some(position) {
+    let came = |standing: &ParentStanding| standing.from_seq == seq && open.reach.contains(&standing.parent.chain);
+    let governs = known.state.all_parents().iter().any(came);
+    if upto == Position(0) || !(names || governs) {
         return Ok(Vec::new());
     }
-    let mut visible = BTreeSet::new();
-    if known.state.kind() == ChainKind::Document {
+    // What awaits a decision was handed only to those who might decide at that time.
+    let mut visible = newly_decided_on(view, open, known, seq, now)?;
+    let to_decide = visible.clone();
+    let mut since = Since::new(view, open.device, now);
+    if known.state.kind() != ChainKind::Document {
+        governed_behind(view, open, known.state.id(), now, &mut visible)?;
+    } else if governs && governs_section(view, &open.device, &known.state, now) {
         visible.insert(known.state.id());
-    } else {
+    }
+    if names && since.member(&known.state.id()) == Some(position) {
         // Whoever comes back has destroyed the group's keys, and finds the wraps of before his time there.
         visible.insert(known.state.id());
-        behind_groups(view, &mut since, known.state.id(), position, &mut visible)?;
+        if known.state.kind() != ChainKind::Document {
+            behind_groups(view, &mut since, known.state.id(), position, &mut visible)?;
+        }
     }
-    let existed = |chain: &ChainId| view.known(chain).is_some_and(|known| known.first() <= upto);
+    let existed =
+        |chain: &ChainId| to_decide.contains(chain) || view.known(chain).is_some_and(|known| known.first() <= upto);
     let entries = visible.into_iter().filter(existed).map(|document| PolicyEntry::Visible { document, upto });
     Ok(entries.collect())
+}
+
+/// Lists the documents with something that awaits a decision, on which a device may decide since the operation of that seq
+/// made it, or one that it belongs to, a Manager.
+fn newly_decided_on(
+    view: &View<'_>,
+    open: &Open,
+    known: &Known,
+    seq: u64,
+    now: Timestamp,
+) -> Result<BTreeSet<ChainId>, StoreError> {
+    let named = known.state.members().iter().filter(|member| member.from_seq == seq);
+    let is_manager =
+        named.into_iter().any(|member| member.role == Role::Manager && open.reach.contains(&member.subject));
+    let owns = known
+        .state
+        .all_parents()
+        .iter()
+        .any(|standing| standing.from_seq == seq && open.reach.contains(&standing.parent.chain));
+    let is_user = known.state.kind() == ChainKind::User;
+    let (mut found, mut sight) = (BTreeSet::new(), Sight::new(view, open, now));
+    if is_manager || owns || is_user {
+        for document in view.store().reviewing()? {
+            if sight.decides_in(&document)? {
+                found.insert(document);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Collects the sections that a device governs by a group in which it got another role, or by one that this is in.
+fn governed_behind(
+    view: &View<'_>,
+    open: &Open,
+    group: ChainId,
+    now: Timestamp,
+    visible: &mut BTreeSet<ChainId>,
+) -> Result<(), StoreError> {
+    let (mut groups, mut seen) = (vec![group], BTreeSet::from([group]));
+    while let Some(group) = groups.pop() {
+        let store = view.store();
+        groups.extend(store.naming(&Digest(group.0), Naming::Group)?.into_iter().filter(|above| seen.insert(*above)));
+        for section in store.naming(&Digest(group.0), Naming::Governed)? {
+            let known = view.known(&section);
+            if known.is_some_and(|known| governs_section(view, &open.device, &known.state, now)) {
+                visible.insert(section);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Collects the chains behind a group that the device came to belong to at `position`, and behind every group that it

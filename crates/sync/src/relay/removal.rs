@@ -1,20 +1,20 @@
 //! Removals: whose work they cut off, and up to where it stands in the log (access.md, "Removals and frontiers").
 
-use vereda_base::{ChainId, OpId, limits::MAX_FRAME_BYTES};
+use vereda_base::{ChainId, OpId};
 use vereda_policy::{
     Body, ChainKind, Chains, Frontier, FrontierTree, Leaf, LeafAnswer, Op, ProvenLeaf, chain_of, removed_devices,
 };
-use vereda_protocol::{Leaves, OfferedLeaf, OpOutcome, PolicyEntry, RefusalCode};
+use vereda_protocol::{Leaves, OfferedLeaf, PolicyEntry};
 
 use super::{
     chains::View,
     store::{Entry, StoreError},
 };
 
-/// Most that one offered leaf takes in a frame, in bytes.
-const OFFERED_BYTES: usize = 128;
 /// Leaves that are sent as the whole of a frontier: half a frame.
 const MAX_WHOLE: usize = 7_168;
+/// Leaves that are looked at for one page.
+const WINDOW: usize = 1_024;
 /// Leaves with their proofs that are sent in one entry.
 const MAX_PROVEN: usize = 512;
 
@@ -41,18 +41,12 @@ pub(super) fn committed(view: &View<'_>, op: &Op) -> Result<Vec<OfferedLeaf>, St
     Ok(leaves)
 }
 
-/// Answers a removal whose frontier is not what the log holds; `None` where it is.
-pub(super) fn check_frontier(named: &Frontier, committed: &[OfferedLeaf]) -> Option<OpOutcome> {
-    if tree_of(committed).frontier() == *named {
-        return None;
-    }
-    if committed.len().saturating_mul(OFFERED_BYTES) > MAX_FRAME_BYTES - OFFERED_BYTES {
-        return Some(OpOutcome::Refused(RefusalCode::TooLarge));
-    }
-    Some(OpOutcome::FrontierMoved(committed.to_vec()))
+/// Says whether a removal names exactly what the log holds.
+pub(super) fn is_exact(named: &Frontier, committed: &[OfferedLeaf]) -> bool {
+    named.count as usize == committed.len() && tree_of(committed).frontier() == *named
 }
 
-fn tree_of(leaves: &[OfferedLeaf]) -> FrontierTree {
+pub(super) fn tree_of(leaves: &[OfferedLeaf]) -> FrontierTree {
     FrontierTree::new(leaves.iter().map(OfferedLeaf::leaf))
 }
 
@@ -90,28 +84,47 @@ impl StoredFrontier {
         self.tree.prove(key)
     }
 
-    /// Makes the entries for a reader who may see some chains: everything where that is all of them, each leaf with its proof
-    /// where it is not. None where nothing of it is for him.
-    pub(super) fn entries(&self, may_see: &mut dyn FnMut(&ChainId) -> bool) -> Vec<PolicyEntry> {
-        let (mut seen, mut proven) = (0, Vec::new());
-        for leaf in &self.leaves {
-            if may_see(&leaf.place.chain()) {
-                seen += 1;
-                proven.push(leaf.leaf());
-            }
-        }
+    /// Counts the leaves.
+    pub(super) fn count(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Makes entries for a reader who may see some chains, beginning with the leaf of that index: everything where that is
+    /// all of them, leaves that follow one another together, else each with its proof. None where nothing of it is for
+    /// him. Gives the index to go on with; `None` at the end.
+    pub(super) fn entries(
+        &self,
+        from: usize,
+        may_see: &mut dyn FnMut(&ChainId) -> bool,
+    ) -> (Vec<PolicyEntry>, Option<usize>) {
         let (chain, removal) = (self.chain, self.removal);
-        if seen == self.leaves.len() && seen <= MAX_WHOLE {
-            return vec![PolicyEntry::Frontier { chain, removal, leaves: Leaves::All(proven) }];
+        let entry = |leaves| PolicyEntry::Frontier { chain, removal, leaves };
+        if from == 0 && self.count() <= MAX_WHOLE && self.leaves.iter().all(|leaf| may_see(&leaf.place.chain())) {
+            let all = self.tree.leaves().to_vec();
+            return (if all.is_empty() { Vec::new() } else { vec![entry(Leaves::All(all))] }, None);
         }
-        let parts = proven.chunks(MAX_PROVEN);
-        let part = |part: &[Leaf]| Leaves::Some(part.iter().filter_map(|leaf| self.proven(leaf)).collect());
-        parts.map(|leaves| PolicyEntry::Frontier { chain, removal, leaves: part(leaves) }).collect()
+        let end = from.saturating_add(WINDOW).min(self.count());
+        let window = self.leaves.get(from..end).unwrap_or_default();
+        let seen = window.iter().filter(|leaf| may_see(&leaf.place.chain()));
+        let seen: Vec<Leaf> = seen.map(OfferedLeaf::leaf).collect();
+        let range = (seen.len() > 1 && seen.len() == window.len()).then(|| self.tree.prove_range(from, seen.len()));
+        let entries = match range.flatten() {
+            Some(range) => vec![entry(Leaves::Range(range))],
+            None => self.each_proven(&seen).map(entry).collect(),
+        };
+        (entries, (end < self.count()).then_some(end))
     }
 
     /// Makes the entries of the places in one chain.
     pub(super) fn entries_in(&self, chain: &ChainId) -> Vec<PolicyEntry> {
-        self.entries(&mut |of| of == chain)
+        let (of_chain, removal) = (self.chain, self.removal);
+        let named = self.leaves.iter().filter(|leaf| leaf.place.chain() == *chain);
+        let named: Vec<Leaf> = named.map(OfferedLeaf::leaf).collect();
+        self.each_proven(&named).map(|leaves| PolicyEntry::Frontier { chain: of_chain, removal, leaves }).collect()
+    }
+
+    fn each_proven(&self, leaves: &[Leaf]) -> impl Iterator<Item = Leaves> {
+        leaves.chunks(MAX_PROVEN).map(|part| Leaves::Some(part.iter().filter_map(|leaf| self.proven(leaf)).collect()))
     }
 
     fn proven(&self, leaf: &Leaf) -> Option<ProvenLeaf> {

@@ -11,7 +11,7 @@ use vereda_policy::{
 use vereda_protocol::{Chunk, Header, RefusalCode};
 
 use super::{
-    admit::{AcceptedChunk, Admittance, check_cites, code_of, outcome_of},
+    admit::{AcceptedChunk, Admittance, check_cites, code_of, of_late, outcome_of},
     chains::{ChainCache, View},
     effect::RelayConfig,
     sequence::{Lane, check_place},
@@ -67,7 +67,7 @@ pub(super) fn check_new_document(
     let ledger = check_cites(&view, &header.value().device, None, &cites)?;
     let agency = super::sight::owners(create.value()).iter().find_map(|owner| view.known(owner)?.agency);
     let (authorized, ledger) = view.finish((authorized, ledger))?;
-    match (authorized, ledger) {
+    match (authorized, of_late(ledger)) {
         (Ok(header), Ok(())) => {
             check_chunk(chains, store, config, agency, ended, AcceptedChunk::new(header, chunk), now)
         }

@@ -1,7 +1,10 @@
 //! Whether a chunk follows what it says it follows: its place in its sequence, and what it builds on.
 
-use vereda_base::{ChainId, Link};
-use vereda_protocol::{Header, RefusalCode};
+use std::collections::BTreeSet;
+
+use vereda_base::{ChainId, Incarnation, Link, limits};
+use vereda_policy::Place;
+use vereda_protocol::{Header, OfferedLeaf, RefusalCode};
 
 use super::store::{RelayStore, ReviewStanding, StoreError};
 
@@ -14,7 +17,8 @@ pub(super) enum Lane {
     Review,
 }
 
-/// Checks that a chunk is contiguous per device, incarnation and document, and that what it builds on is there. Reads only.
+/// Checks that a chunk is contiguous per device, incarnation and document, that what it builds on is there, and
+/// that its device may begin one more incarnation where it begins one. Reads only.
 pub(super) fn check_place(
     store: &dyn RelayStore,
     header: &Header,
@@ -40,7 +44,25 @@ pub(super) fn check_place(
             return Ok(Err(code));
         }
     }
-    Ok(Ok(()))
+    check_incarnations(store, header)
+}
+
+/// Checks that a device may begin one more incarnation in a document: what awaits a decision counts, as it may be taken in.
+fn check_incarnations(store: &dyn RelayStore, header: &Header) -> Result<Result<(), RefusalCode>, StoreError> {
+    if header.seq > 0 {
+        return Ok(Ok(()));
+    }
+    let (device, document) = (header.device, header.document);
+    let incarnation = |leaf: OfferedLeaf| match leaf.place {
+        Place::Content { incarnation, .. } => Some(incarnation),
+        Place::Ops { .. } => None,
+    };
+    let mut begun: BTreeSet<Incarnation> =
+        store.places(&device, Some(&document))?.into_iter().filter_map(incarnation).collect();
+    let awaits = store.in_review(&document)?.into_iter().filter(|reviewed| reviewed.device == device);
+    begun.extend(awaits.map(|reviewed| reviewed.incarnation));
+    let is_new = !begun.contains(&header.incarnation);
+    Ok(if is_new && begun.len() >= limits::MAX_INCARNATIONS { Err(RefusalCode::TooManyIncarnations) } else { Ok(()) })
 }
 
 /// Checks that a chunk follows the newest of its sequence. At the beginning of one, gives the link that it continues: what

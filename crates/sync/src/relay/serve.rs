@@ -20,6 +20,8 @@ use super::{
 const PAGE: usize = 256;
 /// Bytes read for one frame, as they are stored.
 const FRAME_BYTES: usize = 48 << 10;
+/// What looking through one page of leaves counts for, in bytes, whatever is served of it.
+const LOOK_BYTES: usize = 16 << 10;
 /// Bytes served to one session before the next has its turn.
 const ROUND_BYTES: usize = 128 << 10;
 /// Sessions served in one round: what they get waits in memory for the commit.
@@ -117,6 +119,7 @@ impl RelayMachine {
         let page = view.finish(page)?;
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(0) };
         open.stream.policy = page.cursor;
+        open.stream.within = page.within;
         let cursor = open.cursor(page.cursor, open.stream.given.0);
         let before = open.cursor(after, open.stream.given.0);
         self.send_policy(id, page.entries, before, cursor);
@@ -156,7 +159,7 @@ impl RelayMachine {
         let heads = store.heads(Scope::Chain(chain), after, upto, PAGE)?;
         let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(0) };
         let view = self.chains.view(store);
-        let mut page = read_page(&view, open, &heads, upto, now, |_| true)?;
+        let mut page = read_page(&view, open, &heads, (upto, backfill.within), now, |_| true)?;
         if !backfill.has_leaves {
             page.entries.splice(0..0, read_leaves(&view, open, &chain, upto, now)?);
         }
@@ -166,6 +169,7 @@ impl RelayMachine {
         match open.stream.backfills.front_mut() {
             Some(front) if !ends => {
                 front.after = page.cursor;
+                front.within = page.within;
                 front.has_leaves = true;
             }
             _ => {
@@ -194,6 +198,8 @@ struct Page {
     chunks: Vec<Chunk>,
     /// Everything up to here was looked at.
     cursor: Position,
+    /// Leaves looked at of the frontier that stands next.
+    within: usize,
     bytes: usize,
 }
 
@@ -205,7 +211,7 @@ fn read_policy(
     now: Timestamp,
 ) -> Result<Page, StoreError> {
     let foreign = |head: &Head| !open.stream.own.contains(&head.position);
-    let mut page = read_page(view, open, heads, end, now, foreign)?;
+    let mut page = read_page(view, open, heads, (end, open.stream.within), now, foreign)?;
     let (mut visible, mut sight) = (Vec::new(), Sight::new(view, open, now));
     for head in heads.iter().take_while(|head| head.position <= page.cursor) {
         let About::Op { chain } = head.about else { continue };
@@ -223,15 +229,16 @@ fn read_content(
     end: Position,
     now: Timestamp,
 ) -> Result<Page, StoreError> {
-    read_page(view, open, heads, end, now, |_| true)
+    read_page(view, open, heads, (end, 0), now, |_| true)
 }
 
-/// Reads the entries that a device may see now, up to the size of a frame.
+/// Reads the entries that a device may see now, up to the size of a frame: of a frontier that stands first, those beyond
+/// the leaves `within` that were looked at already.
 fn read_page(
     view: &View<'_>,
     open: &Open,
     heads: &[Head],
-    end: Position,
+    (end, mut within): (Position, usize),
     now: Timestamp,
     wanted: impl Fn(&Head) -> bool,
 ) -> Result<Page, StoreError> {
@@ -240,14 +247,23 @@ fn read_page(
         if page.bytes >= FRAME_BYTES {
             return Ok(page);
         }
+        // It counts for the first alone.
+        let within = std::mem::take(&mut within);
         if wanted(head) && sight.sees(head)? {
-            page.bytes += head.bytes;
             if matches!(head.about, About::Frontier { .. }) {
                 let leaves = view.frontier(head.position)?.ok_or(StoreError::Damaged { table: "log" })?;
-                page.entries.extend(sight.leaves(&leaves));
+                let (entries, rest) = sight.leaves(&leaves, within);
+                page.bytes += LOOK_BYTES + entries.iter().map(size_of_entry).sum::<usize>();
+                page.entries.extend(entries);
+                if let Some(rest) = rest {
+                    page.cursor = Position(head.position.0.saturating_sub(1));
+                    page.within = rest;
+                    return Ok(page);
+                }
                 page.cursor = head.position;
                 continue;
             }
+            page.bytes += head.bytes;
             match view.store().entry(head.position)? {
                 Some(Entry::Op { op, receipt }) => page.entries.push(PolicyEntry::Op { op, receipt }),
                 Some(Entry::Wrap { chain, op, wrap, proof }) => {
@@ -322,7 +338,8 @@ pub(super) fn size_of_entry(entry: &PolicyEntry) -> usize {
         PolicyEntry::Wrap { .. } => 1_500,
         PolicyEntry::Visible { .. } => 64,
         PolicyEntry::Frontier { leaves: Leaves::All(leaves), .. } => 64 + leaves.len() * 80,
-        PolicyEntry::Frontier { leaves: Leaves::Some(leaves), .. } => 64 + leaves.len() * 640,
+        PolicyEntry::Frontier { leaves: Leaves::Some(leaves), .. } => 64 + leaves.len() * 720,
+        PolicyEntry::Frontier { leaves: Leaves::Range(range), .. } => 1_500 + range.leaves.len() * 80,
         PolicyEntry::Review { chunk, .. } => chunk.header.bytes().len() + chunk.ciphertext.len() + 128,
         PolicyEntry::ReviewDocument { create, wraps, .. } => create.bytes().len() + 128 + wraps.len() * 1_500,
     }

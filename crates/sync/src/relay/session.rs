@@ -41,7 +41,7 @@ pub(super) enum Stage {
 /// What a device may do here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It belongs to a team or an agency.
+    /// It belongs to a team or an agency, or reads a document.
     Member,
     /// It holds a founding secret, or made its user chain with one.
     Founder {
@@ -75,6 +75,8 @@ pub(super) struct Open {
     pub(super) reach: BTreeSet<ChainId>,
     /// Agencies whose groups it may see.
     pub(super) agencies: BTreeSet<ChainId>,
+    /// It sees them for the sake of documents alone.
+    pub(super) is_by_documents: bool,
     /// When the first of the roles that lead there, or its invite, ends by itself.
     pub(super) until: Option<Timestamp>,
     /// Until when it is to ask for what is new; `None` once it did.
@@ -99,6 +101,8 @@ pub(super) struct Stream {
     pub(super) given: (Position, Position),
     /// Policy entries served up to here; meaningless while live.
     pub(super) policy: Position,
+    /// Leaves served of the removal's frontier that stands next after `policy`.
+    pub(super) within: usize,
     /// Chunks served up to here; meaningless while live.
     pub(super) content: Position,
     /// From where this reading began, in the farther of both lanes.
@@ -135,6 +139,8 @@ pub(super) struct Backfill {
     pub(super) upto: Position,
     /// The leaves of removals that concern it were sent.
     pub(super) has_leaves: bool,
+    /// As [`Stream::within`].
+    pub(super) within: usize,
 }
 
 impl Session {
@@ -172,6 +178,7 @@ impl Open {
             admission,
             reach: BTreeSet::new(),
             agencies: BTreeSet::new(),
+            is_by_documents: false,
             until: None,
             pull_by: None,
             stream: Stream::default(),
@@ -208,6 +215,7 @@ impl Stream {
         self.live = false;
         self.policy = policy.min(end);
         self.content = content.min(end);
+        self.within = 0;
         self.start = self.policy.max(self.content);
         self.end_at_start = end;
     }

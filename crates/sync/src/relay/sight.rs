@@ -1,7 +1,10 @@
 //! What a device may see, as policy stands now.
 
-use vereda_base::{ChainId, Timestamp};
-use vereda_policy::{Body, ChainKind, Chains, Evaluator, Heads, Op, Role, may_read};
+use vereda_base::{ChainId, DeviceId, Timestamp};
+use vereda_policy::{
+    Body, ChainKind, ChainState, Chains, DocumentKind, Evaluator, Heads, Op, ParentAuthority, Role, may_read,
+    membership,
+};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
@@ -67,7 +70,7 @@ impl<'a, 'v> Sight<'a, 'v> {
     pub(super) fn sees_chain(&self, chain: &ChainId) -> bool {
         self.view.known(chain).is_some_and(|known| {
             if known.state.kind() == ChainKind::Document {
-                return self.reads(chain);
+                return self.reads(chain) || self.governs(&known.state);
             }
             known.agency.is_some_and(|agency| self.open.agencies.contains(&agency)) || self.open.reach.contains(chain)
         })
@@ -81,10 +84,16 @@ impl<'a, 'v> Sight<'a, 'v> {
             && may_read(self.view, &self.open.device, document, Some(self.now))
     }
 
-    /// Makes the entries of a removal's leaves, of the places that the device may see.
-    pub(super) fn leaves(&self, frontier: &StoredFrontier) -> Vec<PolicyEntry> {
+    /// Says whether the device may end roles in a section that it does not read: it then sees who has them, nothing else.
+    fn governs(&self, document: &ChainState) -> bool {
+        self.open.is_member() && governs_section(self.view, &self.open.device, document, self.now)
+    }
+
+    /// Makes entries of a removal's leaves, of the places that the device may see, from an index on. Gives the index to go
+    /// on with; `None` at the end.
+    pub(super) fn leaves(&self, frontier: &StoredFrontier, from: usize) -> (Vec<PolicyEntry>, Option<usize>) {
         let mut asked = std::collections::BTreeMap::new();
-        frontier.entries(&mut |chain| *asked.entry(*chain).or_insert_with(|| self.sees_chain(chain)))
+        frontier.entries(from, &mut |chain| *asked.entry(*chain).or_insert_with(|| self.sees_chain(chain)))
     }
 
     /// Says whether the device may decide on content of a document or a team.
@@ -98,10 +107,13 @@ impl<'a, 'v> Sight<'a, 'v> {
         owners(create).iter().any(|owner| self.decides(owner))
     }
 
-    fn decides_chunk(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
-        let may =
-            if self.view.known(document).is_some() { self.decides(document) } else { self.decides_document(document)? };
-        if !may {
+    /// Says whether the device may decide on what is in review of a document, also of one that has not begun.
+    pub(super) fn decides_in(&mut self, document: &ChainId) -> Result<bool, StoreError> {
+        Ok(if self.view.known(document).is_some() { self.decides(document) } else { self.decides_document(document)? })
+    }
+
+    fn decides_chunk(&mut self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
+        if !self.decides_in(document)? {
             return Ok(false);
         }
         let awaits = self.view.store().in_review(document)?;
@@ -118,6 +130,13 @@ impl<'a, 'v> Sight<'a, 'v> {
         };
         Ok(self.decides_create(&super::chains::read_op(&create)?))
     }
+}
+
+/// Says whether a device's person is a Manager of a group that may at least end roles in a section.
+pub(super) fn governs_section(view: &View<'_>, device: &DeviceId, document: &ChainState, now: Timestamp) -> bool {
+    let manages = |group: &ChainId| membership(view, device, group, &Heads::newest(Some(now))) == Some(Role::Manager);
+    document.document_kind() == Some(DocumentKind::Section)
+        && document.parents().any(|parent| parent.authority != ParentAuthority::None && manages(&parent.chain))
 }
 
 /// Lists the chains that own a new document.

@@ -134,6 +134,12 @@ pub trait RelayStore {
     /// [`StoreError`] by cause.
     fn in_review(&self, document: &ChainId) -> Result<Vec<Reviewed>, StoreError>;
 
+    /// Lists the documents that await a decision, or have chunks that do; by id.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn reviewing(&self) -> Result<Vec<ChainId>, StoreError>;
+
     /// Finds a document that is in review, or was once.
     ///
     /// # Errors

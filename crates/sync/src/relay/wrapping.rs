@@ -33,8 +33,8 @@ pub(super) fn check_wrapping(
     Ok(proofs)
 }
 
-/// Checks that the wrap to the chain itself is the key that the new epoch says it follows. Which others there are was
-/// compared already.
+/// Checks that the wrap to the chain itself is the key that the new epoch says it follows. Which wraps there are was
+/// compared already; policy says where an epoch may begin without that key.
 fn check_previous(rotate: &Rotate, state: &ChainState, wraps: &[Wrap]) -> Result<(), RefusalCode> {
     let mut own = wraps.iter().filter(|wrap| wrap.recipient.0 == state.id().0);
     let fits = own.all(|wrap| match &wrap.key {

@@ -209,3 +209,40 @@ fn chunks_of_documents_that_nobody_was_told_of_leave_no_trace_beyond_the_bound()
     assert_eq!(rig.store.committed_rows(Table("sync_quarantine")), 2);
     assert_eq!(rig.store.committed_rows(Table("sync_unkept")), 0);
 }
+
+#[test]
+fn what_found_no_room_among_what_is_to_be_decided_is_asked_for_once_something_was_decided() {
+    let mut rig = tight(|keep| keep.reviews = Bound { group: None, whole: rows(2) });
+    let (amina, bashir, case) = (rig.world.amina.key.clone(), rig.world.bashir.clone(), rig.world.case);
+    let review = |chunk: &Chunk| PolicyEntry::Review { chunk: chunk.clone(), received: crate::rig::wall(5) };
+    let of = |number| rig.world.chunk_of(&case, &bashir, vereda_base::Incarnation(number), 0, None, &[]);
+    let chunks = [of(11), of(12), of(13)];
+    let entries = chunks.each_ref().map(review);
+    rig.policy(&entries.each_ref(), 100);
+    let kept = |rig: &Rig| {
+        let mut links: Vec<_> = rig.machine.reviews(&rig.store).unwrap().iter().map(|review| review.link).collect();
+        links.sort_unstable();
+        links
+    };
+    let sorted = |chunks: &[Chunk]| {
+        let mut links: Vec<_> = chunks.iter().map(link_of).collect();
+        links.sort_unstable();
+        links
+    };
+    assert_eq!(kept(&rig), sorted(&chunks[..2]));
+    assert_eq!(rig.sent.len(), 0, "there is no room yet");
+    let discard =
+        vereda_policy::Discard { chunks: vec![link_of(&chunks[0])], documents: Vec::new(), sealed_reason: vec![1; 40] };
+    let decided = rig.world.append(&amina, &case, vereda_policy::Body::Discard(discard));
+    rig.policy(&[&decided], 101);
+    let upto = Position(100);
+    let Some(Up::Backfill { document, after: Position(0), upto: asked }) = rig.sent.pop_front() else {
+        panic!("{:?}", rig.sent)
+    };
+    assert!(document == case && asked >= upto, "{asked:?}");
+    let entries = vec![review(&chunks[0]), review(&chunks[1]), review(&chunks[2])];
+    rig.down(&Down::BackfillPart { document, entries, chunks: Vec::new(), cursor: asked });
+    assert_eq!(kept(&rig), sorted(&chunks[1..]), "what was decided on stays away");
+    assert_eq!(rig.store.committed_rows(Table("sync_unkept_reviews")), 0);
+    assert!(rig.sent.is_empty(), "{:?}", rig.sent);
+}

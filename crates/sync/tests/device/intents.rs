@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Amina's device: she is Manager of agency and team.
-fn managing() -> Rig {
+pub fn managing() -> Rig {
     let world = World::found();
     let amina = world.amina.clone();
     let mut rig = Rig::of(world, &amina, MemoryStore::new());
@@ -25,7 +25,7 @@ fn managing() -> Rig {
     rig
 }
 
-fn taken(rig: &mut Rig) -> (u64, Signed<Op>) {
+pub fn taken(rig: &mut Rig) -> (u64, Signed<Op>) {
     match rig.sent.pop_front() {
         Some(Up::PutOp { request, op, .. }) => (request, op),
         other => panic!("{other:?}"),
@@ -199,13 +199,13 @@ fn an_intent_signed_before_newer_policy_was_relied_on_is_signed_anew() {
     assert!(rig.saw(&Event::IntentFailed { id, reason }));
 }
 
-fn revoking(rig: &Rig) -> Body {
+pub fn revoking(rig: &Rig) -> Body {
     // Whatever frontier the caller gives.
     let frontier = FrontierTree::new([]).frontier();
     Body::Revoke(Revoke { subject: rig.world.bashir.user, keeps: None, successor: None, frontier })
 }
 
-fn frontier_of(op: &Signed<Op>) -> Frontier {
+pub fn frontier_of(op: &Signed<Op>) -> Frontier {
     match op.clone().verify().unwrap().into_value().body {
         Body::Revoke(revoke) => revoke.frontier,
         Body::RemoveDevice(remove) => remove.frontier,
@@ -214,7 +214,7 @@ fn frontier_of(op: &Signed<Op>) -> Frontier {
 }
 
 /// Amina's device, which holds two chunks of Bashir's.
-fn holding() -> (Rig, [vereda_protocol::Chunk; 2]) {
+pub fn holding() -> (Rig, [vereda_protocol::Chunk; 2]) {
     let mut rig = managing();
     let bashir = rig.world.bashir.clone();
     let first = rig.world.chunk(&bashir, 0, None, &[]);

@@ -6,6 +6,7 @@ mod bounds;
 mod connection;
 mod content;
 mod intents;
+mod offers;
 mod outbox;
 mod policy;
 mod relay_faults;

@@ -2,12 +2,12 @@
 
 use vereda_base::Timestamp;
 use vereda_policy::{Beacon, Body, Chains, Cite, Role};
-use vereda_protocol::{PolicyEntry, Position};
-use vereda_sync::device::{Disconnect, Event, RelayFault};
+use vereda_protocol::{ChunkOutcome, Down, PolicyEntry, Position};
+use vereda_sync::device::{Disconnect, Event, RelayFault, SyncState};
 
 use crate::{
     rig::Rig,
-    world::{World, grant},
+    world::{World, grant, link_of},
 };
 
 fn faults(rig: &Rig) -> Vec<RelayFault> {
@@ -92,4 +92,74 @@ fn a_log_that_became_shorter_is_kept_in_mind() {
     rig.sleep();
     rig.connect_again();
     assert_eq!(faults(&rig), [RelayFault::LogShorter { end: Position(3), told }]);
+}
+
+#[test]
+fn an_operation_beyond_a_hole_in_its_chain_tells_at_the_next_catch_up_that_what_it_follows_is_withheld() {
+    let mut rig = Rig::caught_up(World::found());
+    let (amina, team, chipo) = (rig.world.amina.key.clone(), rig.world.team, rig.world.chipo.user);
+    let withheld = rig.world.append(&amina, &team, grant(chipo, Role::Reader));
+    let head = rig.world.head(&team);
+    let next = rig.world.append(&amina, &team, grant(chipo, Role::Editor));
+    rig.policy(&[&next], 100);
+    assert_eq!(faults(&rig), [], "it may yet come");
+    rig.down(&Down::CaughtUp { cursor: Position(100) });
+    assert!(rig.saw(&Event::RelayWithholds { chain: team }));
+    assert_eq!(faults(&rig), [RelayFault::Withholds { chain: team, head }]);
+    rig.policy(&[&withheld], 101);
+    assert_eq!(faults(&rig), []);
+    assert_eq!(rig.machine.chains(&rig.store).chain(&team).unwrap().head_seq(), 2);
+}
+
+#[test]
+fn work_that_cites_policy_which_never_came_tells_at_the_next_catch_up_that_it_is_withheld() {
+    let mut rig = Rig::caught_up(World::found());
+    let (amina, team, case, chipo) =
+        (rig.world.amina.key.clone(), rig.world.team, rig.world.case, rig.world.chipo.user);
+    let withheld = rig.world.append(&amina, &team, grant(chipo, Role::Reader));
+    let head = rig.world.head(&team);
+    let author = rig.world.amina.clone();
+    let chunk = rig.world.chunk(&author, 0, None, &[]);
+    rig.down(&Down::Content { chunks: vec![chunk], cursor: Position(100) });
+    rig.down(&Down::CaughtUp { cursor: Position(100) });
+    assert_eq!(rig.machine.explain(&rig.store, &case).unwrap(), SyncState::WaitingForPolicy { chain: team, chunks: 1 });
+    assert_eq!(faults(&rig), [RelayFault::Withholds { chain: team, head }]);
+    rig.policy(&[&withheld], 101);
+    assert_eq!(faults(&rig), []);
+    assert_eq!(rig.machine.explain(&rig.store, &case).unwrap(), SyncState::Acknowledged);
+}
+
+#[test]
+fn an_operation_that_follows_another_than_the_one_given_a_receipt_convicts_the_relay() {
+    let mut rig = Rig::caught_up(World::found());
+    let (amina, case, chipo, bashir) =
+        (rig.world.amina.key.clone(), rig.world.case, rig.world.chipo.user, rig.world.bashir.user);
+    let mut other = rig.world.clone();
+    let ours = rig.world.append(&amina, &case, grant(chipo, Role::Reader));
+    other.append(&amina, &case, grant(bashir, Role::Reader));
+    let theirs = other.append(&amina, &case, grant(bashir, Role::Editor));
+    rig.policy(&[&ours, &theirs], 100);
+    assert!(rig.saw(&Event::RelayForked { chain: case, seq: 2 }));
+    assert_eq!(faults(&rig), [RelayFault::Forked { chain: case, seq: 2 }]);
+    assert_eq!(rig.disconnects(), [Disconnect::RelayForked]);
+    let rig = rig.restart();
+    assert_eq!(faults(&rig), [RelayFault::Forked { chain: case, seq: 2 }]);
+}
+
+#[test]
+fn a_relay_that_holds_less_than_it_confirmed_was_set_back_however_long_its_log_is() {
+    let mut rig = Rig::caught_up(World::found());
+    let chunk = rig.write();
+    rig.down(&Down::ChunkResult { link: link_of(&chunk), outcome: ChunkOutcome::Durable });
+    for (held, lost) in [(1, vec![]), (0, vec![RelayFault::Lost { held: 0, confirmed: 1 }])] {
+        rig.lose();
+        rig.held = held;
+        rig.sleep();
+        rig.connect_again();
+        assert_eq!(faults(&rig), lost);
+    }
+    assert_eq!(rig.disconnects().last(), Some(&Disconnect::LogShorter));
+    rig.sleep();
+    assert_eq!(rig.connect_again(), (Position(0), Position(0)), "everything is asked for anew");
+    assert!(rig.machine.is_live(), "and once");
 }

@@ -221,3 +221,63 @@ fn a_chunk_that_nobody_could_take_in_keeps_nobody_from_what_comes_after_it() {
     rig.policy(&[&review(&swapped, wall(7))], 101);
     assert_eq!(rig.disconnects(), [Disconnect::Violation]);
 }
+
+#[test]
+fn an_own_document_that_was_adopted_gets_its_receipt_and_is_held_by_whom_the_adoption_names() {
+    let mut rig = Rig::caught_up(World::found());
+    let (chipo, amina, team) = (rig.world.chipo.clone(), rig.world.amina.clone(), rig.world.team);
+    let create =
+        Draft::new(&rig.world.chains, chipo.device(), None).sign_create(&chipo.key, rig.world.case_of(20)).unwrap();
+    rig.machine.enqueue_op(&mut rig.store, &create, Vec::new()).unwrap();
+    rig.commit();
+    let document = vereda_policy::chain_of(create.value());
+    let Some(Up::PutOp { request, .. }) = rig.sent.pop_front() else { panic!() };
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::InReview });
+    assert_eq!(rig.sent.len(), 0);
+
+    let holders = vec![Member { subject: amina.user, role: Role::Manager }];
+    let documents = vec![AdoptedDocument { document, holders, chunks: Vec::new() }];
+    let adopted = rig.world.append(&amina.key, &team, Body::Adopt(Adopt { chunks: Vec::new(), documents }));
+    rig.policy(&[&adopted], 100);
+    let holds = |rig: &Rig| rig.machine.chains(&rig.store).chain(&document).unwrap().standing_members();
+    assert_eq!(holds(&rig), [amina.user]);
+    let Some(Up::PutOp { request, .. }) = rig.sent.pop_front() else { panic!("nobody asks for the receipt") };
+    let receipt = rig.world.receipt(create.signed());
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::Appended(receipt) });
+    assert_eq!(rig.machine.outbox(&rig.store).unwrap(), []);
+    assert!(rig.machine.chains(&rig.store).chain(&document).unwrap().op(0).unwrap().time.is_some());
+    let rig = rig.restart();
+    assert_eq!(holds(&rig), [amina.user]);
+}
+
+#[test]
+fn a_chunk_turned_away_is_done_with_where_nobody_said_that_it_was_in_review() {
+    let mut rig = Rig::caught_up(World::found());
+    let (chunk, case) = (rig.write(), rig.world.case);
+    let code = RefusalCode::Discarded;
+    outcome(&mut rig, &chunk, ChunkOutcome::Refused(code));
+    assert!(rig.saw(&Event::Decided { link: link_of(&chunk), document: case, adopted: false }));
+    assert_eq!(rig.machine.outbox(&rig.store).unwrap(), []);
+    assert_eq!(rig.machine.explain(&rig.store, &case).unwrap(), SyncState::Refused { chunks: 1, code });
+}
+
+#[test]
+fn what_was_taken_in_of_somebody_put_out_stands_on_his_device_though_he_is_not_handed_the_decision() {
+    let check = |answers: &[ChunkOutcome]| {
+        let mut rig = Rig::caught_up(World::found());
+        let (chipo, team) = (rig.world.chipo.clone(), rig.world.team);
+        let chunk = rig.write();
+        let leaves = rig.world.leaves(&chipo, &[]);
+        let removed = rig.world.revoke(&chipo, &team, &leaves);
+        rig.policy(&[&removed.op], 100);
+        for answer in answers {
+            outcome(&mut rig, &chunk, answer.clone());
+        }
+        // Its frontier was signed before.
+        rig.policy(&[&removed.leaves], 101);
+        assert_eq!((rig.excluded(), rig.stored()), (vec![], vec![chunk]));
+        assert!(!rig.saw(&Event::Remake { document: rig.world.case }));
+    };
+    check(&[ChunkOutcome::InReview, ChunkOutcome::Durable]);
+    check(&[ChunkOutcome::Durable]);
+}

@@ -9,7 +9,7 @@ use vereda_sync::{
     relay::{Input, SessionId, WakeReason},
 };
 
-use super::room::{Room, assert_appended, founding};
+use super::room::{Room, assert_appended, founding, op_ids, revoke};
 
 fn end_of(room: &mut Room, person: &Person, credential: Credential) -> Option<Goodbye> {
     let id = room.connect(person, |_| credential);
@@ -154,6 +154,23 @@ fn an_invite_lets_one_person_in_until_it_is_taken_or_its_time_is_over() {
     let spent = manager.chains.iter().find(|state| state.id() == agency).unwrap().invites()[1].op;
     let late = room.connect(&person, |opening| person.credential(opening, agency, spent, 7));
     assert_eq!(room.goodbye(late), Some(Goodbye::InviteSpent), "taken");
+}
+
+#[test]
+fn whoever_was_put_out_before_he_knew_that_he_was_in_is_let_in_to_learn_it() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let (person, _) = room.join((&mut manager, id), agency, Role::Reader, 7);
+    let invite = manager.chains.iter().find(|state| state.id() == agency).unwrap().invites()[0].op;
+    let user = person.user();
+    let removal = revoke(&mut room, (&mut manager, id), agency, user);
+    // The answer to his acceptance was lost: he shows the invite again.
+    let again = room.connect(&person, |opening| person.credential(opening, agency, invite, 7));
+    assert_eq!(room.goodbye(again), None);
+    let served = room.pull(again, 0, 0);
+    assert!(op_ids(&served).contains(&removal.id()), "{served:?}");
+    let other = Person::new(8);
+    let late = room.connect(&other, |opening| other.credential(opening, agency, invite, 7));
+    assert_eq!(room.goodbye(late), Some(Goodbye::InviteSpent), "nobody else by that invite");
 }
 
 #[test]

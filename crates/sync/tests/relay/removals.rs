@@ -277,3 +277,86 @@ fn whoever_leaves_by_himself_needs_nobody() {
     let left = revoke(&mut t.room, (&mut t.worker, t.worker_id), team, user);
     assert_eq!(op_ids(&t.room.take(t.manager_id)), [left.id()]);
 }
+
+/// Asks for the pages of an offer, the first being asked for from `from`.
+fn pages(room: &mut Room, id: SessionId, request: u64, from: u64) -> Vec<Vec<OfferedLeaf>> {
+    let (mut pages, mut from) = (Vec::new(), from);
+    loop {
+        room.up(id, Up::AskOffer { request, from });
+        let downs = room.take(id);
+        let page = downs.into_iter().find_map(|down| match down {
+            Down::Offer { request: of, from: at, leaves } if (of, at) == (request, from) => Some(leaves),
+            _ => None,
+        });
+        let page = page.expect("a page");
+        if page.is_empty() {
+            return pages;
+        }
+        from += page.len() as u64;
+        pages.push(page);
+    }
+}
+
+#[test]
+fn a_removal_of_more_places_than_fit_a_frame_is_offered_in_pages_and_reaches_every_reader() {
+    let cases = 8_400;
+    let mut t = Team::new();
+    for _ in 0..cases {
+        let put = t.worker.create_case(t.team);
+        assert_appended(&t.room.put(t.worker_id, &put));
+    }
+    // They read on however long it takes.
+    for id in [t.manager_id, t.worker_id] {
+        t.room.up(id, Up::Credit(1 << 30));
+        t.room.take(id);
+    }
+    let (reader, reader_id) = t.room.join((&mut t.manager, t.manager_id), t.agency, Role::Reader, 3);
+    let (_, colleague_id) = t.room.join((&mut t.manager, t.manager_id), t.team, Role::Reader, 4);
+    for id in [reader_id, colleague_id] {
+        t.room.up(id, Up::Credit(1 << 30));
+        t.room.take(id);
+    }
+    let sign = |t: &Team, frontier| {
+        let (subject, keeps, successor) = (t.worker.user(), None, None);
+        t.manager.draft(t.team, Body::Revoke(Revoke { subject, keeps, successor, frontier }))
+    };
+    let first = sign(&t, nothing_stands());
+    let OpOutcome::FrontierPaged(offered) = t.room.put(t.manager_id, &first) else { panic!("expected an offer") };
+    let request = 9;
+    assert_eq!(pages(&mut t.room, t.worker_id, request, 0), Vec::<Vec<OfferedLeaf>>::new(), "it is another's");
+    assert_eq!(pages(&mut t.room, t.manager_id, request + 1, 0), Vec::<Vec<OfferedLeaf>>::new());
+    let pages_of_it = pages(&mut t.room, t.manager_id, request, 0);
+    let leaves_of_it: Vec<OfferedLeaf> = pages_of_it.concat();
+    assert_eq!(leaves_of_it.len(), cases + 4);
+    assert!(leaves_of_it.is_sorted_by_key(|leaf| leaf.place.key()));
+    let tree = FrontierTree::new(leaves_of_it.iter().map(OfferedLeaf::leaf));
+    assert_eq!(tree.frontier(), offered);
+    assert_eq!(pages(&mut t.room, t.manager_id, request, 0), Vec::<Vec<OfferedLeaf>>::new(), "it was handed out");
+    let put = sign(&t, offered);
+    assert_appended(&t.room.put(t.manager_id, &put));
+    // Who reads the cases is served all of it, others what they may see; nobody is let go for it.
+    let check = |downs: &[Down], count: usize| {
+        let mut keys = std::collections::BTreeSet::new();
+        for (removal, leaves) in leaves(downs) {
+            assert_eq!(removal, put.id());
+            match leaves {
+                Leaves::All(_) => panic!("that fits no frame"),
+                Leaves::Some(some) => {
+                    keys.extend(some.iter().filter(|one| one.holds(&offered)).map(|one| one.leaf.key))
+                }
+                Leaves::Range(range) => {
+                    assert!(range.holds(&offered));
+                    keys.extend(range.leaves.iter().map(|leaf| leaf.key));
+                }
+            }
+        }
+        assert_eq!(keys.len(), count);
+        assert!(!downs.iter().any(|down| matches!(down, Down::Goodbye(_))));
+    };
+    check(&t.room.take(t.manager_id), cases + 4);
+    check(&t.room.take(colleague_id), cases + 4);
+    check(&t.room.take(reader_id), 2);
+    let again = t.room.connect_member(&reader);
+    t.room.up(again, Up::Credit(1 << 30));
+    check(&t.room.pull(again, 0, 0), 2);
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use vereda_base::{ChainId, Link};
 use vereda_policy::{Retention, Role};
-use vereda_protocol::{Chunk, ChunkOutcome, Down, OpOutcome, PolicyEntry, RefusalCode, Up};
+use vereda_protocol::{Chunk, ChunkOutcome, Down, OpOutcome, PolicyEntry, Position, RefusalCode, Up};
 use vereda_sync::people::{NOW, Person, Put, link_of};
 use vereda_sync::relay::{RelayConfig, RelayStore, SessionId, StoreError};
 
@@ -133,6 +133,19 @@ fn late_work_goes_to_review_and_those_who_decide_are_told() {
     assert_eq!(in_review(&lane.room.pull(again, 0, 0)), [lane.link(1), lane.link(2)]);
     let again = lane.room.connect_member(&lane.worker);
     assert_eq!(in_review(&lane.room.pull(again, 0, 0)), []);
+}
+
+#[test]
+fn late_work_goes_to_review_though_its_author_cited_newer_heads_elsewhere() {
+    let mut lane = Lane::with(|lane| {
+        let invite = lane.manager.invite(lane.team, Role::Reader, 9, vereda_base::Timestamp(i64::MAX));
+        assert_appended(&lane.room.put(lane.manager_id, &invite));
+        learn(&mut lane.worker, &lane.room.take(lane.worker_id));
+        let other = lane.worker.create_case(lane.team);
+        assert_appended(&lane.room.put(lane.worker_id, &other));
+        lane.manager.learn(&other.op);
+    });
+    assert_eq!(lane.put(1), ChunkOutcome::InReview, "he has no newer heads that would prove it");
 }
 
 #[test]
@@ -329,4 +342,93 @@ fn the_lane_closes_by_the_end_of_the_authors_own_role_and_not_by_anybody_elses()
     assert_eq!(room.put_chunk(helper_id, &first), ChunkOutcome::InReview);
     room.now.wall = NOW.saturating_add(92 * DAY);
     assert_eq!(room.put_chunk(helper_id, &second), refused(RefusalCode::ReviewClosed));
+}
+
+#[test]
+fn whoever_becomes_a_manager_later_is_served_what_awaits_a_decision() {
+    let check = |is_live: bool| {
+        let mut lane = Lane::new();
+        assert_eq!(lane.put(1), ChunkOutcome::InReview);
+        let (begun, in_it) = lane.begun.clone();
+        assert_eq!(lane.room.put(lane.worker_id, &begun), OpOutcome::InReview);
+        assert_eq!(lane.room.put_chunk(lane.worker_id, &in_it), ChunkOutcome::InReview);
+        let [_, _, colleague] = lane.take_all();
+        assert_eq!((in_review(&colleague), documents_in_review(&colleague)), (Vec::new(), Vec::new()));
+        // It is told that it has everything: what it may not see lies behind its cursors.
+        let cursors = lane.room.clients[&lane.colleague_id].cursors;
+        lane.room.pull(lane.colleague_id, cursors.0.0, cursors.1.0);
+        let cursors = lane.room.clients[&lane.colleague_id].cursors;
+        assert_eq!(cursors.0, lane.room.store.end().unwrap());
+        let grant = lane.manager.grant(lane.team, lane.colleague.user(), Role::Manager);
+        if !is_live {
+            lane.room.input(vereda_sync::relay::Input::Closed(lane.colleague_id));
+        }
+        assert_appended(&lane.manager_put(&grant));
+        let mut news = Vec::new();
+        if is_live {
+            news.extend(lane.room.take(lane.colleague_id));
+        } else {
+            lane.colleague_id = lane.room.connect_member(&lane.colleague);
+            news.extend(lane.room.pull(lane.colleague_id, cursors.0.0, cursors.1.0));
+        }
+        let mut due = super::room::visible(&news);
+        due.sort_unstable();
+        let mut expected = [lane.case, begun.chain()];
+        expected.sort_unstable();
+        assert_eq!(due.iter().map(|(document, _)| *document).collect::<Vec<_>>(), expected);
+        let mut served = Vec::new();
+        for (document, upto) in due {
+            lane.room.up(lane.colleague_id, Up::Backfill { document, after: Position(0), upto });
+            served.extend(lane.room.take(lane.colleague_id));
+        }
+        let mut found = in_review(&served);
+        found.sort_unstable();
+        let mut awaits = vec![lane.link(1), link_of(&in_it)];
+        awaits.sort_unstable();
+        assert_eq!(found, awaits);
+        assert_eq!(documents_in_review(&served), [(begun.chain(), 1)]);
+        // And once it was decided there is nothing more to serve.
+        let discard = lane.manager.discard(lane.case, &[lane.link(1)]);
+        assert_appended(&lane.manager_put(&discard));
+        let end = lane.room.store.end().unwrap();
+        lane.room.take(lane.colleague_id);
+        lane.room.up(lane.colleague_id, Up::Backfill { document: lane.case, after: Position(0), upto: end });
+        assert_eq!(in_review(&lane.room.take(lane.colleague_id)), Vec::new());
+    };
+    check(true);
+    check(false);
+}
+
+#[test]
+fn what_awaits_a_decision_counts_among_the_incarnations_of_a_device() {
+    let mut lane = Lane::new();
+    let first = lane.worker.incarnation.0;
+    let begin = |lane: &mut Lane, number: usize| {
+        lane.worker.incarnation = vereda_base::Incarnation(first + number as u64);
+        let chunk = lane.worker.chunk(lane.case, 0, None, &[], 300);
+        lane.room.put_chunk(lane.worker_id, &chunk)
+    };
+    for number in 1..vereda_base::limits::MAX_INCARNATIONS {
+        assert_eq!(begin(&mut lane, number), ChunkOutcome::InReview);
+    }
+    let number = vereda_base::limits::MAX_INCARNATIONS;
+    assert_eq!(begin(&mut lane, number), refused(RefusalCode::TooManyIncarnations));
+}
+
+#[test]
+fn what_comes_too_late_may_cite_older_heads_than_its_author_cited_since() {
+    let mut lane = Lane::with(|lane| {
+        let invite = lane.manager.invite(lane.team, Role::Reader, 9, NOW.saturating_add(DAY));
+        assert_appended(&lane.manager_put(&invite));
+        let case = lane.room.case((&mut lane.manager, lane.manager_id), lane.team);
+        let [_, worker, _] = lane.take_all();
+        learn(&mut lane.worker, &worker);
+        let chunk = lane.worker.chunk(case, 0, None, &[], 300);
+        assert_eq!(lane.room.put_chunk(lane.worker_id, &chunk), ChunkOutcome::Durable);
+        assert_eq!(lane.put(1), refused(RefusalCode::CiteRegressed), "who may write seals it again");
+    });
+    assert_eq!(lane.put(1), ChunkOutcome::InReview);
+    let (create, chunk) = lane.begun.clone();
+    assert_eq!(lane.room.put(lane.worker_id, &create), OpOutcome::InReview);
+    assert_eq!(lane.room.put_chunk(lane.worker_id, &chunk), ChunkOutcome::InReview);
 }

@@ -43,6 +43,9 @@ fn a_role_that_runs_out_makes_the_epoch_stale_by_itself() {
     let expires = NOW.saturating_add(Duration::from_secs(60));
     let grant = manager.grant_until(team.chain(), helper.user(), Role::Editor, expires);
     assert_appended(&room.put(id, &grant));
+    let given = Target { recipient: Digest(helper.user().0), epoch: 0 };
+    let repair = manager.repair(team.chain(), &[given]);
+    assert_appended(&room.put(id, &repair));
     let first = manager.chunk(case, 0, None, &[], 300);
     assert_eq!(room.put_chunk(id, &first), ChunkOutcome::Durable);
     room.now.wall = expires;
@@ -122,4 +125,24 @@ fn a_repair_of_a_stale_epoch_is_outdated() {
     let target = Target { recipient: Digest(worker.user().0), epoch: 0 };
     let put = manager.clone().repair(team.chain(), &[target]);
     assert_eq!(room.put(id, &put), OpOutcome::Refused(RefusalCode::Outdated));
+}
+
+#[test]
+fn a_group_begins_without_the_key_before_it_only_where_nobody_has_that() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+    assert_appended(&room.put(id, &team));
+    let team = team.chain();
+    let (mut worker, worker_id) = room.join((&mut manager, id), team, Role::Editor, 2);
+    let begin_anew = |worker: &mut vereda_sync::people::Person| {
+        let targets = epoch_targets(&worker.chains, &team, Some(NOW));
+        worker.draft_rotation_anew(team, targets)
+    };
+    let early = begin_anew(&mut worker);
+    assert_eq!(room.put(worker_id, &early), OpOutcome::Refused(RefusalCode::Outdated));
+    let user = manager.user();
+    revoke(&mut room, (&mut manager, id), team, user);
+    learn(&mut worker, &room.take(worker_id));
+    let anew = begin_anew(&mut worker);
+    assert_appended(&room.put(worker_id, &anew));
 }

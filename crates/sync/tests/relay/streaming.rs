@@ -8,7 +8,7 @@ use vereda_sync::{
     relay::{Input, SessionId},
 };
 
-use super::room::{Room, assert_appended, chunks, entries, learn, op_ids, ops, visible};
+use super::room::{Room, assert_appended, chunks, entries, learn, op_ids, ops, revoke, rotate, visible};
 
 /// Two teams of one agency, a worker in the first.
 struct Office {
@@ -322,4 +322,45 @@ fn a_pull_that_was_cut_goes_on_where_its_cursors_are() {
         rounds += 1;
         assert!(rounds < 50, "it gets on");
     }
+}
+
+#[test]
+fn who_is_in_no_group_and_named_in_a_document_is_served_that_and_nothing_else() {
+    let mut office = Office::new();
+    let (named, other) = (office.case(0), office.case(0));
+    let (user, team, id) = (office.worker.user(), office.teams[0], office.worker_id);
+    let grant = office.manager.grant(named, user, Role::Editor);
+    assert_appended(&office.room.put(office.id, &grant));
+    revoke(&mut office.room, (&mut office.manager, office.id), team, user);
+    office.catch_up();
+    for case in [named, other] {
+        rotate(&mut office.room, (&mut office.manager, office.id), case);
+        office.write(case, 0, None);
+    }
+    let reads = |downs: &[Down]| -> Vec<ChainId> {
+        chunks(downs).iter().map(|chunk| chunk.header.clone().verify().unwrap().value().document).collect()
+    };
+    let live = office.room.take(id);
+    learn(&mut office.worker, &live);
+    assert_eq!(reads(&live), [named]);
+    let chunk = office.worker.chunk(named, 0, None, &[], 300);
+    assert_eq!(office.room.put_chunk(id, &chunk), ChunkOutcome::Durable, "he writes as well");
+    let again = office.room.connect_member(&office.worker);
+    let downs = office.room.pull(again, 0, 0);
+    assert_eq!(reads(&downs), [named]);
+    let wraps_of = |chain: ChainId| {
+        let of = |entry: &PolicyEntry| matches!(entry, PolicyEntry::Wrap { chain: of, .. } if *of == chain);
+        entries(&downs).iter().filter(|entry| of(entry)).count()
+    };
+    assert!(wraps_of(named) > 0 && wraps_of(other) == 0 && wraps_of(team) == 0);
+    // With the document he loses the last that let him in, and has it back with that.
+    revoke(&mut office.room, (&mut office.manager, office.id), named, user);
+    office.room.take(again);
+    rotate(&mut office.room, (&mut office.manager, office.id), named);
+    assert_eq!(op_ids(&office.room.take(again)), []);
+    let grant = office.manager.grant(named, user, Role::Reader);
+    assert_appended(&office.room.put(office.id, &grant));
+    let downs = office.room.take(again);
+    assert!(op_ids(&downs).contains(&grant.id()));
+    assert_eq!(visible(&downs).iter().map(|(chain, _)| *chain).collect::<Vec<_>>(), [named]);
 }

@@ -4,7 +4,7 @@ use vereda_adversary::{
     Office, forge,
     office::{op_refused, refused},
 };
-use vereda_base::{ChainId, Digest, Link, OpId, limits};
+use vereda_base::{ChainId, Digest, Incarnation, Link, OpId, limits};
 use vereda_policy::{Adopt, Beacon, Body, Cite, Discard, Frontier, Revoke, Role};
 use vereda_protocol::{ChunkOutcome, Down, Goodbye, RefusalCode, Up};
 use vereda_sync::people::{NOW, link_of};
@@ -117,4 +117,35 @@ fn whoever_asks_for_more_at_once_than_may_be_named_is_ended() {
     attacker.line.say(&Up::AskReview(links(limits::MAX_NAMED)));
     attacker.line.say(&Up::AskLeaves { chain, removal, keys: keys(limits::MAX_NAMED) });
     attacker.fence();
+}
+
+#[test]
+fn a_device_that_begins_anew_without_end_is_refused_at_the_bound_and_everybody_goes_on() {
+    let mut office = Office::open();
+    let (case, other) = (office.case(office.team), office.case(office.team));
+    let mut attacker = office.join(office.team, Role::Editor);
+    office.brief(&mut attacker);
+    let incarnation = attacker.person.incarnation;
+    let begin = |attacker: &mut vereda_adversary::office::Member, case, number: usize| {
+        attacker.person.incarnation = Incarnation(incarnation.0 + number as u64);
+        let chunk = attacker.person.chunk(case, 0, None, &[], 300);
+        (attacker.line.put_chunk(&chunk), chunk)
+    };
+    let (_, first) = begin(&mut attacker, case, 0);
+    for number in 1..limits::MAX_INCARNATIONS {
+        assert_eq!(begin(&mut attacker, case, number).0, ChunkOutcome::Durable);
+    }
+    let refusal = refused(RefusalCode::TooManyIncarnations);
+    assert_eq!(begin(&mut attacker, case, limits::MAX_INCARNATIONS).0, refusal);
+    assert_eq!(begin(&mut attacker, case, 1_000_000).0, refusal);
+    // What he began goes on, as he does elsewhere, linked anew, and everybody else.
+    assert_eq!(begin(&mut attacker, other, limits::MAX_INCARNATIONS).0, ChunkOutcome::Durable);
+    attacker.person.incarnation = incarnation;
+    let next = attacker.person.chunk(case, 1, Some(link_of(&first)), &[], 300);
+    assert_eq!(attacker.line.put_chunk(&next), ChunkOutcome::Durable);
+    let mut anew = office.add_device(&mut attacker, vereda_policy::DeviceKind::Full);
+    office.brief(&mut anew);
+    let chunk = anew.person.chunk(case, 0, None, &[], 300);
+    assert_eq!(anew.line.put_chunk(&chunk), ChunkOutcome::Durable);
+    office.write(case, 0, None);
 }

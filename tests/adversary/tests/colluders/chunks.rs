@@ -1,7 +1,7 @@
 //! Chunks that the relay changed, moved, made up, or let somebody make who may not.
 
 use vereda_adversary::{Stage, Victim, forge, line::header_of};
-use vereda_base::{Digest, Incarnation};
+use vereda_base::{Digest, Incarnation, limits};
 use vereda_crypto::{Signature, Signed, context, hash};
 use vereda_policy::Role;
 use vereda_protocol::Chunk;
@@ -225,4 +225,22 @@ fn a_ciphertext_of_the_right_hash_and_another_length_is_set_aside() {
     });
     assert_eq!(set_aside(&stage, &lie).1, Some(BadCiphertext));
     assert!(set_aside(&stage, &honest).0.has(&honest));
+}
+
+#[test]
+fn more_incarnations_than_any_device_may_begin_are_set_aside_though_the_relay_took_them() {
+    let mut stage = Stage::set();
+    let mut victim = Victim::of(&stage);
+    let first = stage.bashir.incarnation.0;
+    let mut chunks = Vec::new();
+    for number in 0..limits::MAX_INCARNATIONS as u64 + 2 {
+        stage.bashir.incarnation = Incarnation(first + number);
+        chunks.push(stage.bashir.chunk(stage.case, 0, None, &[], 300));
+    }
+    victim.content(&chunks.iter().collect::<Vec<_>>());
+    assert_eq!(victim.stored(&stage.case).len(), limits::MAX_INCARNATIONS);
+    assert_eq!(victim.set_aside(&stage.case), [QuarantineReason::TooManyIncarnations; 2]);
+    let honest = stage.amina.chunk(stage.case, 0, None, &[], 300);
+    victim.content(&[&honest]);
+    assert!(victim.has(&honest) && victim.disconnects().is_empty());
 }

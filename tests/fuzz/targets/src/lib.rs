@@ -20,7 +20,7 @@ mod world;
 pub use crypto::{merkle_proof, public_keys, unpad_body};
 pub use document::{body, saved_replica};
 pub use encoding::{cbor_forms, chunk_header, receipt, signed_operation};
-pub use formats::{configuration, links, primero_export};
+pub use formats::{configuration, links, primero_export, sealed_text};
 pub use machines::{device_session, relay_session};
 pub use policy::{authorization, fork_proof, wrap_list};
 pub use protocol::{down_session, stored_chunk, up_session};
@@ -60,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     target("configuration", configuration, 1),
     target("primero_export", primero_export, 1),
     target("links", links, 1),
+    target("sealed_text", sealed_text, 1),
     target("relay_session", relay_session, 60),
     target("device_session", device_session, 30),
 ];

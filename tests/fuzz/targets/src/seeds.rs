@@ -35,6 +35,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .iter()
             .map(|vector| vector.text("link").map(|text| text.as_bytes().to_vec()).unwrap_or_default())
             .collect(),
+        "sealed_text" => parts("texts", &["bytes"]),
         "primero_export" => vec![PRIMERO.to_vec()],
         _ => [
             parts("operations", &["bytes"]),

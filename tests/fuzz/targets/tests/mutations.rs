@@ -115,6 +115,7 @@ targets! {
     configurations_survive_hostile_bytes = "configuration";
     exports_survive_hostile_bytes = "primero_export";
     links_survive_hostile_text = "links";
+    sealed_texts_survive_hostile_bytes = "sealed_text";
     a_relay_survives_hostile_sessions = "relay_session";
     a_device_survives_hostile_sessions = "device_session";
 }

@@ -3,11 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vereda_base::{ChainId, Incarnation, Link, limits::MAX_HEADER_BYTES};
+use vereda_base::{ChainId, Incarnation, Link};
 use vereda_protocol::Header;
 
-use super::{Rebuilt, rows};
-use crate::{breach::Checker, intent::Expected, model::Acknowledged, world::World};
+use super::{Rebuilt, naming::Said, rows};
+use crate::{
+    breach::Checker,
+    disk::EDITS,
+    intent::Expected,
+    model::{Acknowledged, change_hash},
+    world::World,
+};
 
 /// What became of an edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +53,52 @@ pub(crate) fn check(world: &mut World, rebuilt: &BTreeMap<ChainId, Rebuilt>) {
     for what in lost.into_iter().take(4) {
         world.breach(Checker::Acknowledged, what);
     }
+}
+
+/// Where the relay lied, an edit may also be on its author's device alone, if that shows it as not done or accuses the
+/// relay.
+pub(crate) fn check_where_the_relay_lied(world: &mut World, rebuilt: &BTreeMap<ChainId, Rebuilt>) {
+    let discarded = discarded(world);
+    let mut missing = Vec::new();
+    for edit in &world.model.acknowledged {
+        let written = rebuilt.get(&edit.case).zip(edit.change);
+        let written = written.and_then(|(rebuilt, change)| rebuilt.written.get(&change));
+        let is_there = written.is_some_and(|written| edit.expected.is_found_in(written));
+        if world.is_honest(edit.who)
+            && !is_there
+            && fate(world, rebuilt.get(&edit.case), edit, &discarded) == Fate::Lost
+        {
+            missing.push((edit.who, edit.case, edit.incarnation, edit.change, edit.expected.place().to_owned()));
+        }
+    }
+    let mut lost = Vec::new();
+    for (who, case, incarnation, change, place) in missing {
+        let is_kept = is_on_disk(world, who, incarnation, case, change);
+        let tells = Said::by(world, who).is_none_or(|said| said.tells(world, who, &case));
+        if !is_kept || !tells {
+            let how = if is_kept { "is on its author's device alone, which says nothing" } else { "is lost" };
+            lost.push(format!("the edit of {place} by person {who} in case {case} {how}"));
+        }
+    }
+    for what in lost.into_iter().take(4) {
+        world.breach(Checker::Acknowledged, what);
+    }
+}
+
+/// Says whether a change is on its author's disk: among the edits that were not sealed yet, or in a chunk.
+fn is_on_disk(world: &World, who: usize, incarnation: Incarnation, case: ChainId, change: Option<[u8; 32]>) -> bool {
+    let Some(changes) = world.model.durable.get(&(who, incarnation, case)) else { return false };
+    let Some(at) = changes.iter().position(|known| Some(*known) == change) else { return false };
+    let Some(person) = world.people.get(who) else { return false };
+    let (Some(device), Some(id)) = (person.device.as_ref(), person.id) else { return false };
+    let seq = at as u64 + 1;
+    let holds = |header: &Header| {
+        (header.device, header.incarnation) == (id, incarnation)
+            && (header.first_change..header.first_change + u64::from(header.change_count)).contains(&seq)
+    };
+    let hash = |row: &[u8]| Some(change_hash(row)) == change;
+    rows::headers(device.store(), &case).iter().any(holds)
+        || rows::list(device.store(), EDITS, Some(case.as_bytes())).iter().any(|(_, row)| hash(row))
 }
 
 /// Collects the chunks that were turned away, with all that builds on them.
@@ -142,6 +194,5 @@ fn fate_of_change(
 /// Headers of the chunks of a case that its author's disk holds, whatever became of them.
 fn own_headers(world: &World, who: usize, case: &ChainId) -> Vec<Header> {
     let Some(device) = world.people.get(who).and_then(|person| person.device.as_ref()) else { return Vec::new() };
-    let chunks = rows::chunks(device.store(), case);
-    chunks.iter().filter_map(|chunk| vereda_base::decode(chunk.header.bytes(), MAX_HEADER_BYTES).ok()).collect()
+    rows::headers(device.store(), case)
 }

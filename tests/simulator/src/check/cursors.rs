@@ -23,7 +23,8 @@ pub(crate) fn check_device(world: &mut World, who: usize) {
     let backfills = rows::backfills(disk);
     let mut wrong = Vec::new();
     for (document, about) in &world.model.documents {
-        let upto = meta.policy.max(meta.content);
+        // Whoever reads it no longer is not handed the rest of what he had begun to fetch.
+        let upto = meta.policy.max(meta.content).max(Position(world.model.log.len() as u64));
         if about.position > meta.policy || !world.model.reads_throughout(document, &device, meta.policy, upto) {
             continue;
         }

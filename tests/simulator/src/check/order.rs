@@ -46,10 +46,10 @@ fn check_changes(world: &mut World, case: &ChainId, rebuilt: &Rebuilt, who: usiz
     }
 }
 
-/// Looks at the history as a person sees it, on the last device that has the case.
+/// Looks at the history as a person sees it, on the last device that has the case and what says how to show it.
 fn check_shown(world: &mut World, case: &ChainId, rebuilt: &Rebuilt) {
     let Some((shower, history)) = (0..world.people.len()).rev().find_map(|who| {
-        if !world.reads(who, case) {
+        if !world.reads(who, case) || !world.is_key_in_reach(who, case) || !world.reads_configuration(who) {
             return None;
         }
         let history = world.call(who, |device, _| device.case_history(case, None).ok()).flatten()?;

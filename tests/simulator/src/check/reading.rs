@@ -14,6 +14,7 @@ use vereda_protocol::Header;
 use crate::{
     breach::Checker,
     keys::HeldKeys,
+    knowledge::Sealing,
     model::{LoggedWrap, Model},
     world::{SentWrap, World},
 };
@@ -31,13 +32,58 @@ pub(crate) fn check(world: &mut World) {
         if world.is_leaking() {
             world.people.iter().for_each(|other| other.hand.with_held(|keys| held.take_over(keys)));
         }
-        let keys = reach(&world.model, &held, &device, &person.wraps_sent);
+        let keys = reach(&world.model, &held, &device, Some(&person.wraps_sent));
         let opened = world.model.cases().into_iter().filter_map(|case| opens(&world.model, &keys, &device, &case));
         wrong.extend(opened.map(|what| format!("device {who} {what}")));
     }
     for what in wrong.into_iter().take(4) {
         world.breach(Checker::Reading, what);
     }
+}
+
+/// Where the relay lies, and hands whoever is with it every wrap: tries every device on every chunk as it was sealed, sent
+/// or not. Denied to a device is what was sealed by one that knew that it does not read the document, unless it read it
+/// again later, or came into a group that read it then or later: a group's key opens all that the group could read.
+pub(crate) fn check_sealings(world: &mut World) {
+    let mut wrong = Vec::new();
+    for who in 0..world.people.len() {
+        let Some(person) = world.people.get(who) else { continue };
+        let Some(device) = person.id else { continue };
+        let mut held = person.hand.held();
+        if world.is_leaking() {
+            world.people.iter().for_each(|other| other.hand.with_held(|keys| held.take_over(keys)));
+        }
+        let models = world.crook.ended.iter().chain([&world.model]);
+        let keys: Vec<Keys> = models.map(|model| reach(model, &held, &device, None)).collect();
+        for sealing in &world.sealings {
+            let header = &sealing.header;
+            let later = |chain: &ChainId| {
+                let last = world.crook.last_read_ms.get(&(*chain, device));
+                last.is_some_and(|last| *last > sealing.at_ms)
+            };
+            let may = header.device == device
+                || sealing.readers.devices.contains(&device)
+                || later(&header.document)
+                || sealing.is_late
+                || sealing.readers.groups.iter().any(later)
+                || held_later(world, sealing).any(|group| later(&group));
+            if !may && keys.iter().any(|keys| is_opened(keys, header)) {
+                wrong.push(format!(
+                    "device {who} opens chunk {} of {} that device {} sealed knowing better",
+                    header.seq, header.document, sealing.who
+                ));
+            }
+        }
+    }
+    for what in wrong.into_iter().take(4) {
+        world.breach(Checker::Reading, what);
+    }
+}
+
+fn held_later<'a>(world: &'a World, sealing: &'a Sealing) -> impl Iterator<Item = ChainId> + 'a {
+    let held = world.crook.last_held_ms.iter();
+    let later = held.filter(|((document, _), last)| *document == sealing.header.document && **last > sealing.at_ms);
+    later.map(|((_, group), _)| *group)
 }
 
 /// A chunk of a case that a device opens and may not.
@@ -48,7 +94,8 @@ fn opens(model: &Model, keys: &Keys, device: &DeviceId, case: &ChainId) -> Optio
         // What was taken in stands under the key that it was sealed under: it was read by whoever read that epoch.
         let is_adopted = model.reviewed.contains_key(&logged.header.link());
         let since = if is_adopted { model.epoch_began(case, logged.header.epoch) } else { Some(logged.position) };
-        let may = last.zip(since).is_some_and(|(last, since)| *last >= since);
+        let decided = model.deciders.get(&logged.header.link()).is_some_and(|deciders| deciders.contains(device));
+        let may = decided || last.zip(since).is_some_and(|(last, since)| *last >= since);
         !may && !own(&logged.header) && is_opened(keys, &logged.header)
     })?;
     let at = denied.position.0;
@@ -72,8 +119,8 @@ fn is_opened(keys: &Keys, header: &Header) -> bool {
     commits_to(&header.commitment, &derive_chunk_key(&DocumentEpochKey::from_key(key.clone()), &scope))
 }
 
-/// All keys that come out of what was held and what was sent.
-fn reach(model: &Model, held: &HeldKeys, device: &DeviceId, sent: &BTreeSet<SentWrap>) -> Keys {
+/// All keys that come out of what was held and what was sent: every wrap in the log, where that is not known.
+fn reach(model: &Model, held: &HeldKeys, device: &DeviceId, sent: Option<&BTreeSet<SentWrap>>) -> Keys {
     let mut keys = held.keys().clone();
     for (chain, epochs) in &model.epochs {
         for (number, epoch) in (0..).zip(epochs) {
@@ -84,7 +131,9 @@ fn reach(model: &Model, held: &HeldKeys, device: &DeviceId, sent: &BTreeSet<Sent
     }
     loop {
         let before = keys.len();
-        let was_sent = |wrap: &&LoggedWrap| sent.contains(&(wrap.op, wrap.wrap.recipient, wrap.wrap.recipient_epoch));
+        let was_sent = |wrap: &&LoggedWrap| {
+            sent.is_none_or(|sent| sent.contains(&(wrap.op, wrap.wrap.recipient, wrap.wrap.recipient_epoch)))
+        };
         for wrap in model.wraps.iter().filter(was_sent) {
             let is_previous = wrap.wrap.recipient == Digest(wrap.chain.0);
             let gives = (wrap.chain, if is_previous { wrap.wrap.recipient_epoch } else { wrap.epoch });

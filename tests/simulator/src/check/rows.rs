@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, Link, decode};
+use vereda_base::{ChainId, Link, decode, limits::MAX_HEADER_BYTES};
 use vereda_crypto::Signed;
-use vereda_policy::{Member, Op, Receipt};
-use vereda_protocol::{Chunk, Position};
+use vereda_policy::{AdoptedDocument, Op, Receipt};
+use vereda_protocol::{Chunk, Header, Position};
 use vereda_sync::device::{DeviceStore, Table, tables};
 
 use crate::disk::Disk;
@@ -31,6 +31,8 @@ pub struct Meta {
     next_outbox: u64,
     #[n(6)]
     next_intent: u64,
+    #[n(7)]
+    confirmed: Option<u64>,
 }
 
 /// An operation with its receipt.
@@ -47,7 +49,7 @@ pub struct OpRow {
     #[n(2)]
     pub is_void: bool,
     #[n(3)]
-    holders: Option<Vec<Member>>,
+    adopted: Option<AdoptedDocument>,
 }
 
 /// A document that is being fetched.
@@ -93,6 +95,12 @@ pub fn chunks(disk: &Disk, document: &ChainId) -> Vec<Chunk> {
     let mut rows = list(disk, tables::CHUNKS, Some(document.as_bytes()));
     rows.sort();
     rows.into_iter().filter_map(|(_, row)| decode(&row, 2 << 20).ok()).collect()
+}
+
+/// Lists the headers of the chunks of a document, in local order.
+pub fn headers(disk: &Disk, document: &ChainId) -> Vec<Header> {
+    let chunks = chunks(disk, document);
+    chunks.iter().filter_map(|chunk| decode(chunk.header.bytes(), MAX_HEADER_BYTES).ok()).collect()
 }
 
 /// Lists the chunks of a document that stand on a device and that the relay holds, or should.

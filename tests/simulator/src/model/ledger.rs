@@ -36,10 +36,10 @@ pub struct Chain {
 }
 
 /// All chains.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     chains: BTreeMap<ChainId, Chain>,
-    holders: BTreeMap<ChainId, Vec<Member>>,
+    adopted_holders: BTreeMap<ChainId, Vec<Member>>,
     /// Chunks that were turned away, as operations name them.
     pub discarded: BTreeSet<Link>,
     /// Documents in review that were turned away.
@@ -77,7 +77,7 @@ impl Ledger {
                 self.adopted.extend(&adopt.chunks);
                 for one in &adopt.documents {
                     self.adopted_documents.insert(one.document);
-                    self.holders.insert(one.document, one.holders.clone());
+                    self.adopted_holders.insert(one.document, one.holders.clone());
                 }
             }
             Body::Discard(discard) => {
@@ -144,6 +144,25 @@ impl Ledger {
         readers
     }
 
+    /// Lists users, teams and agencies.
+    pub fn groups(&self) -> impl Iterator<Item = ChainId> {
+        self.chains.iter().filter(|(_, chain)| chain.kind != ChainKind::Document).map(|(id, _)| *id)
+    }
+
+    /// Lists the groups that hold a chain, itself or by others, by roles that no operation ended.
+    pub fn holders(&self, chain: &ChainId) -> BTreeSet<ChainId> {
+        let mut holders = BTreeSet::new();
+        let mut open = vec![*chain];
+        while let Some(of) = open.pop() {
+            for held in self.chains.get(&of).iter().flat_map(|state| &state.held) {
+                if holders.insert(held.subject) {
+                    open.push(held.subject);
+                }
+            }
+        }
+        holders
+    }
+
     /// Says whether a device may decide on a document's content: it reads it, and is Manager in it or of an owner.
     pub fn decides(&self, device: &DeviceId, document: &ChainId, as_of: AsOf) -> bool {
         let readers = self.readers(document, as_of);
@@ -158,6 +177,15 @@ impl Ledger {
                 .parents
                 .iter()
                 .any(|parent| parent.authority == ParentAuthority::Full && self.manages(device, &parent.chain, as_of))
+    }
+
+    /// Lists the devices of Managers who may end roles in a section by a parent of it.
+    pub fn governors(&self, document: &ChainId) -> BTreeSet<DeviceId> {
+        let section = self.chains.get(document).filter(|state| state.document == Some(DocumentKind::Section));
+        let parents = section.into_iter().flat_map(|state| &state.parents);
+        let governing = parents.filter(|parent| parent.authority != ParentAuthority::None);
+        let people = governing.flat_map(|parent| self.readers(&parent.chain, AsOf::Ever));
+        people.filter(|(_, role)| *role == Role::Manager).map(|(device, _)| device).collect()
     }
 
     /// Says whether a device stands in its user's chain.
@@ -216,7 +244,7 @@ impl Ledger {
         if create.wrapping_key.is_some() {
             state.devices.insert(device, DeviceKind::Full);
         }
-        let adopted = self.holders.get(&id);
+        let adopted = self.adopted_holders.get(&id);
         for member in adopted.unwrap_or(&create.members) {
             state.give(member.subject, member.role, None);
         }

@@ -286,6 +286,7 @@ impl World {
         let Some(person) = self.people.get(who) else { return false };
         let team = self.teams.get(person.team);
         person.entry == Entry::Joined
+            && !self.crook.accomplices.contains(&who)
             && person.of.is_none()
             && !person.is_replaced
             && self.user_of(who).zip(team).is_some_and(|(user, team)| self.model.ledger.has_joined(team, &user))

@@ -12,6 +12,7 @@ use crate::{
     breach::Checker,
     disk::{Disk, Hand},
     draw::Draw,
+    knowledge::Knowledge,
 };
 
 /// Rounds of work after one input, beyond which a device is taken to spin.
@@ -26,9 +27,13 @@ impl World {
             _ if self.draw.chance(400) => u32::try_from(self.draw.below(u64::from(self.plan.actions))).unwrap_or(0),
             _ => 0,
         };
+        let hand = Hand::new(incarnation);
+        if self.plan.malice.is_some() {
+            hand.watch();
+        }
         self.people.push(Person {
             device: None,
-            hand: Hand::new(incarnation),
+            hand,
             id: None,
             of: None,
             is_replaced: false,
@@ -45,6 +50,8 @@ impl World {
             wraps_sent: std::collections::BTreeSet::new(),
             last_written: None,
             put_off: Vec::new(),
+            branch: self.acting,
+            knowledge: Knowledge::default(),
         });
         self.boot(who);
         self.after(50 + who as u64, Happening::Act(who));
@@ -66,7 +73,9 @@ impl World {
                 let wants_online = device.home().is_some() && person.offline_for == 0;
                 person.device = Some(device);
                 note!(self, "device {who} starts");
-                crate::check::cursors::check_device(self, who);
+                if self.plan.malice.is_none() {
+                    crate::check::cursors::check_device(self, who);
+                }
                 if wants_online {
                     self.call(who, |device, ambient| device.go_online(ambient));
                 }
@@ -118,6 +127,7 @@ impl World {
             person.last_written = Some(edit.bytes.clone());
         }
         self.model.note_durable(who, &stored);
+        self.note_sealings(who);
         stored
     }
 
@@ -149,6 +159,7 @@ impl World {
                 return;
             }
             let is_quiet = effects.is_empty();
+            let last = effects.last().map(|effect| format!("{effect:.60?}"));
             for effect in effects {
                 self.effect(who, effect);
             }
@@ -165,7 +176,7 @@ impl World {
                 }
             }
             if round > MAX_ROUNDS {
-                self.breach(Checker::Settling, format!("device {who} works without end"));
+                self.breach(Checker::Settling, format!("device {who} works without end: {last:?}"));
                 break;
             }
         }
@@ -198,6 +209,10 @@ impl World {
     }
 
     fn event(&mut self, who: usize, event: &Event) {
+        if self.plan.malice.is_some() {
+            self.note_event_under_lies(who, event);
+            return;
+        }
         match event {
             Event::Acknowledged { link, document } => self.note_promise(*document, *link),
             Event::Decided { link, document, adopted: true } => self.note_promise(*document, *link),

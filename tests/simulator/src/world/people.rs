@@ -132,6 +132,9 @@ impl World {
             Some((InviteState::Open, Some(link))) => person.entry = Entry::HasLink(link),
             Some((InviteState::Refused | InviteState::Closed, _)) => {
                 person.entry = Entry::Stranger;
+                if self.plan.malice.is_some() {
+                    return;
+                }
                 self.breach(Checker::Honesty, format!("the invite of person {who} was refused"));
             }
             _ => {}

@@ -33,7 +33,7 @@ impl World {
         let disk = &mut self.relay_disk;
         let known = disk.founding(&secret);
         if known == Ok(None) && disk.set_founding(&secret, &Founding::Open).and_then(|()| disk.commit()).is_err() {
-            self.after(200, Happening::RelayBoots);
+            self.after(200, Happening::RelayBoots(self.acting));
             return;
         }
         match RelayMachine::open(self.relay_key.clone(), config, disk, self.relay_draw.rng()) {
@@ -43,7 +43,7 @@ impl World {
             }
             Err(_) => {
                 self.relay_disk.crash();
-                self.after(200, Happening::RelayBoots);
+                self.after(200, Happening::RelayBoots(self.acting));
             }
         }
     }
@@ -60,7 +60,10 @@ impl World {
         for id in self.network.ids() {
             let keep = self.draw.index(3);
             let notices = self.draw.chance(800);
-            let Some(connection) = self.network.get(id) else { continue };
+            let acting = self.acting;
+            let Some(connection) = self.network.get(id).filter(|connection| connection.branch == acting) else {
+                continue;
+            };
             connection.session = None;
             connection.is_broken = true;
             connection.up.clear();
@@ -73,7 +76,7 @@ impl World {
         self.network.forget_ended();
         crate::check::agreement::check_relay_kept(self);
         let pause = self.draw.between(100, 30_000);
-        self.after(pause, Happening::RelayBoots);
+        self.after(pause, Happening::RelayBoots(self.acting));
     }
 
     /// Hands the relay an input; it commits now or with those that follow.
@@ -87,7 +90,7 @@ impl World {
         if self.draw.chance(400) {
             self.is_commit_due = true;
             let delay = self.draw.between(1, 25);
-            self.after(delay, Happening::RelayCommits);
+            self.after(delay, Happening::RelayCommits(self.acting));
         } else {
             self.commit_relay();
         }
@@ -120,7 +123,7 @@ impl World {
         }
         if more && !self.is_commit_due {
             self.is_commit_due = true;
-            self.after(1, Happening::RelayCommits);
+            self.after(1, Happening::RelayCommits(self.acting));
         }
         self.set_relay_alarm();
     }
@@ -129,6 +132,7 @@ impl World {
     fn note_log(&mut self) {
         let (before, now) = (self.model.log.len(), self.relay_now().wall);
         self.model.note_log(&self.relay_disk, now);
+        self.note_removals(before);
         for entry in self.model.log.iter().skip(before).flatten() {
             if let Entry::Op { op, receipt } = entry
                 && let (Ok(op), Ok(receipt)) = (op.clone().verify(), receipt.clone().verify())
@@ -144,7 +148,7 @@ impl World {
         let Some(due) = due.and_then(|(at, _)| u64::try_from(at.0.as_millis()).ok()) else { return };
         if self.relay_alarm.is_none_or(|alarm| alarm > due || alarm <= self.now) {
             self.relay_alarm = Some(due);
-            self.at(due.max(self.now + 1), Happening::WakesRelay);
+            self.at(due.max(self.now + 1), Happening::WakesRelay(self.acting));
         }
     }
 
@@ -169,6 +173,10 @@ impl World {
 
     /// Checks that what a device is told to be durable was committed.
     pub(crate) fn note_promise(&mut self, document: vereda_base::ChainId, link: vereda_base::Link) {
+        if self.plan.malice.is_some() {
+            // What such a relay says is worth nothing.
+            return;
+        }
         if !self.model.links.contains(&link) {
             self.breach(Checker::Agreement, format!("chunk {link} was acknowledged and is not committed at the relay"));
         }

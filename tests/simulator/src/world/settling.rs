@@ -11,6 +11,10 @@ const MAX_STEPS: u32 = 60_000;
 const MAX_LAST_DECISIONS: u32 = 60;
 /// Time until then, in milliseconds.
 const MAX_MS: u64 = 3_600_000;
+/// As above, where a relay lies and the world need not come to rest.
+const MAX_LIED_MS: u64 = 180_000;
+/// As above, for the last that a device may learn.
+const MAX_LAST_MS: u64 = 40_000;
 
 impl World {
     /// Ends all faults and brings everybody online. Clocks stay wrong.
@@ -19,6 +23,9 @@ impl World {
         self.is_calm = true;
         self.actions = 0;
         self.relay_disk.heal();
+        if self.plan.malice.is_some() {
+            self.end_lies();
+        }
         for who in 0..self.people.len() {
             if let Some(person) = self.people.get_mut(who) {
                 person.hand.heal();
@@ -38,21 +45,46 @@ impl World {
 
     /// Waits until the world is at rest.
     pub(super) fn settle(&mut self) {
-        let until = self.now + MAX_MS;
+        if self.plan.malice.is_some() {
+            self.settle_under_lies();
+            return;
+        }
+        if self.comes_to_rest(MAX_MS) {
+            return;
+        }
+        let why = self.explain();
+        self.breach(Checker::Settling, format!("the world does not come to rest: {why}"));
+    }
+
+    /// Waits until the world is at rest, or as long as that is worth waiting for; and once more after everybody caught up
+    /// again, since some of what speaks against a relay shows then.
+    fn settle_under_lies(&mut self) {
+        for wait_ms in [MAX_LIED_MS, MAX_LAST_MS] {
+            if !self.comes_to_rest(wait_ms) {
+                note!(self, "the world goes on under lies");
+            }
+            for who in 0..self.people.len() {
+                self.drop_connection(who);
+            }
+        }
+        self.comes_to_rest(MAX_LAST_MS);
+    }
+
+    fn comes_to_rest(&mut self, wait_ms: u64) -> bool {
+        let until = self.now + wait_ms;
         for step in 0..MAX_STEPS {
             if step % 16 == 0 && self.is_at_rest() {
                 if self.decide_last_reviews() {
                     continue;
                 }
                 note!(self, "the world is at rest");
-                return;
+                return true;
             }
             if self.now > until || !self.step() {
-                break;
+                return false;
             }
         }
-        let why = self.explain();
-        self.breach(Checker::Settling, format!("the world does not come to rest: {why}"));
+        false
     }
 
     /// Managers take in what is left in review; says whether there was anything that they could decide on.

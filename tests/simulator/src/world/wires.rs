@@ -23,7 +23,7 @@ impl World {
 
     /// A device asks for a connection.
     pub(crate) fn connect(&mut self, who: usize) {
-        let id = self.network.begin(who, Proxy::new(self.plan.mutation));
+        let id = self.network.begin(who, self.acting, Proxy::new(self.plan.mutation));
         self.abandon(who);
         if let Some(person) = self.people.get_mut(who) {
             person.connection = Some(id);
@@ -78,6 +78,8 @@ impl World {
         let (now, late) = (self.now, self.strikes(self.plan.network / 10));
         let Some(connection) = self.network.get(id).filter(|connection| !connection.is_broken) else { return };
         let frame = connection.proxy.up(frame, bare.as_deref());
+        let Some(frame) = self.lie_up(who, id, frame) else { return };
+        let Some(connection) = self.network.get(id) else { return };
         connection.up_due = connection.up_due.max(now + delay + if late { 30_000 } else { 0 });
         let due = connection.up_due;
         self.look_into(&frame, "sent by a device");
@@ -90,31 +92,46 @@ impl World {
     /// The relay sends a frame, or closes.
     pub(crate) fn send_down(&mut self, session: relay::SessionId, parcel: Parcel) {
         let Some(id) = self.network.of_session(session) else { return };
-        let delay = self.delay();
-        let now = self.now;
         let others = self.chunks_not_for(id);
         let Some(connection) = self.network.get(id) else { return };
-        let parcel = match parcel {
-            Parcel::Frame(frame) => Parcel::Frame(connection.proxy.down(frame, &others)),
+        match parcel {
+            Parcel::Frame(frame) => {
+                let frame = connection.proxy.down(frame, &others);
+                let written = frame.len();
+                let frames = self.lie_down(id, frame);
+                if frames.is_empty() {
+                    self.after(1, Happening::Written(id, written));
+                }
+                for (at, frame) in frames.into_iter().enumerate() {
+                    // The relay's honest part is told of its own frame once.
+                    self.send_parcel(id, Parcel::Frame(frame), Some(if at == 0 { written } else { 0 }));
+                }
+            }
             Parcel::End => {
                 connection.session = None;
-                Parcel::End
+                self.send_parcel(id, Parcel::End, None);
             }
-        };
+        }
+    }
+
+    /// Lets a parcel go down; `written` is what the relay is told that it wrote.
+    pub(super) fn send_parcel(&mut self, id: ConnectionId, parcel: Parcel, written: Option<usize>) {
+        let delay = self.delay();
+        let now = self.now;
+        let Some(connection) = self.network.get(id) else { return };
         if connection.is_broken || connection.is_abandoned {
             self.network.forget_ended();
             return;
         }
         let (who, wraps) = (connection.who, connection.proxy.take_wraps());
+        connection.down_due = connection.down_due.max(now + delay);
+        let due = connection.down_due;
         if let Some(person) = self.people.get_mut(who) {
             person.wraps_sent.extend(wraps);
         }
-        let Some(connection) = self.network.get(id) else { return };
-        connection.down_due = connection.down_due.max(now + delay);
-        let due = connection.down_due;
         if let Parcel::Frame(frame) = &parcel {
             self.look_into(frame, "sent by the relay");
-            self.at(due, Happening::Written(id, frame.len()));
+            self.at(due, Happening::Written(id, written.unwrap_or(frame.len())));
         }
         if let Some(connection) = self.network.get(id) {
             connection.down.push_back(parcel);

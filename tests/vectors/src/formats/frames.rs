@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use vereda_base::{ChainId, Link, OpId};
 use vereda_crypto::Signature;
 use vereda_protocol::{
-    ChunkOutcome, Credential, Down, Goodbye, OfferedLeaf, OpOutcome, Opening, Packer, Position, RefusalCode, Unpacker,
-    Up, decode_down, decode_up, encode_down, encode_up, founding_credential,
+    ChunkOutcome, Credential, Down, Goodbye, Leaves, OfferedLeaf, OpOutcome, Opening, Packer, PolicyEntry, Position,
+    RefusalCode, Unpacker, Up, decode_down, decode_up, encode_down, encode_up, founding_credential,
 };
 
 use super::{Format, frontiers, proofs::auth_of};
@@ -22,7 +22,7 @@ pub(super) const FORMAT: Format = Format {
 const UP: &str = "sent by a device";
 const DOWN: &str = "sent by a relay";
 
-const REFUSALS: [RefusalCode; 19] = [
+const REFUSALS: [RefusalCode; 20] = [
     RefusalCode::Malformed,
     RefusalCode::BadSignature,
     RefusalCode::Unsupported,
@@ -42,6 +42,7 @@ const REFUSALS: [RefusalCode; 19] = [
     RefusalCode::Outdated,
     RefusalCode::NobodyLeft,
     RefusalCode::Erased,
+    RefusalCode::TooManyIncarnations,
 ];
 
 const GOODBYES: [Goodbye; 10] = [
@@ -112,6 +113,7 @@ fn ups() -> Result<Vec<(String, Up)>> {
         ("credit", Up::Credit(300)),
         ("ask leaves", Up::AskLeaves { chain: world.team, removal: OpId([0xd8; 32]), keys: vec![frontiers::absent()] }),
         ("ask review", Up::AskReview(vec![Link([0xd7; 32]), Link([0xd9; 32])])),
+        ("ask offer", Up::AskOffer { request: 4, from: 2_048 }),
     ];
     Ok(named.into_iter().map(|(name, message)| (name.to_owned(), message)).collect())
 }
@@ -129,6 +131,9 @@ fn downs() -> Vec<(String, Down)> {
         ("operation in review".to_owned(), Down::OpResult { request: 3, outcome: OpOutcome::InReview }),
         ("frontier moved".to_owned(), Down::OpResult { request: 4, outcome: OpOutcome::FrontierMoved(offered()) }),
         ("leaves".to_owned(), leaves()),
+        ("frontier paged".to_owned(), Down::OpResult { request: 5, outcome: paged() }),
+        ("offer".to_owned(), Down::Offer { request: 5, from: 2_048, leaves: offered() }),
+        ("range of leaves".to_owned(), range()),
     ];
     for code in REFUSALS {
         let outcome = OpOutcome::Refused(code);
@@ -145,6 +150,19 @@ fn offered() -> Vec<OfferedLeaf> {
     let offer =
         |(place, leaf): (vereda_policy::Place, vereda_policy::Leaf)| OfferedLeaf { place, seq: leaf.seq, id: leaf.id };
     frontiers::places().into_iter().zip(frontiers::leaves()).map(offer).collect()
+}
+
+/// What a relay says where all that fits no frame.
+fn paged() -> OpOutcome {
+    OpOutcome::FrontierPaged(frontiers::tree().frontier())
+}
+
+/// Leaves that follow one another, as they come with a removal.
+fn range() -> Down {
+    let (chain, removal) = (ChainId([0x81; 32]), OpId([0xd8; 32]));
+    let range = frontiers::tree().prove_range(1, 2).map(Leaves::Range);
+    let entries = range.map(|leaves| PolicyEntry::Frontier { chain, removal, leaves });
+    Down::Policy { entries: entries.into_iter().collect(), cursor: Position(8) }
 }
 
 /// An answer for each place.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use vereda_client_core::{
     access::{DecisionState, DecisionView},
     device::{Ambient, Device},
@@ -12,14 +12,17 @@ use vereda_client_core::{
 
 use crate::{
     command::Common,
-    contact::exchange,
+    contact::{drive_until, exchange},
     fault::{Fault, FaultKind, Outcome},
     opened::Opened,
     output::{note, print_json, print_line},
 };
 
+/// How long new keys are waited for, once a decision is final.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+
 /// Whether the relay's word is waited for.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Wait {
     /// Waits so many seconds for the relay to make it final; 0: at the next sync
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
@@ -43,33 +46,62 @@ pub(crate) fn decide(
     }
     let exchanged = match wait.wait {
         0 => Ok(()),
-        seconds => exchange(&opened, Duration::from_secs(seconds)),
+        seconds => wait_until_final(&opened, before, Duration::from_secs(seconds)),
     };
-    let decisions = opened.device().with(|device, _| device.decisions())?;
+    let ours = opened.device().with(|device, _| decided_after(device, before))?;
     opened.close()?;
-    let ours: Vec<&DecisionView> = decisions.iter().filter(|view| Some(view.decision) > before).collect();
     let failed = ours.iter().find(|view| view.state == DecisionState::Failed);
-    let state = match failed {
-        Some(_) => "failed",
-        None if ours.is_empty() => "final",
-        None => "pending",
-    };
     if common.json {
-        print_json(&json!({"state": state, "decisions": ours}))?;
+        print_json(&answer_of(&ours))?;
     }
     if let Some(failed) = failed {
         let reason = failed.reason.as_deref().unwrap_or_default();
         return Err(Fault::failed(format!("refused: {reason}")));
     }
+    // What was waited for in vain is said by the failure, and nothing else beside it.
+    exchanged?;
     if !common.json {
-        print_line(match state {
-            "final" => "Done: the relay has it.",
-            _ => "Stored on this device; it becomes final when the relay is reached: vereda sync",
+        print_line(if ours.is_empty() {
+            "Done: the relay has it."
+        } else {
+            "Stored on this device; it becomes final when the relay is reached: vereda sync"
         })?;
     }
-    exchanged
+    Ok(())
 }
 
-fn newest(device: &Device<Vault>) -> Outcome<Option<u64>> {
-    Ok(device.decisions()?.last().map(|view| view.decision))
+/// Waits until what was decided since `before` is final or refused; what else is to be exchanged need not be.
+fn wait_until_final(opened: &Opened, before: Option<u64>, patience: Duration) -> Outcome {
+    let is_final = |device: &Device<Vault>| {
+        decided_after(device, before).is_ok_and(|ours| ours.iter().all(|view| view.state != DecisionState::Pending))
+    };
+    drive_until(opened, opened.device(), patience, is_final).map_err(|fault| match fault.kind {
+        FaultKind::Pending => Fault::pending(format!("stored, not final yet: {}", fault.sentence)),
+        _ => fault,
+    })?;
+    // New keys for those who stay are made at once where there is time left.
+    drop(exchange(opened, patience.min(AFTERWARDS)));
+    Ok(())
+}
+
+/// Lists the decisions made since `before` that are not final.
+pub(crate) fn decided_after(device: &Device<Vault>, before: Option<u64>) -> Outcome<Vec<DecisionView>> {
+    let decisions = device.decisions()?.into_iter();
+    Ok(decisions.filter(|view| Some(view.decision) > before).collect())
+}
+
+/// What decisions came to, for scripts.
+pub(crate) fn answer_of(ours: &[DecisionView]) -> Json {
+    let is_failed = ours.iter().any(|view| view.state == DecisionState::Failed);
+    let state = match ours {
+        _ if is_failed => "failed",
+        [] => "final",
+        _ => "pending",
+    };
+    json!({"state": state, "decisions": ours})
+}
+
+/// Names the newest decision of this device that is not final, to tell later ones by.
+pub(crate) fn newest(device: &Device<Vault>) -> Outcome<Option<u64>> {
+    Ok(device.decisions()?.iter().map(|view| view.decision).max())
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, IsTerminal},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -31,12 +32,23 @@ use crate::{
 /// Examples:
 ///   vereda device link
 ///   vereda device link --qr
+///   vereda device link --out /media/stick/link.txt
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Link {
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// How a link is shown.
+#[derive(Debug, Args)]
+struct Shown {
     /// Also draws the link as a QR code in the terminal
     #[arg(long)]
     qr: bool,
+    /// Writes the link into this new file instead, for the other device's --link-file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 impl Link {
@@ -49,16 +61,20 @@ impl Link {
             return print_json(&json!({"offer": link, "seconds": OFFER_LASTS.as_secs()}));
         }
         note("On the new device, within ten minutes: vereda device answer LINK --name NAME");
-        show(&link, self.qr)
+        show(&link, &self.shown)
     }
 }
 
 /// Answers an offer on the new device: shows the link that the old one has to
 /// read, and the code to compare
 ///
-/// The vault must be a new one, that belongs to nobody yet.
+/// The vault must be a new one, that belongs to nobody yet. The link shown is long, for it holds
+/// the keys of this device, which are no secret: as a picture (--qr) or in a file (--out) it
+/// travels best.
 ///
-/// Example: vereda device answer 'vereda://link?…' --name Tablet --qr
+/// Examples:
+///   vereda device answer 'vereda://link?…' --name Tablet --qr
+///   vereda device answer --link-file link.txt --name Tablet --out answer.txt
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Answer {
@@ -70,9 +86,8 @@ pub(crate) struct Answer {
     /// A name for this device, which colleagues see too
     #[arg(long)]
     name: String,
-    /// Also draws the link as a QR code in the terminal
-    #[arg(long)]
-    qr: bool,
+    #[command(flatten)]
+    shown: Shown,
 }
 
 impl Answer {
@@ -86,7 +101,7 @@ impl Answer {
             return print_json(&json!({"answer": linking.answer, "code": linking.code.to_string(), "by": linking.by}));
         }
         note("On the old device: vereda device confirm LINK");
-        show(&linking.answer, self.qr)?;
+        show(&linking.answer, &self.shown)?;
         note(&format!("Code: {}", linking.code));
         note("If the old device shows the same code, here too: vereda device confirm");
         Ok(())
@@ -200,9 +215,16 @@ fn obtain(link: Option<String>, file: &LinkFile) -> Outcome<String> {
     Ok(text.expose().clone())
 }
 
-fn show(link: &str, as_qr: bool) -> Outcome {
-    print_line(link)?;
-    if as_qr {
+fn show(link: &str, shown: &Shown) -> Outcome {
+    if let Some(path) = &shown.out {
+        let file = std::fs::File::create_new(path);
+        let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, format!("{link}\n").as_bytes()));
+        written.map_err(|error| Fault::unusable(format!("{}: {error}", path.display())))?;
+        note(&format!("The link is in {}. It holds no secret.", path.display()));
+    } else {
+        print_line(link)?;
+    }
+    if shown.qr {
         print(&qr::draw(link).ok_or_else(|| Fault::failed("the link is too long for a QR code"))?)?;
     }
     Ok(())

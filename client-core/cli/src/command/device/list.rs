@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
-use vereda_client_core::devices::{DeviceView, MadeByView};
+use vereda_base::DeviceId;
+use vereda_client_core::{
+    device::{Ambient, Device},
+    devices::{DeviceView, MadeByView},
+    vault::Vault,
+};
 
 use crate::{
     command::Common,
@@ -24,10 +29,10 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct List {
-    /// Lists all devices that you may remove: as Manager of the agency, everybody's
+    /// Lists all devices that you may remove: as Manager of the agency, those of everybody who is in it
     #[arg(long)]
     all: bool,
-    /// Lists removed devices too
+    /// Lists removed devices too, and with --all those of people who have left
     #[arg(long)]
     removed: bool,
 }
@@ -35,11 +40,8 @@ pub(crate) struct List {
 impl List {
     pub(super) fn run(self, common: &Common) -> Outcome {
         let opened = Opened::open(common)?;
-        let mut devices = opened
-            .device()
-            .with(|device, ambient| if self.all { device.devices(ambient.now.wall) } else { device.own_devices() })?;
+        let devices = opened.device().with(|device, ambient| devices(device, ambient, self.all, self.removed))?;
         opened.close()?;
-        devices.retain(|device| self.removed || !device.is_removed);
         if common.json {
             return print_json(&json!({"devices": devices}));
         }
@@ -53,12 +55,30 @@ impl List {
     }
 }
 
+/// Lists own devices or all that may be removed; with `removed` those too that are, or whose person has left.
+pub(crate) fn devices(
+    device: &Device<Vault>,
+    ambient: &Ambient<'_>,
+    all: bool,
+    removed: bool,
+) -> Outcome<Vec<DeviceView>> {
+    let mut devices = if all { device.devices(ambient.now.wall)? } else { device.own_devices()? };
+    devices.retain(|view| removed || (!view.is_removed && (view.may_remove || view.is_own)));
+    Ok(devices)
+}
+
+/// Finds a device to be removed, among those that stand.
+pub(crate) fn removable(device: &Device<Vault>, ambient: &Ambient<'_>, text: &str) -> Outcome<DeviceView> {
+    Ok(device.find_device(ambient.now.wall, text)??)
+}
+
 fn remark(view: &DeviceView) -> String {
     match (view.until, view.is_removed, view.is_this, view.kind) {
         (Some(until), ..) => format!("removed {}", moment(until)),
         (None, true, ..) => "removed".to_owned(),
         (None, false, true, _) => "this one".to_owned(),
         (None, false, false, "recovery") => "recovery key".to_owned(),
+        (None, false, false, _) if !view.may_remove => "its person has left".to_owned(),
         _ => String::new(),
     }
 }
@@ -110,7 +130,7 @@ pub(crate) struct Remove {
 impl Remove {
     pub(super) fn run(self, common: &Common) -> Outcome {
         let opened = Opened::open(common)?;
-        let view = find(&opened, &self.device)?;
+        let view = opened.device().with(|device, ambient| removable(device, ambient, &self.device))?;
         opened.device().with(|device, ambient| device.remove_device(ambient, &view.device))?;
         let exchanged = exchange(&opened, Duration::from_secs(self.wait));
         let (is_removed, made) = opened.device().with(|device, ambient| {
@@ -149,24 +169,32 @@ pub(crate) struct Made {
 impl Made {
     pub(super) fn run(self, common: &Common) -> Outcome {
         let opened = Opened::open(common)?;
-        let (device, made) = opened.device().with(|device, ambient| {
-            let now = ambient.now.wall;
-            let view = device.find_past_device(now, &self.device)??;
-            Ok::<_, Fault>((view.device, device.made_by(&view.device, now)?))
-        })?;
+        let (device, made) = opened.device().with(|device, ambient| made(device, ambient, &self.device))?;
         opened.close()?;
         if common.json {
-            let mut answer = json!(made);
-            if let Some(answer) = answer.as_object_mut() {
-                answer.insert("device".into(), Json::String(device.to_string()));
-            }
-            return print_json(&answer);
+            return print_json(&made_answer(&device, &made));
         }
         if made.is_empty() {
             return print_line("It let nobody in, as far as is known here.");
         }
         print_made(made)
     }
+}
+
+/// Finds what a device let in, a removed one's too.
+pub(crate) fn made(device: &Device<Vault>, ambient: &Ambient<'_>, text: &str) -> Outcome<(DeviceId, MadeByView)> {
+    let now = ambient.now.wall;
+    let view = device.find_past_device(now, text)??;
+    Ok((view.device, device.made_by(&view.device, now)?))
+}
+
+/// What a device let in, for scripts.
+pub(crate) fn made_answer(device: &DeviceId, made: &MadeByView) -> Json {
+    let mut answer = json!(made);
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("device".into(), Json::String(device.to_string()));
+    }
+    answer
 }
 
 fn print_made(made: MadeByView) -> Outcome {
@@ -191,5 +219,5 @@ fn print_made(made: MadeByView) -> Outcome {
 }
 
 fn find(opened: &Opened, text: &str) -> Outcome<DeviceView> {
-    opened.device().with(|device, ambient| Ok(device.find_device(ambient.now.wall, text)??))
+    opened.device().with(|device, ambient| removable(device, ambient, text))
 }

@@ -107,9 +107,10 @@ impl World {
     fn check_rotations(&self, device: DeviceId, chain: ChainId, now: Option<Timestamp>) {
         let due = rotations_due(&self.chains, &device, &chain, now);
         let newest = self.oracle.now(now);
+        let is_due = |one: &ChainId| self.oracle.is_stale(*one, now) || self.oracle.is_lost(*one, now);
         for (index, one) in due.iter().enumerate() {
-            let is_due = self.oracle.is_stale(*one, now)
-                && (*one == chain || self.oracle.member(device, *one, Role::Reader, &newest).are_any());
+            let is_due =
+                is_due(one) && (*one == chain || self.oracle.member(device, *one, Role::Reader, &newest).are_any());
             // Nothing that comes later is wrapped to by what comes before.
             let state = self.oracle.newest(one).unwrap();
             let is_below = |later: &ChainId| {
@@ -119,7 +120,7 @@ impl World {
             let is_in_order = !due[index + 1..].iter().any(is_below);
             agree!((is_due, is_in_order), (true, true), "{one} before {chain} by {device}");
         }
-        agree!(due.last() == Some(&chain), self.oracle.is_stale(chain, now), "whether {chain} is due");
+        agree!(due.last() == Some(&chain), is_due(&chain), "whether {chain} is due");
     }
 
     /// Cites what a device would, where it may write, and keeps it.

@@ -54,7 +54,11 @@ impl World {
                 0 => rotate.follows += 1,
                 1 => rotate.epoch.wraps.count += 1,
                 2 => rotate.epoch.targets.iter_mut().for_each(|target| *target = target.map(|epoch| epoch + 1)),
-                _ => rotate.epoch.previous = None,
+                // Without the key before it: where nobody has that, it may be.
+                _ => {
+                    rotate.epoch.previous = None;
+                    rotate.epoch.wraps.count = rotate.epoch.wraps.count.saturating_sub(1);
+                }
             },
             Body::Repair(repair) => match self.below(3) {
                 0 => repair.wraps.count += 1,

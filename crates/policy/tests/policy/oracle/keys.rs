@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
-use vereda_policy::{ChainKind, Role};
+use vereda_policy::{ChainKind, DeviceKind, Role};
 
-use super::{At, Oracle, Twist};
+use super::{At, Entry, Oracle, Twist};
 
 impl Oracle {
     pub fn now(&self, now: Option<Timestamp>) -> At {
@@ -39,9 +39,15 @@ impl Oracle {
         let state = &entries.last().unwrap().state;
         let epoch = state.epochs.last().unwrap();
         let standing = self.standing(chain, now);
-        let were = entries[epoch.began..].iter().flat_map(|entry| entry.state.recipients());
-        let given = epoch.targets.iter().map(|target| target.recipient);
-        let somebody_left = were.chain(given).any(|one| !standing.contains(&one));
+        let has_gone = epoch.targets.iter().any(|target| !standing.contains(&target.recipient));
+        let now_recipients = state.recipients();
+        let left = |pair: &[Entry]| {
+            let after = pair[1].state.recipients();
+            let mut before = pair[0].state.recipients().into_iter();
+            let is_back = |one: &Digest| self.is(Twist::WhoIsBackNeverLeft) && now_recipients.contains(one);
+            before.any(|one| !after.contains(&one) && !is_back(&one))
+        };
+        let somebody_left = has_gone || entries[epoch.began..].windows(2).any(left);
         let outdated = epoch.targets.iter().any(|target| {
             let member = ChainId(target.recipient.0);
             let Some(below) = self.newest(&member).filter(|below| below.kind < state.kind) else { return false };
@@ -51,6 +57,42 @@ impl Oracle {
             || (epoch.is_foreign && !self.is(Twist::AdoptedEpochIsFresh))
             || (somebody_left && !self.is(Twist::LeaverLeavesNothingStale))
             || (outdated && !self.is(Twist::MembersEpochDoesNotMatter))
+    }
+
+    /// Whether nobody has the key that a group's next epoch would follow.
+    pub fn is_lost(&self, chain: ChainId, now: Option<Timestamp>) -> bool {
+        let state = self.newest(&chain).unwrap();
+        state.kind != ChainKind::Document && !self.is_held(chain, state.good(), now)
+    }
+
+    /// Whether somebody who stands in a chain can come to know an epoch's key, by wraps that he was given since he last came.
+    fn is_held(&self, chain: ChainId, epoch: u64, now: Option<Timestamp>) -> bool {
+        let entries = &self.chains[&chain];
+        let state = &entries.last().unwrap().state;
+        let standing = self.standing(chain, now);
+        let leads_back = |later: u64| {
+            let mut at = Some(later);
+            while at.is_some_and(|at| at > epoch) {
+                at = at.and_then(|at| state.epochs[at as usize].follows);
+            }
+            at == Some(epoch)
+        };
+        (epoch..state.epochs.len() as u64).filter(|later| leads_back(*later)).any(|later| {
+            let given = &state.epochs[later as usize];
+            given.targets.iter().any(|target| {
+                if state.kind == ChainKind::User {
+                    return state.devices.get(&DeviceId(target.recipient.0)) == Some(&DeviceKind::Full);
+                }
+                let member = ChainId(target.recipient.0);
+                let is_in = |entry: &Entry| entry.state.recipients().contains(&target.recipient);
+                let left = |pair: &[Entry]| is_in(&pair[0]) && !is_in(&pair[1]);
+                standing.contains(&target.recipient)
+                    && !entries[given.began..].windows(2).any(left)
+                    && self
+                        .newest(&member)
+                        .is_none_or(|below| below.kind < state.kind && self.is_held(member, target.epoch, now))
+            })
+        })
     }
 
     pub fn targets_due(&self, chain: ChainId, now: Option<Timestamp>) -> Vec<Option<u64>> {

@@ -128,13 +128,14 @@ impl Oracle {
 
     fn rotation_fits(&self, state: &State, rotate: &vereda_policy::Rotate) -> bool {
         let wrapped = rotate.epoch.targets.iter().flatten().count();
+        let has_previous = rotate.epoch.previous.is_some();
         let newest = state.epochs.len() as u64 - 1;
         let good = if self.is(Twist::KeyFollowsTheBad) { newest } else { state.good() };
         rotate.follows == good
-            && rotate.epoch.previous.is_some()
+            && (has_previous || state.kind != ChainKind::Document)
             && rotate.epoch.public_key.is_some() == (state.kind != ChainKind::Document)
             && rotate.epoch.targets.len() == state.recipients().len()
-            && rotate.epoch.wraps.count as usize == wrapped + 1 + rotate.carries.len()
+            && rotate.epoch.wraps.count as usize == wrapped + usize::from(has_previous) + rotate.carries.len()
             && rotate.carries.is_sorted_by(|a, b| a < b)
             && (state.passed_over().is_superset(&rotate.carries.iter().copied().collect())
                 || self.is(Twist::AnyEpochIsCarried))

@@ -18,13 +18,15 @@ pub enum Scope {
     Chain(ChainId),
 }
 
-/// Which kind of chain names a member.
+/// Which kind of chain names another, and as what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Naming {
     /// Users, teams and agencies.
     Group,
     /// Documents.
     Document,
+    /// Sections, as a parent whose Managers may end roles in them.
+    Governed,
 }
 
 /// An entry without its bytes.

@@ -22,7 +22,7 @@ pub struct MemoryStore {
 
 type Undo = Box<dyn FnOnce(&mut Tables) + Send>;
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Tables {
     relay_epoch: Option<u64>,
     log: Vec<(Head, Entry)>,
@@ -48,6 +48,11 @@ impl MemoryStore {
     /// Loses everything since the last commit, as a power cut would.
     pub fn crash(&mut self) {
         self.rollback();
+    }
+
+    /// Copies what was committed, as a backup does; `None` while a transaction is open.
+    pub fn copy(&self) -> Option<Self> {
+        self.undo.is_empty().then(|| Self { tables: self.tables.clone(), undo: Vec::new(), failing: None })
     }
 
     /// Makes the next commit fail.
@@ -296,6 +301,14 @@ impl RelayStore for MemoryStore {
         let mut found: Vec<Reviewed> = self.tables.reviewed.values().filter(awaits).copied().collect();
         found.sort_by_key(|row| row.position);
         Ok(found)
+    }
+
+    fn reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
+        let chunks = self.tables.reviewed.values().map(|row| (row.document, row.standing));
+        let begun = self.tables.reviewed_documents.iter().map(|(document, row)| (*document, row.standing));
+        let awaits = |(document, standing)| (standing == ReviewStanding::Awaits).then_some(document);
+        let found: BTreeSet<ChainId> = chunks.chain(begun).filter_map(awaits).collect();
+        Ok(found.into_iter().collect())
     }
 
     fn reviewed_document(&self, document: &ChainId) -> Result<Option<ReviewedDocument>, StoreError> {

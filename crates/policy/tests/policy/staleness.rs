@@ -213,12 +213,12 @@ fn a_group_whose_key_nobody_has_begins_anew_and_its_new_keys_lead_no_further_bac
     let (bashir, dina, team, case) = (world.bashir.clone(), world.dina.clone(), world.first_team, world.case);
     let held = |world: &World, epoch| is_key_held(&world.chains, &team, epoch, Some(START));
     world.append(&bashir.key, &team, grant(dina.user, Role::Manager)).unwrap();
-    let early = begun_anew(&world, team);
-    let targets = Err(OpRefusal::Targets { chain: team });
-    assert_eq!(world.offer(&dina.key, &team, early, &[dina.user]), targets, "those who have the key pass it on");
     // All who were ever given the key leave, before anybody passed it on to her.
-    for left in [world.chipo.clone(), bashir] {
+    let early = [Err(OpRefusal::NotStale { chain: team }), Err(OpRefusal::Targets { chain: team })];
+    for (left, refused) in [world.chipo.clone(), bashir].into_iter().zip(early) {
         assert!(held(&world, 0));
+        let anew = begun_anew(&world, team);
+        assert_eq!(world.offer(&dina.key, &team, anew, &[dina.user]), refused, "those who have the key pass it on");
         world.append(&dina.key, &team, revoke(left.user, None)).unwrap();
     }
     assert!(!held(&world, 0));
@@ -230,6 +230,9 @@ fn a_group_whose_key_nobody_has_begins_anew_and_its_new_keys_lead_no_further_bac
     assert_eq!(stale(&world, &[team]), [false]);
     assert_eq!(state.epoch(1).unwrap().follows, None);
     assert!(!leads_back(&state, 1, 0) && leads_back(&state, 1, 1) && leads_back(&state, 0, 0));
+    let guest = world.chipo.user;
+    world.append(&dina.key, &team, grant(guest, Role::Reader)).unwrap();
+    world.append(&dina.key, &team, revoke(guest, None)).unwrap();
     rotate(&mut world, &dina, team);
     assert!(leads_back(&world.state(&team), 2, 1) && !leads_back(&world.state(&team), 2, 0));
     // A document is of no use without its first key: it never begins anew.

@@ -59,10 +59,11 @@ impl<S: DeviceStore> Device<S> {
         Ok(self.decide(ambient, decisions)?)
     }
 
-    /// Takes in all that is in review; tells of how many documents.
+    /// Takes in all that is in review; tells of how many documents. What nobody is left for is left out, and keeps nothing else
+    /// from being taken in.
     ///
     /// # Errors
-    /// [`AdoptError`] by cause; nothing is kept then.
+    /// [`AdoptError`] by cause; nothing is kept then. [`AdoptError::NobodyLeft`] only where there is nothing else.
     pub fn adopt_all_reviews(&mut self, ambient: &mut Ambient<'_>) -> Result<usize, AdoptError> {
         let mut documents: BTreeSet<ChainId> = BTreeSet::new();
         documents.extend(self.begun().map_err(DecideError::from)?.iter().map(|begun| begun.document));
@@ -70,12 +71,22 @@ impl<S: DeviceStore> Device<S> {
         documents.extend(works.iter().map(|(document, _)| *document));
         let decided = self.reviews_decided().map_err(DecideError::from)?;
         documents.retain(|document| !decided.contains_key(document));
-        let mut decisions = Vec::new();
+        let (mut decisions, mut count, mut left_out) = (Vec::new(), 0, None);
         for document in &documents {
-            decisions.extend(self.adoption(document, ambient.now.wall)?);
+            match self.adoption(document, ambient.now.wall) {
+                Ok(found) => {
+                    decisions.extend(found);
+                    count += 1;
+                }
+                Err(error @ AdoptError::NobodyLeft { .. }) => left_out = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = left_out.filter(|_| count == 0) {
+            return Err(error);
         }
         self.decide(ambient, decisions)?;
-        Ok(documents.len())
+        Ok(count)
     }
 
     fn adoption(&self, document: &ChainId, now: Timestamp) -> Result<Vec<(ChainId, Body)>, AdoptError> {

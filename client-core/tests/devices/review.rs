@@ -6,10 +6,11 @@ use vereda_client_core::{
     access::{LowerRequest, ReferRequest, RevokeRequest, WithdrawRequest},
     devices::RemoveDeviceError,
     review::{AdoptError, DiscardError, DiscardRequest, OwnReviewState, ReviewView, ReviewedKind},
+    sections::{CreateSection, Noted},
 };
 use vereda_policy::Role;
 
-use super::world::World;
+use super::world::{World, edit};
 
 struct Removed {
     world: World,
@@ -111,6 +112,43 @@ fn a_whole_case_that_is_adopted_is_held_by_whom_it_was_begun_for() {
     }
     let own = world.devices[berta].own_reviews().unwrap();
     assert!(own.iter().all(|view| view.state == OwnReviewState::Adopted), "{own:?}");
+}
+
+#[test]
+fn a_section_for_nobody_but_its_beginner_who_was_put_out_keeps_nothing_else_from_being_adopted() {
+    let mut world = World::new(97);
+    let (amina, north) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let berta = world.join(amina, north, Role::Editor, "Berta");
+    world.settle();
+    world.cut(berta);
+    let request = CreateSection {
+        case,
+        title: "Health".into(),
+        members: Vec::new(),
+        noted: Noted::Nothing,
+        answers: edit(json!({"set": {"name_last": "Sami"}})),
+    };
+    let section = world.on(berta, |device, ambient| device.create_section(ambient, &request)).unwrap();
+    let begun = world.create_case(berta, json!({"name_first": "Layla"}));
+    let (subject, _) = world.devices[berta].home().unwrap();
+    let revoke = RevokeRequest { chain: north, subject, successor: None };
+    world.on(amina, |device, ambient| device.revoke(ambient, revoke)).unwrap();
+    world.settle();
+    world.connect(berta);
+    world.settle();
+    let count = world.on(amina, |device, ambient| device.adopt_all_reviews(ambient)).unwrap();
+    assert_eq!(count, 1);
+    world.settle();
+    let left = reviews(&mut world, amina);
+    assert_eq!(left.iter().map(|review| review.document).collect::<Vec<_>>(), [section]);
+    assert!(left.iter().all(|review| review.works.iter().all(|work| work.unreadable.is_some())), "nothing of it opens");
+    assert!(world.devices[amina].show_case(&begun).is_ok());
+    let again = world.on(amina, |device, ambient| device.adopt_all_reviews(ambient));
+    assert!(matches!(again, Err(AdoptError::NobodyLeft { document }) if document == section), "{again:?}");
+    let own = world.devices[berta].own_reviews().unwrap();
+    assert!(own.iter().any(|view| view.document == section && view.state == OwnReviewState::InReview), "{own:?}");
 }
 
 #[test]

@@ -117,6 +117,15 @@ impl Person {
         self.sign(Create::document(DocumentKind::Case, nonce, parents, members, epoch), wraps)
     }
 
+    /// Makes a section that only this user has, in this role; Managers of `governor` may end roles in it.
+    pub fn create_section(&mut self, governor: ChainId, role: Role) -> Put {
+        let parents = vec![Parent { chain: governor, authority: ParentAuthority::RevokeOnly }];
+        let members = vec![Member { subject: self.user(), role }];
+        let (epoch, wraps) = self.epoch(false, &[self.newest(self.user())]);
+        let nonce = self.nonce();
+        self.sign(Create::document(DocumentKind::Section, nonce, parents, members, epoch), wraps)
+    }
+
     /// Grants a role.
     pub fn grant(&mut self, chain: ChainId, subject: ChainId, role: Role) -> Put {
         self.append(chain, Body::Grant(Grant { subject, role, expires: None, sealed_purpose: None }))

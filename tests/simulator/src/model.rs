@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp};
-use vereda_policy::{Body, ChainKind, DocumentKind, Epoch, Op, Wrap, op_id_of_bytes};
+use vereda_policy::{Body, ChainKind, DocumentKind, Epoch, Op, ParentAuthority, Wrap, op_id_of_bytes};
 use vereda_protocol::{Chunk, Header, Position};
 use vereda_sync::relay::{RelayStore, store::Entry};
 
@@ -39,6 +39,17 @@ pub struct Document {
     pub position: Position,
     /// What it is.
     pub kind: DocumentKind,
+}
+
+/// A document in review.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// Whose device began it.
+    pub device: DeviceId,
+    /// The teams that own it.
+    pub owners: Vec<ChainId>,
+    /// Whom alone they may let in, where none of them has full authority.
+    pub only_for: Option<Vec<ChainId>>,
 }
 
 /// A chunk in the relay's log.
@@ -107,8 +118,8 @@ pub struct Model {
     pub reviewed: BTreeMap<Link, LoggedChunk>,
     /// Who could decide on them, and so read them, while they were in review.
     pub deciders: BTreeMap<Link, BTreeSet<DeviceId>>,
-    /// Documents that came into review, with the teams that own them.
-    pub reviewed_documents: BTreeMap<ChainId, Vec<ChainId>>,
+    /// Documents that came into review.
+    pub reviewed_documents: BTreeMap<ChainId, Begun>,
     /// Epochs, by chain and number.
     pub epochs: BTreeMap<ChainId, Vec<LoggedEpoch>>,
     /// Wraps.
@@ -186,8 +197,14 @@ impl Model {
             Entry::ReviewDocument { create, .. } => {
                 let Ok(op) = create.clone().verify() else { return };
                 let Body::Create(body) = &op.value().body else { return };
-                let owners = vereda_policy::owners(body).collect();
-                self.reviewed_documents.insert(ChainId(op_id_of_bytes(create.bytes()).0), owners);
+                let is_owned = body.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);
+                let named = body.members.iter().map(|member| member.subject);
+                let begun = Begun {
+                    device: op.value().device,
+                    owners: vereda_policy::owners(body).collect(),
+                    only_for: (!is_owned).then(|| named.collect()),
+                };
+                self.reviewed_documents.insert(ChainId(op_id_of_bytes(create.bytes()).0), begun);
             }
             Entry::Frontier { .. } => {}
         }
@@ -224,8 +241,8 @@ impl Model {
         let as_of = AsOf::Time(now);
         for (link, logged) in self.reviewed.iter().filter(|(link, _)| !self.links.contains(link)) {
             let document = logged.header.document;
-            let owners = self.reviewed_documents.get(&document).filter(|_| !self.documents.contains_key(&document));
-            let above = owners.map_or(std::slice::from_ref(&document), Vec::as_slice);
+            let begun = self.reviewed_documents.get(&document).filter(|_| !self.documents.contains_key(&document));
+            let above = begun.map_or(std::slice::from_ref(&document), |begun| begun.owners.as_slice());
             let deciders = self.deciders.entry(*link).or_default();
             for chain in above {
                 let devices = self.ledger.readers(chain, as_of).into_keys();

@@ -26,7 +26,7 @@ use crate::{
     draw::Draw,
     intent::Pen,
     knowledge::{Knowledge, Sealing},
-    model::{Model, ledger::AsOf},
+    model::{Begun, Model, ledger::AsOf},
     mutation::Mutation,
     network::{ConnectionId, Network},
     plan::Plan,
@@ -406,9 +406,23 @@ impl World {
         let Some(device) = self.people.get(who).and_then(|person| person.id) else { return false };
         let (model, now) = (&self.model, self.relay_time());
         match model.reviewed_documents.get(document).filter(|_| !model.documents.contains_key(document)) {
-            Some(owners) => owners.iter().any(|owner| model.ledger.decides(&device, owner, now)),
+            Some(begun) => begun
+                .owners
+                .iter()
+                .any(|owner| model.ledger.decides(&device, owner, now) && self.may_let_in(begun, owner)),
             None => model.ledger.decides(&device, document, now),
         }
+    }
+
+    /// Says whether an owner has whom to let into a document begun meanwhile: whoever began it and was put out does not count.
+    fn may_let_in(&self, begun: &Begun, owner: &ChainId) -> bool {
+        let Some(named) = &begun.only_for else { return true };
+        let author =
+            (0..self.people.len()).find(|who| self.people.get(*who).is_some_and(|one| one.id == Some(begun.device)));
+        let author = author.and_then(|who| self.user_of(who));
+        let owning = self.model.ledger.chain(owner);
+        let is_in = |user: &ChainId| owning.is_some_and(|chain| chain.held.iter().any(|held| held.subject == *user));
+        named.iter().any(|user| Some(*user) != author || is_in(user))
     }
 }
 

@@ -1,10 +1,12 @@
 //! Operations that come: verified, evaluated, stored with their effect, or without.
 
+use std::ops::ControlFlow;
+
 use vereda_base::{ChainId, OpId, Timestamp};
 use vereda_crypto::{Signed, Verified};
 use vereda_policy::{
     AppendContext, Authorized, Body, ChainKind, Chains, ForkProof, Op, OpRefusal, Place, Receipt, authorize, chain_of,
-    check_receipt, op_id_of_bytes, verify_op,
+    check_receipt, op_id_of_bytes, owners, verify_op,
 };
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
     machine::{DeviceMachine, Halt},
     shelf::ChainView,
     store::{DeviceStore, StoreError},
-    tables::{Awaited, CHAINS, Evidence, OPS, OpRow, REMOVED, load, place_key, save},
+    tables::{Awaited, CHAINS, Evidence, OPS, OpRow, REMOVED, WAITING_OPS, load, place_key, save},
 };
 
 /// What effect an operation has.
@@ -152,6 +154,9 @@ impl DeviceMachine {
         }
         Ok(match self.judge_op_reliance(view, store, op, context)? {
             Reliant::Stands => Effectual::Full(Box::new(authorized)),
+            Reliant::Beyond if let Some(owner) = awaited_owner(store, op.value())? => {
+                Effectual::Waits(Awaited::Policy(owner))
+            }
             // A chain whose first operation has no effect has never been.
             Reliant::Beyond if op.value().seq == 0 => Effectual::Forbidden,
             Reliant::Beyond => Effectual::Void,
@@ -241,6 +246,17 @@ impl DeviceMachine {
         self.tell(Event::PolicyChanged { chain });
         Ok(())
     }
+}
+
+/// Names the owner of a document in whose chain something waits for policy: it may be what took the document in.
+fn awaited_owner(store: &dyn DeviceStore, op: &Op) -> Result<Option<ChainId>, StoreError> {
+    let Body::Create(create) = &op.body else { return Ok(None) };
+    let mut found = None;
+    store.scan(WAITING_OPS, None, &mut |key, _| {
+        found = owners(create).find(|owner| key.starts_with(owner.as_bytes()));
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(found)
 }
 
 /// Says whether something that an operation's author may have relied on has no effect.

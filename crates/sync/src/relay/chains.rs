@@ -234,10 +234,10 @@ impl View<'_> {
         self.cache.borrow_mut().frontier(self.store, position)
     }
 
-    /// Lists the groups that name a device or a chain as member, or once did.
-    pub(super) fn groups_of(&self, subject: &Digest) -> Vec<ChainId> {
-        match self.store.naming(subject, Naming::Group) {
-            Ok(groups) => groups,
+    /// Lists the chains of a kind that name a device or a chain as member, or once did.
+    pub(super) fn named_in(&self, subject: &Digest, naming: Naming) -> Vec<ChainId> {
+        match self.store.naming(subject, naming) {
+            Ok(chains) => chains,
             Err(error) => {
                 *self.failure.borrow_mut() = Some(error);
                 Vec::new()

@@ -118,18 +118,23 @@ impl<'a, 'v> Tenure<'a, 'v> {
         self.member(&known).map(|(_, until)| until)
     }
 
-    /// Up to which entry the device belonged to a team or agency of this agency, and so saw all groups of it.
+    /// Up to which entry the device belonged to a team or agency of this agency, or its user was named in one of its
+    /// documents, and so saw all groups of it.
     pub(super) fn end_in(&mut self, agency: &ChainId) -> Option<Position> {
         if let Some(found) = self.agencies.get(agency) {
             return *found;
         }
         let (mut open, mut seen, mut end) = (vec![Digest(self.device.0)], BTreeSet::new(), None);
         while let Some(subject) = open.pop() {
-            for group in self.view.groups_of(&subject).into_iter().filter(|group| seen.insert(*group)) {
+            for group in self.view.named_in(&subject, Naming::Group).into_iter().filter(|group| seen.insert(*group)) {
                 let Some(known) = self.view.known(&group) else { continue };
                 open.push(Digest(group.0));
-                if known.state.kind() != ChainKind::User && known.agency == Some(*agency) {
-                    end = end.max(self.end(&group));
+                let is_user = known.state.kind() == ChainKind::User;
+                let by = if is_user { self.view.named_in(&Digest(group.0), Naming::Document) } else { vec![group] };
+                for chain in by {
+                    if self.view.known(&chain).is_some_and(|known| known.agency == Some(*agency)) {
+                        end = end.max(self.end(&chain));
+                    }
                 }
             }
         }

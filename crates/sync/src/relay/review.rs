@@ -6,7 +6,7 @@ use vereda_base::{ChainId, DeviceId, Timestamp};
 use vereda_crypto::Verified;
 use vereda_policy::{
     AppendContext, Authorized, ChainState, Chains, Cite, Op, Retention, Wrap, WrapProof, authorize, authorize_content,
-    content_ended,
+    content_ended, op_ended,
 };
 use vereda_protocol::{Chunk, Header, RefusalCode};
 
@@ -60,7 +60,9 @@ pub(super) fn check_new_document(
     let view = chains.view(store);
     let begun = Begun::new(&view, &create)?;
     let authorized = authorize_content(&begun, header, None);
-    let ended = content_ended(&begun, header.value(), now).unwrap_or_default();
+    // Whoever is named in it by himself has a role there that nothing ended: it is its beginning that came late.
+    let late = op_ended(&view, &create, &AppendContext::relay(now), now).unwrap_or_default();
+    let ended = content_ended(&begun, header.value(), now).unwrap_or_default().max(late);
     let document = header.value().document;
     // The head of the new document itself is in no chain that stands.
     let cites: Vec<Cite> = header.value().cites.iter().filter(|cite| cite.chain != document).copied().collect();

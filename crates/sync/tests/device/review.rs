@@ -7,7 +7,7 @@ use vereda_sync::device::{Disconnect, Event, Review, SyncState};
 
 use crate::{
     rig::{Rig, wall},
-    world::{World, changed, link_of},
+    world::{World, changed, grant, link_of},
 };
 
 fn sorted(chunks: &[&Chunk]) -> Vec<vereda_base::Link> {
@@ -220,6 +220,28 @@ fn a_chunk_that_nobody_could_take_in_keeps_nobody_from_what_comes_after_it() {
     swapped.ciphertext.push(0);
     rig.policy(&[&review(&swapped, wall(7))], 101);
     assert_eq!(rig.disconnects(), [Disconnect::Violation]);
+}
+
+#[test]
+fn a_document_that_was_taken_in_waits_with_the_decision_for_what_that_rests_on() {
+    let mut rig = Rig::caught_up(World::found());
+    let (bashir, team, amina) = (rig.world.bashir.clone(), rig.world.team, rig.world.amina.clone());
+    let create =
+        Draft::new(&rig.world.chains, bashir.device(), None).sign_create(&bashir.key, rig.world.case_of(50)).unwrap();
+    let document = vereda_policy::chain_of(create.value());
+    let leaves = rig.world.leaves(&bashir, &[]);
+    let removed = rig.world.revoke(&bashir, &team, &leaves);
+    rig.policy(&[&removed.op, &removed.leaves], 100);
+    let missing = rig.world.append(&amina.key, &team, grant(amina.user, Role::Manager));
+    let holders = vec![Member { subject: team, role: Role::Editor }];
+    let documents = vec![AdoptedDocument { document, holders, chunks: Vec::new() }];
+    let adopted = rig.world.append(&amina.key, &team, Body::Adopt(Adopt { chunks: Vec::new(), documents }));
+    let admitted = rig.world.admit(&create);
+    rig.policy(&[&adopted, &admitted], 101);
+    assert!(rig.machine.chains(&rig.store).chain(&document).is_none());
+    rig.policy(&[&missing], 102);
+    let state = rig.machine.chains(&rig.store).chain(&document).unwrap();
+    assert_eq!(state.standing_members(), [team]);
 }
 
 #[test]

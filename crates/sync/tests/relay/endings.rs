@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use vereda_base::{ChainId, Digest, Link};
-use vereda_policy::{Assign, Body, Expire, Frontier, Heads, Member, Parent, ParentAuthority, Place, Role, authority};
+use vereda_policy::{
+    Assign, Body, Expire, Frontier, Heads, Member, Parent, ParentAuthority, Place, Role, Target, authority,
+};
 use vereda_protocol::{Chunk, ChunkOutcome, OfferedLeaf, OpOutcome, PolicyEntry, Position, RefusalCode, Up};
 use vereda_sync::people::{NOW, Person, link_of, nothing_stands};
 use vereda_sync::relay::{RelayStore, SessionId};
@@ -124,6 +126,8 @@ fn a_role_is_ended_by_anybody_once_its_time_has_passed_by_the_relays_clock_and_n
     let until = NOW.saturating_add(Duration::from_secs(3_600));
     let grant = t.founder.0.grant_until(case, guest, Role::Editor, until);
     assert_appended(&t.room.put(t.founder.1, &grant));
+    let repair = t.founder.0.repair(case, &[Target { recipient: Digest(guest.0), epoch: 0 }]);
+    assert_appended(&t.room.put(t.founder.1, &repair));
     t.learn();
     let end = t.room.store.end().unwrap();
     t.room.up(t.second.4, Up::Backfill { document: case, after: Position(0), upto: end });

@@ -285,6 +285,29 @@ fn a_document_begun_meanwhile_enters_with_its_chunks() {
 }
 
 #[test]
+fn a_section_begun_meanwhile_takes_its_chunks_to_review_though_its_beginner_is_named_in_it() {
+    let mut begun = None;
+    let mut lane = Lane::with(|lane| {
+        let create = lane.worker.create_section(lane.team, Role::Editor);
+        let chunk = lane.worker.chunk(create.chain(), 0, None, &[], 300);
+        begun = Some((create, chunk));
+    });
+    let (create, chunk) = begun.unwrap();
+    assert_eq!(lane.room.put(lane.worker_id, &create), OpOutcome::InReview);
+    lane.room.now.wall = NOW.saturating_add(90 * DAY);
+    assert_eq!(lane.room.put_chunk(lane.worker_id, &chunk), refused(RefusalCode::ReviewClosed), "the lane is closed");
+    lane.room.now.wall = NOW.saturating_add(DAY);
+    assert_eq!(lane.room.put_chunk(lane.worker_id, &chunk), ChunkOutcome::InReview);
+    let [manager, _, _] = lane.take_all();
+    assert_eq!((documents_in_review(&manager).len(), in_review(&manager)), (1, vec![link_of(&chunk)]));
+    let holders = [(lane.worker.user(), Role::Editor)];
+    let adopt = lane.manager.adopt_document(lane.team, create.chain(), &holders, &[link_of(&chunk)]);
+    assert_appended(&lane.manager_put(&adopt));
+    let [_, worker, _] = lane.take_all();
+    assert_eq!(results(&worker), [(link_of(&chunk), ChunkOutcome::Durable)]);
+}
+
+#[test]
 fn a_document_that_is_discarded_takes_its_chunks_with_it() {
     let mut lane = Lane::new();
     let (create, chunk) = lane.begun.clone();

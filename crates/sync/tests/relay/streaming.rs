@@ -363,4 +363,16 @@ fn who_is_in_no_group_and_named_in_a_document_is_served_that_and_nothing_else() 
     let downs = office.room.take(again);
     assert!(op_ids(&downs).contains(&grant.id()));
     assert_eq!(visible(&downs).iter().map(|(chain, _)| *chain).collect::<Vec<_>>(), [named]);
+    // Put out of that too, he is served what was decided until then: the document's operations rest on it.
+    let invite = |office: &mut Office| {
+        let invite = office.manager.invite(office.teams[1], Role::Reader, 9, vereda_base::Timestamp(i64::MAX));
+        assert_appended(&office.room.put(office.id, &invite));
+        invite.id()
+    };
+    let during = invite(&mut office);
+    revoke(&mut office.room, (&mut office.manager, office.id), named, user);
+    let after = invite(&mut office);
+    let last = office.room.connect_member(&office.worker);
+    let served = op_ids(&office.room.pull(last, 0, 0));
+    assert!(served.contains(&during) && !served.contains(&after));
 }

@@ -94,7 +94,7 @@ impl World {
         }
         for who in 0..self.people.len() {
             let found = self.call(who, |device, _| device.reviews().ok()).flatten().unwrap_or_default();
-            if !found.is_empty() {
+            if found.iter().any(|view| self.can_decide(&view.document)) {
                 self.last_decisions += 1;
                 self.decide_review(who, false);
                 return true;

@@ -148,7 +148,11 @@ impl<S: DeviceStore> Device<S> {
             }
             self.stale.remove(chain);
             self.locked.remove(chain);
-            self.resealing.retain(|(document, _)| document != chain);
+            if self.is_erased(chain) {
+                self.resealing.retain(|(document, _)| document != chain);
+            }
+            // What waited for a newer key needs none any more: it is handed in as it was sealed.
+            self.unsealable.remove(chain);
         }
         self.keyless.extend(lost);
         let books = [self.books.configuration_document, self.books.directory_document];

@@ -6,8 +6,9 @@ use serde_json::json;
 use vereda_base::ChainId;
 use vereda_client_core::access::{ReferRequest, RevokeRequest};
 use vereda_policy::{Body, Role};
+use vereda_sync::device::Table;
 
-use super::world::World;
+use super::world::{World, edit};
 
 fn user(world: &World, device: usize) -> ChainId {
     world.devices[device].home().unwrap().0
@@ -86,6 +87,26 @@ fn edits_sealed_before_a_removal_was_known_are_sealed_again_as_the_same_chunk() 
     assert_eq!(world.devices[berta].explain(&case).unwrap().state, "synced");
     let digests = world.digests();
     assert_eq!(digests[amina], digests[berta]);
+}
+
+#[test]
+fn what_waits_to_be_sealed_again_goes_to_review_as_it_is_where_its_author_is_put_out_first() {
+    let (mut world, [amina, berta, carlos], team, case) = three(67);
+    // The relay is told of one removal before her edit, and of her own before she has sealed that again.
+    for whom in [carlos, berta] {
+        let request = RevokeRequest { chain: team, subject: user(&world, whom), successor: None };
+        world.on(amina, |device, ambient| device.revoke(ambient, request)).unwrap();
+    }
+    let request = edit(json!({"set": {"name_first": "Samira"}}));
+    world.on(berta, |device, ambient| device.edit_case(ambient, &case, &request)).unwrap();
+    let waits = |world: &World| world.devices[berta].store().memory.committed_rows(Table("sync_reseal")) > 0;
+    world.settle_until(waits);
+    assert!(waits(&world), "{:?}", world.devices[berta].explain(&case));
+    rest(&mut world);
+    let found = world.devices[amina].reviews().unwrap();
+    let places = found.iter().flat_map(|review| &review.works).flat_map(|work| &work.changes);
+    assert_eq!(places.map(|change| change.place.as_str()).collect::<Vec<_>>(), ["name_first"]);
+    assert!(world.devices[berta].is_settled(), "{:?}", world.devices[berta].explain(&case));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vereda_base::{Incarnation, Monotonic, Now, Timestamp};
+use vereda_base::{ChainId, Incarnation, Monotonic, Now, Timestamp};
 use vereda_client_core::device::{Ambient, Device, DeviceError};
 use vereda_protocol::{Goodbye, RefusalCode};
 use vereda_sync::device::{Disconnect, Effect, Event, Input, IntentFailure};
@@ -223,6 +223,11 @@ impl World {
                 note!(self, "device {who} was told {event:?}");
             }
             Event::ChunkRefused { code: RefusalCode::Discarded, .. } if self.was_lowered(who) => {
+                note!(self, "device {who} was told {event:?}");
+            }
+            Event::OpRefused { op, code: RefusalCode::Discarded }
+                if self.model.ledger.discarded_documents.contains(&ChainId(op.0)) =>
+            {
                 note!(self, "device {who} was told {event:?}");
             }
             Event::ChunkRefused { .. }

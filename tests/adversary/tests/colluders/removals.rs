@@ -282,3 +282,26 @@ fn an_expiry_before_its_time_ends_nothing_and_an_invite_after_its_time_lets_nobo
         assert_eq!((victim.obeys(&expire), victim.obeys(&accept)), (is_later, !is_later));
     }
 }
+
+#[test]
+fn a_removed_manager_and_the_relay_let_nobody_in_by_an_invite_made_before() {
+    for by_another in [false, true] {
+        let mut stage = Stage::set();
+        let before = promoted(&mut stage);
+        let later = NOW.saturating_add(std::time::Duration::from_secs(3_600));
+        let inviter = if by_another { &stage.amina } else { &before };
+        let invite = inviter.clone().invite(stage.team, Role::Manager, 50, later);
+        stage.admit(&invite);
+        let removal = revoke(&stage, None, &[]);
+        let mut victim = Victim::of(&stage);
+        serve(&mut victim, &mut stage, &removal, &[]);
+        let mut friend = Person::new(40);
+        let user = friend.create_user();
+        friend.chains = stage.relay.chains.clone();
+        friend.learn(&user.op);
+        let accept = friend.accept(stage.team, invite.id(), 50);
+        victim.policy([stage.relay.forge(&user), stage.relay.forge(&accept)].concat());
+        assert!(victim.obeys(&removal) && victim.obeys(&invite));
+        assert_eq!(victim.obeys(&accept), by_another, "only whoever still may invite lets somebody in");
+    }
+}

@@ -349,8 +349,8 @@ fn a_withdrawn_invite_is_not_taken_up() {
 #[test]
 fn a_removal_names_no_more_leaves_than_are_allowed() {
     let world = World::found();
-    let frontier = Frontier { count: 65_537, ..frontier() };
-    let long = Err(OpRefusal::TooLong { part: Part::Leaves, found: 65_537, max: 65_536 });
+    let frontier = Frontier { count: 262_145, ..frontier() };
+    let long = Err(OpRefusal::TooLong { part: Part::Leaves, found: 262_145, max: 262_144 });
     let subject = world.chipo.user;
     let bodies = [
         Body::Revoke(Revoke { subject, keeps: None, successor: None, frontier }),

@@ -68,6 +68,12 @@ impl<S: DeviceStore> Device<S> {
                 "the relay would have had a removal cut off work that it had confirmed: it was not signed; tell whoever \
                  runs the relay",
             ),
+            RelayFault::Invents { chain } => self.view_fault(
+                "invents",
+                Some(chain),
+                "the relay would have a removal let work stand that it never handed over: it is not signed so, and waits; tell \
+                 whoever runs the relay",
+            ),
         }));
         found.dedup();
         Ok(found)

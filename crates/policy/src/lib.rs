@@ -63,7 +63,9 @@ pub use op::{
 };
 pub use path::{cite_content, cite_governing, cite_path};
 pub use proof::{Authorized, InviteProof, JoinProof};
-pub use readers::{Subject, entitled, lacking_wraps, may_read, members_of, needed_chains, reading_devices};
+pub use readers::{
+    Subject, entitled, governs_section, lacking_wraps, may_read, members_of, needed_chains, reading_devices,
+};
 pub use receipt::{CheckedReceipt, ReceiptRefusal, check_receipt, receipt_time};
 pub use reliance::{Reliance, content_reliance, op_reliance};
 pub use removed::removed_devices;

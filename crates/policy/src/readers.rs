@@ -5,12 +5,23 @@ use std::collections::BTreeSet;
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 use vereda_crypto::WrapPublicKey;
 
-use crate::{ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, authority::may_be_member, membership};
+use crate::{
+    ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, DocumentKind, Heads, ParentAuthority, Role,
+    authority::may_be_member, membership,
+};
 
 /// Says whether a device may read a document, or a group's epochs, at the newest heads: whether it is a member.
 #[must_use]
 pub fn may_read(view: &dyn Chains, device: &DeviceId, chain: &ChainId, now: Option<Timestamp>) -> bool {
     membership(view, device, chain, &Heads::newest(now)).is_some()
+}
+
+/// Says whether a device's person is a Manager of a group that may at least end roles in a section.
+#[must_use]
+pub fn governs_section(view: &dyn Chains, device: &DeviceId, document: &ChainState, now: Option<Timestamp>) -> bool {
+    let manages = |group: &ChainId| membership(view, device, group, &Heads::newest(now)) == Some(Role::Manager);
+    document.document_kind() == Some(DocumentKind::Section)
+        && document.parents().any(|parent| parent.authority != ParentAuthority::None && manages(&parent.chain))
 }
 
 /// Lists the devices that may read in a chain at the newest heads.

@@ -1,21 +1,38 @@
 //! The frontier that this device signs with a removal: what it holds itself, or what the relay offers, if that cuts off
-//! nothing of it.
+//! nothing of it and names no more where this device would know.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use vereda_base::{ChainId, Digest};
-use vereda_policy::{Body, ChainKind, Frontier, FrontierTree, Leaf, Place, removed_devices};
+use vereda_base::{ChainId, Digest, Link};
+use vereda_policy::{
+    Body, ChainKind, Chains, Frontier, FrontierTree, Leaf, Op, Place, governs_section, may_read, op_id_of_bytes,
+    removed_devices,
+};
 use vereda_protocol::{Header, OfferedLeaf};
 
 use super::{
-    content::load_by_link,
+    content::{load_by_link, load_chunk},
     frontiers::Made,
     machine::DeviceMachine,
-    removals::last_ops,
-    shelf::list,
+    removals::{last_ops, place_of},
+    shelf::{ChainView, list},
     store::{DeviceStore, StoreError},
-    tables::{CHUNKS, DOCUMENTS, DocumentRow, LINKS, LinkRow, load, load_all, read},
+    tables::{
+        CHUNKS, DOCUMENTS, DocumentRow, EXCLUDED, ExcludedRow, LINKS, LinkRow, OPS, OpRow, load, load_all, place_key,
+        read,
+    },
 };
+
+/// What an offer was found to be.
+pub(super) enum Offered {
+    /// It names what stands here, and what this device cannot see.
+    Fits,
+    /// It would cut off something that is held here and stands: what it says of the first such places, of some perhaps
+    /// nothing.
+    CutsOff(Vec<OfferedLeaf>),
+    /// It names something that this device would have been handed, and was not, or that is none of the removal's.
+    Beyond(OfferedLeaf),
+}
 
 impl DeviceMachine {
     /// Fills in the frontier of a removal: of what the relay offered, else of what is held here. Any other body stays as
@@ -40,15 +57,15 @@ impl DeviceMachine {
         Ok(set_frontier(body.clone(), FrontierTree::new(leaves).frontier()))
     }
 
-    /// Finds out whether an offer would cut off something that is held here and stands: what it says of the first such
-    /// places, of some perhaps nothing. `None` where it cuts nothing off.
-    pub(super) fn cuts_off(
+    /// Judges what a relay would have a removal name: it must cut off nothing that is held here and stands, and name nothing
+    /// that the relay would have handed over, and did not: whoever is removed could fill that later, with the relay.
+    pub(super) fn judge_offer(
         &self,
         chain: &ChainId,
         body: &Body,
         offer: &[OfferedLeaf],
         store: &dyn DeviceStore,
-    ) -> Result<Option<Vec<OfferedLeaf>>, StoreError> {
+    ) -> Result<Offered, StoreError> {
         const MAX_KEPT: usize = 64;
         let offered: BTreeMap<Place, &OfferedLeaf> = offer.iter().map(|leaf| (leaf.place, leaf)).collect();
         let held = self.held_places(chain, body, store)?;
@@ -57,8 +74,70 @@ impl DeviceMachine {
             !offered.get(&made.place).is_some_and(reaches)
         };
         let short: Vec<&Made> = held.iter().filter(falls_short).take(MAX_KEPT).collect();
-        let said = |made: &&Made| offered.get(&made.place).map(|leaf| **leaf);
-        Ok((!short.is_empty()).then(|| short.iter().filter_map(said).collect()))
+        if !short.is_empty() {
+            let said = |made: &&Made| offered.get(&made.place).map(|leaf| **leaf);
+            return Ok(Offered::CutsOff(short.iter().filter_map(said).collect()));
+        }
+        let last: BTreeSet<(Place, u64, Digest)> = held.iter().map(|made| (made.place, made.seq, made.id)).collect();
+        let view = self.shelf.view(store);
+        let devices = removed_devices(&view, chain, body);
+        let is_document = view.chain(chain).is_some_and(|state| state.kind() == ChainKind::Document);
+        let mut sees = BTreeMap::new();
+        let mut beyond = None;
+        for leaf in offer.iter().filter(|leaf| !last.contains(&(leaf.place, leaf.seq, leaf.id))) {
+            let place = leaf.place;
+            let is_named = devices.contains(&place.device()) && (!is_document || place.chain() == *chain);
+            let is_content = matches!(place, Place::Content { .. });
+            let is_seen = *sees.entry((place.chain(), is_content)).or_insert_with(|| self.sees(&view, &place));
+            if !is_named || (is_seen && !self.holds(leaf, store)?) {
+                beyond = Some(*leaf);
+                break;
+            }
+        }
+        view.finish()?;
+        Ok(beyond.map_or(Offered::Fits, Offered::Beyond))
+    }
+
+    /// Says whether the relay hands over to this device what is made at a place.
+    fn sees(&self, view: &ChainView<'_>, place: &Place) -> bool {
+        let chain = place.chain();
+        let Some(state) = view.chain(&chain) else { return false };
+        if state.kind() != ChainKind::Document {
+            return true;
+        }
+        let now = Some(self.now.wall);
+        let reads = may_read(view, &self.device, &chain, now);
+        match place {
+            // Of what was erased there may be nothing left to hand over; nothing stands in it.
+            Place::Content { .. } => reads && !state.is_erased(),
+            Place::Ops { .. } => reads || governs_section(view, &self.device, &state, now),
+        }
+    }
+
+    /// Says whether exactly what a leaf names is held here, whether it stands or not.
+    pub(super) fn holds(&self, leaf: &OfferedLeaf, store: &dyn DeviceStore) -> Result<bool, StoreError> {
+        match leaf.place {
+            Place::Content { document, .. } => {
+                let link = Link(leaf.id.0);
+                let position = match load::<LinkRow>(store, LINKS, link.as_bytes())? {
+                    Some(row) => Some((row.document, row.position)),
+                    None => {
+                        let row = load::<ExcludedRow>(store, EXCLUDED, link.as_bytes())?;
+                        row.and_then(|row| Some((row.document, row.position?)))
+                    }
+                };
+                let Some((_, position)) = position.filter(|(of, _)| *of == document) else { return Ok(false) };
+                let Some(chunk) = load_chunk(store, &document, position)? else { return Ok(false) };
+                let header: Header = read(CHUNKS, chunk.header.bytes())?;
+                Ok(place_of(&header) == leaf.place && header.seq == leaf.seq)
+            }
+            Place::Ops { chain, device } => {
+                let Some(row) = load::<OpRow>(store, OPS, &place_key(&chain, leaf.seq))? else { return Ok(false) };
+                let op: Op = read(OPS, row.op.bytes())?;
+                let id = op_id_of_bytes(row.op.bytes());
+                Ok(row.receipt.is_some() && op.device == device && id.0 == leaf.id.0)
+            }
+        }
     }
 
     /// Lists what stands here, and is at the relay, of those whom a removal concerns.

@@ -59,6 +59,11 @@ pub enum RelayFault {
         /// The removal's chain.
         chain: ChainId,
     },
+    /// It would have had a removal name work that it never handed over: whoever is removed could make that later.
+    Invents {
+        /// The removal's chain.
+        chain: ChainId,
+    },
 }
 
 /// A head that others know.
@@ -81,6 +86,7 @@ impl DeviceMachine {
             match evidence {
                 Evidence::Fork { .. } | Evidence::Branch { .. } => faults.push(RelayFault::Forked { chain, seq }),
                 Evidence::Lost { held, confirmed } => faults.push(RelayFault::Lost { held, confirmed }),
+                Evidence::Claim { .. } => faults.push(RelayFault::Invents { chain }),
                 Evidence::Offer { .. } => faults.push(RelayFault::CutsOff { chain }),
                 Evidence::LogShorter { end, told } => faults.push(RelayFault::LogShorter { end, told }),
                 Evidence::Op { .. } | Evidence::Create { .. } => {}

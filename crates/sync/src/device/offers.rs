@@ -3,21 +3,25 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use vereda_base::{Digest, Monotonic, limits};
+use vereda_base::{ChainId, Digest, Monotonic, limits};
+use vereda_crypto::Signed;
 use vereda_policy::{Frontier, FrontierTree, Op};
 use vereda_protocol::{OfferedLeaf, Up};
 
 use super::{
-    cutting::is_removal,
+    cutting::{Offered, is_removal},
     effect::{Event, IntentFailure},
     machine::{DeviceMachine, Halt},
     outbox::{IntentId, OutboxItem},
-    store::DeviceStore,
-    tables::{Evidence, OUTBOX, load, place_key, save},
+    store::{DeviceStore, StoreError},
+    tables::{Evidence, GAPS, OUTBOX, load, place_key, save},
 };
 
 /// Offers for one removal that are signed at once, one after another.
 const MAX_ROUNDS: u32 = 6;
+/// Offers one after another that name what does not come, with minutes between the last of them: after so many the relay
+/// does not lag.
+const MAX_UNMET: u32 = 12;
 /// The least and the longest delay before the next one is signed.
 const FIRST_DELAY: Duration = Duration::from_secs(60);
 const LONGEST_DELAY: Duration = Duration::from_secs(3_600);
@@ -35,39 +39,56 @@ pub(super) struct Paging {
 
 /// How often the relay found that a removal names too little, since this program was started.
 #[derive(Debug, Default)]
-pub(super) struct Rounds(BTreeMap<IntentId, (u32, Option<Monotonic>)>);
+pub(super) struct Rounds {
+    offers: BTreeMap<IntentId, (u32, Option<Monotonic>)>,
+    /// What an offer named that had not come, and how many offers since named such.
+    claims: BTreeMap<IntentId, (OfferedLeaf, u32)>,
+}
 
 impl Rounds {
     /// Counts one more. Gives when the removal may be signed again.
     fn count(&mut self, id: IntentId, now: Monotonic) -> Monotonic {
-        let (rounds, _) = self.0.get(&id).copied().unwrap_or_default();
+        let (rounds, _) = self.offers.get(&id).copied().unwrap_or_default();
         let delay = rounds.checked_sub(MAX_ROUNDS - 1).map_or(Duration::ZERO, |beyond| {
             // After each delay what is held here, and then the offer to that, are signed at once.
             let delay = FIRST_DELAY.saturating_mul(1 << (beyond / 2).min(6)).min(LONGEST_DELAY);
             if beyond.is_multiple_of(2) { delay } else { Duration::ZERO }
         });
         let until = (!delay.is_zero()).then(|| now.saturating_add(delay));
-        self.0.insert(id, (rounds.saturating_add(1), until));
+        self.offers.insert(id, (rounds.saturating_add(1), until));
         until.unwrap_or(now)
     }
 
     /// Tells until when a removal is to wait.
     fn until(&self, id: IntentId) -> Option<Monotonic> {
-        self.0.get(&id).and_then(|(_, until)| *until)
+        self.offers.get(&id).and_then(|(_, until)| *until)
     }
 
     pub(super) fn forget(&mut self, id: IntentId) {
-        self.0.remove(&id);
+        self.offers.remove(&id);
+        self.claims.remove(&id);
+    }
+
+    fn claim(&self, id: IntentId) -> Option<(OfferedLeaf, u32)> {
+        self.claims.get(&id).copied()
+    }
+
+    fn note_claim(&mut self, id: IntentId, first: OfferedLeaf, count: u32) {
+        self.claims.insert(id, (first, count));
+    }
+
+    fn forget_claim(&mut self, id: IntentId) {
+        self.claims.remove(&id);
     }
 
     /// Tells when the first of those that wait may be signed again.
     pub(super) fn next(&self) -> Option<Monotonic> {
-        self.0.values().filter_map(|(_, until)| *until).min()
+        self.offers.values().filter_map(|(_, until)| *until).min()
     }
 
     /// Ends the delays that are over.
     pub(super) fn release(&mut self, now: Monotonic) {
-        for (_, until) in self.0.values_mut() {
+        for (_, until) in self.offers.values_mut() {
             *until = until.filter(|until| *until > now);
         }
     }
@@ -153,7 +174,8 @@ impl DeviceMachine {
         self.take_offer(place, item, paging.leaves, store)
     }
 
-    /// Takes what a relay would have a removal name: it is signed next, unless it cuts off what is held here.
+    /// Takes what a relay would have a removal name: it is signed next, unless it cuts off what is held here, or names what
+    /// was not handed over.
     pub(super) fn take_offer(
         &mut self,
         place: u64,
@@ -168,20 +190,43 @@ impl DeviceMachine {
         if !is_removal(&body) || offer.len() > limits::MAX_FRONTIER_LEAVES {
             return Err(Halt::Violation);
         }
-        let lacking = self.cuts_off(&chain, &body, &offer, store)?;
-        if let Some(offer) = lacking {
-            self.remove(place, store)?;
-            let key =
-                place_key(&chain, vereda_base::decode::<Op>(op.bytes(), limits::MAX_OP_BYTES).map_or(0, |op| op.seq));
-            self.keep_evidence(&chain, &key, &Evidence::Offer { op, offer }, store)?;
-            self.tell(Event::IntentFailed { id, reason: IntentFailure::CutsOff });
-            return Ok(());
+        let unsigned = || OutboxItem::Intent { id, chain, body: body.clone(), wraps: wraps.clone(), signed: None };
+        match self.judge_offer(&chain, &body, &offer, store)? {
+            Offered::Fits => self.rounds.forget_claim(id),
+            Offered::CutsOff(offer) => {
+                self.remove(place, store)?;
+                self.keep_evidence(&chain, &offer_key(&chain, &op), &Evidence::Offer { op, offer }, store)?;
+                self.tell(Event::IntentFailed { id, reason: IntentFailure::CutsOff });
+                return Ok(());
+            }
+            Offered::Beyond(claim) => {
+                // Not signed: what it names comes first, or has never been.
+                if self.is_unmet(id, claim, store)? {
+                    let evidence = Evidence::Claim { op: op.clone(), claim };
+                    self.keep_evidence(&chain, &offer_key(&chain, &op), &evidence, store)?;
+                }
+                return Ok(save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned())?);
+            }
         }
         if let Some(session) = self.session() {
             session.offers.insert(place, offer);
         }
-        let unsigned = OutboxItem::Intent { id, chain, body, wraps, signed: None };
-        Ok(save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned)?)
+        Ok(save(store, OUTBOX, chain.as_bytes(), &place.to_be_bytes(), &unsigned())?)
+    }
+
+    /// Counts how often offers one after another named what does not come. Says whether that is more often than a relay
+    /// needs to hand it over.
+    fn is_unmet(&mut self, id: IntentId, claim: OfferedLeaf, store: &dyn DeviceStore) -> Result<bool, StoreError> {
+        let known = self.rounds.claim(id);
+        let (first, count) = match known {
+            Some((first, count)) if !self.holds(&first, store)? => (first, count.saturating_add(1)),
+            _ => (claim, 1),
+        };
+        self.rounds.note_claim(id, first, count);
+        let document = first.place.chain();
+        let is_fetched = self.cache(store)?.backfills.iter().any(|row| row.document == document)
+            || store.get(GAPS, document.as_bytes())?.is_some();
+        Ok(count >= MAX_UNMET && !is_fetched)
     }
 
     fn count_round(&mut self, item: &OutboxItem) {
@@ -206,4 +251,9 @@ impl DeviceMachine {
         }
         waits || session.paging.as_ref().is_some_and(|paging| paging.place == place)
     }
+}
+
+/// Where the evidence of an offer lies.
+fn offer_key(chain: &ChainId, op: &Signed<Op>) -> Vec<u8> {
+    place_key(chain, vereda_base::decode::<Op>(op.bytes(), limits::MAX_OP_BYTES).map_or(0, |op| op.seq)).to_vec()
 }

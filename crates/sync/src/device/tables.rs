@@ -373,6 +373,14 @@ pub(crate) enum Evidence {
         #[n(1)]
         known: Signed<Receipt>,
     },
+    /// What a relay would have a removal name again and again, and never handed over.
+    #[n(7)]
+    Claim {
+        #[n(0)]
+        op: Signed<Op>,
+        #[n(1)]
+        claim: OfferedLeaf,
+    },
 }
 
 /// A chunk that does not stand.

@@ -6,7 +6,7 @@ use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
     AppendContext, Authorized, Body, ChainKind, Create, DocumentKind, Moment, Op, OpDecodeError, OpRefusal, Receipt,
-    Wrap, WrapProof, authorize, chain_of, op_reliance, receipt_time, verify_op,
+    Wrap, WrapProof, authorize, chain_of, op_id_of_bytes, op_reliance, receipt_time, verify_op,
 };
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
@@ -106,8 +106,11 @@ pub(super) fn check_op(
         Err(error) => return refused(code_of_decode(&error)),
     };
     let begins_document = matches!(&op.value().body, Body::Create(create) if create.kind == ChainKind::Document);
-    if op.value().device != open.device || (open.admission == Admission::Removed && !begins_document) {
+    if op.value().device != open.device {
         return refused(RefusalCode::NotAuthorized);
+    }
+    if open.admission == Admission::Removed && !begins_document {
+        return answer_removed(chains, store, &op).map(Verdict::Answer);
     }
     let state = op.value().chain.map(|chain| chains.load(store, &chain)).transpose()?.flatten();
     let state = state.as_ref().map(|known| known.state.as_ref());
@@ -403,6 +406,15 @@ fn agency_of_agency(
 
 fn agency(chains: &mut ChainCache, store: &dyn RelayStore, id: &ChainId) -> Result<Option<ChainId>, StoreError> {
     Ok(chains.load(store, id)?.and_then(|known| known.agency))
+}
+
+/// What a device is told that belongs nowhere any more: of what was appended before, and the answer lost, the receipt.
+fn answer_removed(chains: &mut ChainCache, store: &dyn RelayStore, op: &Verified<Op>) -> Result<OpOutcome, StoreError> {
+    let known = chains.load(store, &chain_of(op.value()))?;
+    match known.and_then(|known| known.state.seq_of(&op_id_of_bytes(op.bytes()))) {
+        Some(seq) => answer(chains, store, op, &OpRefusal::Known { seq }),
+        None => Ok(OpOutcome::Refused(RefusalCode::NotAuthorized)),
+    }
 }
 
 /// What a device is told instead of a receipt; for a retry, the receipt that was given before.

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 use vereda_policy::{
     ChainKind, ChainState, DeviceKind, Membership, ParentAuthority, ParentStanding, Role, authority::may_be_member,
+    governs_section,
 };
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
     chains::{Known, View},
     session::Open,
-    sight::{Sight, governs_section},
+    sight::Sight,
     store::{Naming, RelayStore, StoreError},
 };
 
@@ -279,7 +280,7 @@ pub(super) fn newly_visible(
     let mut since = Since::new(view, open.device, now);
     if known.state.kind() != ChainKind::Document {
         governed_behind(view, open, known.state.id(), now, &mut visible)?;
-    } else if governs && governs_section(view, &open.device, &known.state, now) {
+    } else if governs && governs_section(view, &open.device, &known.state, Some(now)) {
         visible.insert(known.state.id());
     }
     if names && since.member(&known.state.id()) == Some(position) {
@@ -338,7 +339,7 @@ fn governed_behind(
         groups.extend(store.naming(&Digest(group.0), Naming::Group)?.into_iter().filter(|above| seen.insert(*above)));
         for section in store.naming(&Digest(group.0), Naming::Governed)? {
             let known = view.known(&section);
-            if known.is_some_and(|known| governs_section(view, &open.device, &known.state, now)) {
+            if known.is_some_and(|known| governs_section(view, &open.device, &known.state, Some(now))) {
                 visible.insert(section);
             }
         }

@@ -1,10 +1,7 @@
 //! What a device may see, as policy stands now.
 
-use vereda_base::{ChainId, DeviceId, Timestamp};
-use vereda_policy::{
-    Body, ChainKind, ChainState, Chains, DocumentKind, Evaluator, Heads, Op, ParentAuthority, Role, may_read,
-    membership,
-};
+use vereda_base::{ChainId, Timestamp};
+use vereda_policy::{Body, ChainKind, ChainState, Chains, Evaluator, Heads, Op, Role, governs_section, may_read};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
@@ -86,7 +83,7 @@ impl<'a, 'v> Sight<'a, 'v> {
 
     /// Says whether the device may end roles in a section that it does not read: it then sees who has them, nothing else.
     fn governs(&self, document: &ChainState) -> bool {
-        self.open.is_member() && governs_section(self.view, &self.open.device, document, self.now)
+        self.open.is_member() && governs_section(self.view, &self.open.device, document, Some(self.now))
     }
 
     /// Makes entries of a removal's leaves, of the places that the device may see, from an index on. Gives the index to go
@@ -130,13 +127,6 @@ impl<'a, 'v> Sight<'a, 'v> {
         };
         Ok(self.decides_create(&super::chains::read_op(&create)?))
     }
-}
-
-/// Says whether a device's person is a Manager of a group that may at least end roles in a section.
-pub(super) fn governs_section(view: &View<'_>, device: &DeviceId, document: &ChainState, now: Timestamp) -> bool {
-    let manages = |group: &ChainId| membership(view, device, group, &Heads::newest(Some(now))) == Some(Role::Manager);
-    document.document_kind() == Some(DocumentKind::Section)
-        && document.parents().any(|parent| parent.authority != ParentAuthority::None && manages(&parent.chain))
 }
 
 /// Lists the chains that own a new document.

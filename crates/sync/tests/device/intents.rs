@@ -258,20 +258,25 @@ fn a_removal_in_a_document_names_that_document_alone() {
 }
 
 #[test]
-fn an_offer_that_reaches_further_than_what_is_held_is_signed() {
+fn an_offer_that_reaches_further_than_what_is_held_is_signed_once_that_has_come() {
     let (mut rig, [_, second]) = holding();
     let (team, bashir) = (rig.world.team, rig.world.bashir.clone());
     let body = revoking(&rig);
-    rig.machine.enqueue_intent(&mut rig.store, team, body, Vec::new()).unwrap();
+    let id = rig.machine.enqueue_intent(&mut rig.store, team, body, Vec::new()).unwrap();
     rig.commit();
-    let (request, _) = taken(&mut rig);
+    let (request, first) = taken(&mut rig);
     let third = rig.world.chunk(&bashir, 2, Some(link_of(&second)), &[link_of(&second)]);
     let elsewhere = rig.world.chunk_of(&vereda_base::ChainId([8; 32]), &bashir, Incarnation(1), 0, None, &[]);
     let offer = rig.world.leaves(&bashir, &[&third, &elsewhere]);
     rig.down(&Down::OpResult { request, outcome: OpOutcome::FrontierMoved(offer.clone()) });
+    let (request, again) = taken(&mut rig);
+    assert_eq!(frontier_of(&again), frontier_of(&first), "what is held, and no more");
+    rig.content(&[&third], 101);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::FrontierMoved(offer.clone()) });
     let (_, op) = taken(&mut rig);
     assert_eq!(frontier_of(&op), tree_of(&offer).frontier());
     assert_eq!(rig.machine.relay_faults(&rig.store).unwrap(), []);
+    assert_eq!(rig.machine.waits_for_frontier(id), None);
 }
 
 #[test]

@@ -206,6 +206,49 @@ fn a_relay_that_offers_without_end_has_the_removal_wait_longer_and_longer_and_is
 }
 
 #[test]
+fn a_relay_that_offers_what_it_never_hands_over_is_named_and_the_removal_waits() {
+    let check = |spoil: &dyn Fn(&Removing, &mut Vec<OfferedLeaf>)| {
+        let mut t = Removing::of(10);
+        let held = tree_of(&t.rig.world.leaves(&t.rig.world.bashir.clone(), &[])).frontier();
+        let (team, mut offer) = (t.rig.world.team, t.offer.clone());
+        spoil(&t, &mut offer);
+        for _ in 0..12 {
+            assert_eq!(t.rig.machine.relay_faults(&t.rig.store).unwrap(), []);
+            t.rig.down(&Down::OpResult { request: t.request, outcome: OpOutcome::FrontierMoved(offer.clone()) });
+            while t.rig.sent.is_empty() {
+                let (_, reason) = t.rig.machine.poll_timeout().unwrap();
+                t.rig.sleep();
+                if reason == WakeReason::Keepalive {
+                    t.rig.input(vereda_sync::device::Input::Alive);
+                }
+            }
+            let (request, op) = taken(&mut t.rig);
+            assert!(frontier_of(&op).count <= held.count + 1, "only what is held is named");
+            t.request = request;
+        }
+        assert_eq!(t.rig.machine.relay_faults(&t.rig.store).unwrap(), [RelayFault::Invents { chain: team }]);
+    };
+    let case = |t: &Removing| t.rig.world.case;
+    // More of a place that is held.
+    check(&|t, offer| {
+        let of_case = offer.iter_mut().find(|leaf| leaf.place.chain() == case(t)).unwrap();
+        of_case.seq = u64::MAX;
+    });
+    // A place of a known document, or chain, at which nothing is held.
+    check(&|t, offer| {
+        let device = t.rig.world.bashir.device();
+        let place = Place::Content { document: case(t), device, incarnation: Incarnation(77) };
+        offer.push(OfferedLeaf { place, seq: 0, id: Digest([9; 32]) });
+    });
+    check(&|t, offer| {
+        let place = Place::Ops { chain: case(t), device: t.rig.world.bashir.device() };
+        offer.push(OfferedLeaf { place, seq: u64::MAX, id: Digest([9; 32]) });
+    });
+    // Somebody whom the removal does not concern.
+    check(&|_, offer| offer.push(elsewhere(DeviceId([7; 32]), 1)));
+}
+
+#[test]
 fn leaves_that_come_in_ranges_are_kept_and_false_ones_are_a_breach() {
     let check = |spoil: &dyn Fn(&mut vereda_policy::LeafRange), holds: bool| {
         let (mut rig, [first, second]) = holding();

@@ -256,6 +256,18 @@ fn other_operations_of_the_removed_are_refused() {
 }
 
 #[test]
+fn who_was_removed_before_he_was_told_that_something_was_appended_is_told_when_he_asks_again() {
+    let mut done = None;
+    let mut lane = Lane::with(|lane| {
+        let rotate = lane.worker.rotate(lane.case);
+        assert_appended(&lane.room.put(lane.worker_id, &rotate));
+        learn(&mut lane.manager, &lane.room.take(lane.manager_id));
+        done = Some(rotate);
+    });
+    assert_appended(&lane.room.put(lane.worker_id, &done.unwrap()));
+}
+
+#[test]
 fn a_document_begun_meanwhile_enters_with_its_chunks() {
     let mut lane = Lane::new();
     let (create, chunk) = lane.begun.clone();

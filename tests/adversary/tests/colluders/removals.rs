@@ -1,18 +1,19 @@
 //! Removals: back-dated work, frontiers that lie, operations that cite what has ended.
 
 use vereda_adversary::{Colluder, Stage, Victim, forge};
+use vereda_base::Digest;
 use vereda_crypto::DeviceKey;
 use vereda_policy::{
     AddDevice, AppendContext, Assign, Body, DeviceKind, Leaf, Member, Parent, ParentAuthority, Place, RemoveDevice,
     Revoke, Role,
 };
-use vereda_protocol::Chunk;
+use vereda_protocol::{Chunk, Down, OfferedLeaf, OpOutcome};
 use vereda_sync::{
     device::{Disconnect, Event},
     people::{NOW, Person, Put, link_of},
 };
 
-use super::frontiers::leaf_of;
+use super::frontiers::{leaf_of, place_of};
 
 /// Amina ends Bashir's role in the team, or lowers it; the frontier names these leaves.
 pub fn revoke(stage: &Stage, keeps: Option<Role>, leaves: &[Leaf]) -> Put {
@@ -304,4 +305,39 @@ fn a_removed_manager_and_the_relay_let_nobody_in_by_an_invite_made_before() {
         assert!(victim.obeys(&removal) && victim.obeys(&invite));
         assert_eq!(victim.obeys(&accept), by_another, "only whoever still may invite lets somebody in");
     }
+}
+
+#[test]
+fn a_removed_manager_and_the_relay_have_no_grant_or_chunk_signed_for_that_is_yet_to_be_made() {
+    let mut stage = Stage::set();
+    let before = promoted(&mut stage);
+    let mut amina = Victim::of_person(&stage, &stage.amina);
+    let body = Revoke { subject: stage.bashir.user(), keeps: None, successor: None, frontier: forge::frontier(&[]) };
+    amina.machine.enqueue_intent(&mut amina.store, stage.team, Body::Revoke(body), Vec::new()).unwrap();
+    amina.commit();
+    let request = amina.take_put().expect("the removal is sent").0;
+    let invented = |place| OfferedLeaf { place, seq: u64::MAX, id: Digest([9; 32]) };
+    let own = Place::Ops { chain: stage.bashir.user(), device: stage.bashir.device() };
+    let offer = vec![
+        OfferedLeaf { place: own, seq: 0, id: Digest(stage.bashir.user().0) },
+        invented(Place::Ops { chain: stage.case, device: stage.bashir.device() }),
+        invented(place_of(&two_chunks(&mut stage)[0])),
+    ];
+    amina.hear(&Down::OpResult { request, outcome: OpOutcome::FrontierMoved(offer.clone()) });
+    let signed = amina.take_put().expect("she signs what she holds").1.verify().unwrap();
+    let leaves = [offer[0].leaf()];
+    let Body::Revoke(revoke) = &signed.value().body else { panic!("a Revoke") };
+    assert_eq!(revoke.frontier, forge::frontier(&leaves), "and nothing that is yet to be made");
+    let removal = Put { op: signed, wraps: Vec::new() };
+    let mut friend = Person::new(40);
+    let user = friend.create_user();
+    stage.admit(&user);
+    let mut victim = Victim::of(&stage);
+    serve(&mut victim, &mut stage, &removal, &leaves);
+    assert!(victim.obeys(&removal));
+    let grant = before.draft(stage.case, forge::grant(friend.user(), Role::Manager));
+    victim.policy(stage.relay.forge(&grant));
+    let chunk = before.clone().chunk(stage.case, 0, None, &[], 300);
+    victim.content(&[&chunk]);
+    assert!(!victim.obeys(&grant) && !victim.has(&chunk));
 }

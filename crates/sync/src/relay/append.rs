@@ -6,7 +6,7 @@ use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
     AppendContext, Authorized, Body, ChainKind, Create, DocumentKind, Moment, Op, OpDecodeError, OpRefusal, Receipt,
-    Wrap, WrapProof, authorize, chain_of, op_id_of_bytes, op_reliance, receipt_time, verify_op,
+    Wrap, WrapProof, authorize, chain_of, op_ended, op_id_of_bytes, op_reliance, receipt_time, verify_op,
 };
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
@@ -193,9 +193,8 @@ fn check_review(
         None => {}
     }
     let view = chains.view(store);
-    let reliance = op_reliance(&view, &op, &AppendContext::relay(now)).unwrap_or_default();
-    let ended = review::Ended { agency, reliance: &reliance, cites: &op.value().cites };
-    let is_open = review::is_open(&view, &ended, now);
+    let ended = op_ended(&view, &op, &AppendContext::relay(now), now).unwrap_or_default();
+    let is_open = review::is_open(&view, agency.as_ref(), ended, now);
     let bytes = op.bytes().len() + wraps.len() * vereda_base::limits::MAX_WRAP_BYTES;
     if !view.finish(is_open)? || !review::has_room(store, config, &op.value().device, bytes)? {
         return refused(RefusalCode::ReviewClosed);
@@ -452,7 +451,10 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         OpRefusal::Suite { .. } => RefusalCode::Unsupported,
         OpRefusal::TooLong { .. } => RefusalCode::TooLarge,
         OpRefusal::CiteRegress(_) => RefusalCode::CiteRegressed,
-        OpRefusal::Targets { .. } | OpRefusal::Follows { .. } => RefusalCode::Outdated,
+        OpRefusal::Targets { .. }
+        | OpRefusal::Follows { .. }
+        | OpRefusal::NotStale { .. }
+        | OpRefusal::NotPassedOver { .. } => RefusalCode::Outdated,
         OpRefusal::LastManager { .. } | OpRefusal::LastDevice { .. } | OpRefusal::NobodyLeft { .. } => {
             RefusalCode::NobodyLeft
         }
@@ -464,7 +466,8 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         | OpRefusal::WrongKind { .. }
         | OpRefusal::AboveAuthor { .. }
         | OpRefusal::NotCovered { .. }
-        | OpRefusal::NoGroup { .. } => RefusalCode::NotAuthorized,
+        | OpRefusal::NoGroup { .. }
+        | OpRefusal::OwnEpoch { .. } => RefusalCode::NotAuthorized,
         OpRefusal::Proof { .. } => RefusalCode::BadSignature,
         OpRefusal::NoInvite { .. }
         | OpRefusal::InviteTaken { .. }

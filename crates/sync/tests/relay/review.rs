@@ -359,6 +359,27 @@ fn a_commit_that_fails_leaves_nothing_in_review_and_nothing_decided() {
 }
 
 #[test]
+fn the_lane_closes_by_the_end_of_the_authors_own_role_and_not_by_anybody_elses() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+    assert_appended(&room.put(id, &team));
+    let (mut helper, helper_id) = room.join((&mut manager, id), agency, Role::Reader, 3);
+    let (other, _) = room.join((&mut manager, id), agency, Role::Reader, 4);
+    for (user, after) in [(helper.user(), DAY), (other.user(), 80 * DAY)] {
+        let grant = manager.grant_until(team.chain(), user, Role::Editor, NOW.saturating_add(after));
+        assert_appended(&room.put(id, &grant));
+    }
+    let case = room.case((&mut manager, id), team.chain());
+    learn(&mut helper, &room.take(helper_id));
+    let first = helper.chunk(case, 0, None, &[], 300);
+    let second = helper.chunk(case, 1, Some(link_of(&first)), &[link_of(&first)], 300);
+    room.now.wall = NOW.saturating_add(2 * DAY);
+    assert_eq!(room.put_chunk(helper_id, &first), ChunkOutcome::InReview);
+    room.now.wall = NOW.saturating_add(92 * DAY);
+    assert_eq!(room.put_chunk(helper_id, &second), refused(RefusalCode::ReviewClosed));
+}
+
+#[test]
 fn whoever_becomes_a_manager_later_is_served_what_awaits_a_decision() {
     let check = |is_live: bool| {
         let mut lane = Lane::new();

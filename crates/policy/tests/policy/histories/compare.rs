@@ -74,6 +74,8 @@ impl World {
         agree!(open, invites.collect::<BTreeSet<_>>(), "invites of {chain} at {head}");
         let epochs = (found.epochs().len(), found.epoch_to_follow().map(|epoch| epoch.number));
         agree!(epochs, (expected.epochs.len(), Some(expected.good())), "epochs of {chain}");
+        let passed_over: BTreeSet<u64> = found.epochs_to_carry().into_iter().collect();
+        agree!(passed_over, expected.passed_over(), "epochs of {chain} that were passed over");
         let decided: BTreeSet<_> = found.all_decided().map(|(chunk, _)| *chunk).collect();
         agree!(decided, expected.chunks, "what was decided in {chain}");
     }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand_core::CryptoRng;
 use vereda_base::{ChainId, DeviceId, Digest};
 use vereda_crypto::{DocumentEpochKey, GroupEpochSecret, Key32, WrapKeyPair, commitment};
-use vereda_policy::ChainState;
+use vereda_policy::{ChainState, EpochState};
 use vereda_sync::device::{DeviceStore, StoreError};
 
 pub(crate) use epoch::{NewEpoch, make_document_epoch, make_group_epoch, make_user_epoch, scope, scope_of};
@@ -191,10 +191,13 @@ impl Keyring {
         state.newest_epoch().is_some_and(|epoch| self.key(&state.id(), epoch.number).is_some())
     }
 
-    /// Tells whether some key of a chain is missing that could be held: those of epochs found bad cannot.
+    /// Tells whether some key of a chain is missing that could be held: those of epochs found bad can where another
+    /// carries them.
     pub(crate) fn lacks_some(&self, state: &ChainState) -> bool {
-        let missing = |epoch: &&vereda_policy::EpochState| self.key(&state.id(), epoch.number).is_none();
-        state.epochs().iter().filter(|epoch| epoch.fault.is_none()).any(|epoch| missing(&epoch))
+        let is_missing = |epoch: &EpochState| self.key(&state.id(), epoch.number).is_none();
+        let is_carried = |number| state.epochs().iter().any(|epoch| epoch.carries.contains(&number));
+        let could_be = |epoch: &EpochState| epoch.fault.is_none() || is_carried(epoch.number);
+        state.epochs().iter().any(|epoch| is_missing(epoch) && could_be(epoch))
     }
 
     fn write(&self, store: &mut impl DeviceStore, chain: &ChainId, epoch: u64, key: &Key32) -> Result<(), StoreError> {

@@ -214,7 +214,7 @@ impl Team {
         let (list, wraps) = wrap_list(wraps);
         let public_key = Some(secret.derive_wrap_key_pair(self.team, number).public().clone());
         let epoch = Epoch { public_key, commitment: secret.commitment(), wraps: list, previous, targets };
-        let drafted = self.manager.draft(self.team, Body::Rotate(Rotate { epoch, follows }));
+        let drafted = self.manager.draft(self.team, Body::Rotate(Rotate { epoch, follows, carries: Vec::new() }));
         let put = Put { op: drafted.op, wraps: wraps.into_iter().map(|(wrap, _)| wrap).collect() };
         self.crowd.append(self.desk, &put)?;
         self.manager.learn(&put.op);

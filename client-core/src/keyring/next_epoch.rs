@@ -1,7 +1,8 @@
-//! Later epochs: a fresh key, wrapped to the members as they stand, with the key before it sealed under it.
+//! Later epochs: a fresh key, wrapped to the members as they stand, with the key before it sealed under it, and those that
+//! were passed over.
 
 use rand_core::CryptoRng;
-use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
+use vereda_base::{ChainId, DeviceId, Digest, Timestamp, limits};
 use vereda_crypto::{GroupEpochSecret, Key32, WrapError, commitment, seal_for_group};
 use vereda_policy::{
     ChainKind, ChainState, Chains, Epoch, Rotate, Subject, Wrap, WrappedKey, epoch_targets, hash_previous, is_key_held,
@@ -69,19 +70,28 @@ pub(crate) fn make_next_epoch(
         wraps.extend(wrap_for(keyring, view, (scope, number, &key), member, Some(chain), !is_group, rng)?);
     }
     let secret = GroupEpochSecret::from_key(key.clone());
-    let previous = previous.map(|previous| {
-        let seal = secret.derive_previous_key_seal(*chain, number);
-        let sealed = seal_for_group(&seal, &previous_info(chain, number, followed), previous, rng);
+    let seal = secret.derive_previous_key_seal(*chain, number);
+    let room = limits::MAX_LIST.saturating_sub(wraps.len()).saturating_sub(1).min(limits::MAX_CARRIED);
+    // What somebody called bad and yet opened here to what it commits to is closed to nobody who comes later.
+    let mut carried: Vec<(u64, &Key32)> =
+        state.epochs_to_carry().into_iter().filter_map(|epoch| Some((epoch, keyring.key(chain, epoch)?))).collect();
+    carried.drain(..carried.len().saturating_sub(room));
+    let mut seal_earlier = |epoch: u64, earlier: &Key32| {
+        let sealed = seal_for_group(&seal, &previous_info(chain, number, epoch), earlier, rng);
         let hash = hash_previous(&sealed);
-        let key = WrappedKey::Group(sealed);
-        wraps.push(Wrap { recipient: Digest(chain.0), recipient_epoch: followed, key });
+        wraps.push(Wrap { recipient: Digest(chain.0), recipient_epoch: epoch, key: WrappedKey::Group(sealed) });
         hash
-    });
+    };
+    let previous = previous.map(|previous| seal_earlier(followed, previous));
+    for (epoch, earlier) in &carried {
+        seal_earlier(*epoch, earlier);
+    }
+    let carries = carried.into_iter().map(|(epoch, _)| epoch).collect();
     let public_key = is_group.then(|| secret.derive_wrap_key_pair(scope, number).public().clone());
     let (list, wraps) = wrap_list(wraps);
     let epoch = Epoch { public_key, commitment: commitment(&key), wraps: list, previous, targets };
     let wraps = wraps.into_iter().map(|(wrap, _)| wrap).collect();
-    Ok(NextEpoch { rotate: Rotate { epoch, follows: followed }, wraps, key })
+    Ok(NextEpoch { rotate: Rotate { epoch, follows: followed, carries }, wraps, key })
 }
 
 fn subject(state: &ChainState, recipient: &Digest) -> Subject {

@@ -38,11 +38,11 @@ impl Keyring {
         check(opened, &commitment).ok()
     }
 
-    /// Opens the key that an epoch holds of the epoch it follows: a wrap whose recipient is the chain itself. Gives that
+    /// Opens the key that an epoch holds of one that it follows or carries: a wrap whose recipient is the chain itself. Gives that
     /// epoch's number with its key; `None` while the key that it is sealed under is not held.
     ///
     /// # Errors
-    /// [`EpochFault::Previous`] if it is not what the epoch names, does not open, or to another key than the followed
+    /// [`EpochFault::Previous`] if it is not what the epoch names, does not open, or to another key than the earlier
     /// epoch commits to.
     pub(crate) fn open_previous(
         &self,
@@ -51,19 +51,22 @@ impl Keyring {
         wrap: &Wrap,
     ) -> Option<Result<(u64, Key32), EpochFault>> {
         let key = self.group_secret(&state.id(), epoch)?;
-        let (standing, follows) = (state.epoch(epoch)?, wrap.recipient_epoch);
-        let followed = state.epoch(follows)?;
+        let (standing, number) = (state.epoch(epoch)?, wrap.recipient_epoch);
+        let earlier = state.epoch(number)?;
+        let is_named = |sealed: &[u8]| match standing.follows {
+            Some(follows) if follows == number => standing.previous == Some(hash_previous(sealed)),
+            _ => standing.carries.contains(&number),
+        };
         let opened = match &wrap.key {
-            WrappedKey::Group(sealed) if standing.previous == Some(hash_previous(sealed)) => {
+            WrappedKey::Group(sealed) if is_named(sealed) => {
                 // Derived alike for documents and groups.
                 let seal = key.derive_previous_key_seal(state.id(), epoch);
-                open_from_group(&seal, &previous_info(&state.id(), epoch, follows), sealed)
+                open_from_group(&seal, &previous_info(&state.id(), epoch, number), sealed)
             }
             _ => Err(WrapError::Refused),
         };
-        let checked =
-            opened.ok().filter(|key| standing.follows == Some(follows) && commits_to(&followed.commitment, key));
-        Some(checked.map(|key| (follows, key)).ok_or(EpochFault::Previous))
+        let checked = opened.ok().filter(|key| commits_to(&earlier.commitment, key));
+        Some(checked.map(|key| (number, key)).ok_or(EpochFault::Previous))
     }
 
     fn open_wrap(

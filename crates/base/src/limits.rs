@@ -22,6 +22,8 @@ pub const MAX_INCARNATIONS: usize = 64;
 pub const MAX_CITES: usize = 8;
 /// Members, parents or wraps named by one operation.
 pub const MAX_LIST: usize = 256;
+/// Keys of epochs passed over that one new epoch holds sealed.
+pub const MAX_CARRIED: usize = 8;
 /// One wrapped or sealed key, in bytes: an HPKE X-Wing wrap of 32 B is 1,168 B.
 pub const MAX_WRAP_BYTES: usize = 2_048;
 /// Leaves of one frontier: places of the removed devices in documents and chains. Both sides hold them in memory when a

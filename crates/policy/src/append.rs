@@ -105,7 +105,7 @@ pub fn authorize(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext) 
     if context.also_now {
         let newest = Heads::newest(context.time);
         append.check_rights(state.as_deref(), &mut Evaluator::new(view, op.value().device, &newest), Moment::Now)?;
-        state.as_deref().map_or(Ok(()), |state| append.check_targets(state))?;
+        state.as_deref().map_or(Ok(()), |state| append.check_keys(state))?;
     }
     Ok(match adopted {
         Some(adopted) => Authorized::taken_in(op.clone(), adopted),

@@ -209,9 +209,22 @@ impl ChainState {
         &self.cited
     }
 
-    /// Finds the epoch that the next one follows: the newest that nobody called bad, or where there is none the newest.
+    /// Finds the epoch that the next one follows: the newest that nobody called bad, or where there is none the first,
+    /// whose key all hold who read anything.
     pub fn epoch_to_follow(&self) -> Option<&EpochState> {
-        self.epochs.iter().rev().find(|epoch| epoch.fault.is_none()).or_else(|| self.newest_epoch())
+        self.epochs.iter().rev().find(|epoch| epoch.fault.is_none()).or_else(|| self.epochs.first())
+    }
+
+    /// Lists the epochs whose keys the next one may carry, beside the one that it follows: those to which no good epoch
+    /// leads back from there. Somebody called an epoch bad, and what is sealed under it would be closed to who comes later.
+    pub fn epochs_to_carry(&self) -> Vec<u64> {
+        let mut reached = std::collections::BTreeSet::new();
+        let mut open: Vec<u64> = self.epoch_to_follow().map(|epoch| epoch.number).into_iter().collect();
+        while let Some(number) = open.pop() {
+            let led = self.epoch(number).filter(|epoch| reached.insert(number) && epoch.fault.is_none());
+            open.extend(led.into_iter().flat_map(|epoch| epoch.carries.iter().copied().chain(epoch.follows)));
+        }
+        self.epochs.iter().map(|epoch| epoch.number).filter(|number| !reached.contains(number)).collect()
     }
 
     /// Lists the removals, oldest first.

@@ -17,7 +17,7 @@ pub struct Heads {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum At {
     Newest { now: Option<Timestamp> },
-    Cited(BTreeMap<ChainId, u64>),
+    Cited { seqs: BTreeMap<ChainId, u64>, now: Option<Timestamp> },
 }
 
 impl Heads {
@@ -40,12 +40,12 @@ impl Heads {
             seqs.insert(*chain, seq);
         }
         seqs.extend(own);
-        Ok(Self { at: At::Cited(seqs), lasting: None })
+        Ok(Self { at: At::Cited { seqs, now: None }, lasting: None })
     }
 
     /// Heads by chain and seq; no other chain counts.
     pub fn at_seqs(seqs: impl IntoIterator<Item = (ChainId, u64)>) -> Self {
-        Self { at: At::Cited(seqs.into_iter().collect()), lasting: None }
+        Self { at: At::Cited { seqs: seqs.into_iter().collect(), now: None }, lasting: None }
     }
 
     /// The same heads, where only what stands to this day counts: roles, devices and parents that no operation has ended
@@ -60,11 +60,20 @@ impl Heads {
         Self { at: self.at.clone(), lasting: Some(removals) }
     }
 
+    /// The same, as if these removals had not been, and without the roles that had expired by a time.
+    pub(crate) fn lasting_until(&self, removals: BTreeSet<(ChainId, u64)>, time: Timestamp) -> Self {
+        let at = match &self.at {
+            At::Newest { .. } => At::Newest { now: Some(time) },
+            At::Cited { seqs, .. } => At::Cited { seqs: seqs.clone(), now: Some(time) },
+        };
+        Self { at, lasting: Some(removals) }
+    }
+
     /// Lists the heads cited; nothing where the newest ones are asked.
     pub fn seqs(&self) -> impl Iterator<Item = (ChainId, u64)> {
         let cited = match &self.at {
             At::Newest { .. } => None,
-            At::Cited(seqs) => Some(seqs),
+            At::Cited { seqs, .. } => Some(seqs),
         };
         cited.into_iter().flatten().map(|(chain, seq)| (*chain, *seq))
     }
@@ -96,15 +105,14 @@ impl Heads {
     pub fn seq_in(&self, state: &ChainState) -> Option<u64> {
         match &self.at {
             At::Newest { .. } => Some(state.head_seq()),
-            At::Cited(seqs) => seqs.get(&state.id()).copied(),
+            At::Cited { seqs, .. } => seqs.get(&state.id()).copied(),
         }
     }
 
     /// Tells the time after which roles have expired by themselves.
     pub const fn now(&self) -> Option<Timestamp> {
         match &self.at {
-            At::Newest { now } => *now,
-            At::Cited(_) => None,
+            At::Newest { now } | At::Cited { now, .. } => *now,
         }
     }
 }

@@ -65,7 +65,7 @@ pub use readers::{
     Subject, entitled, governs_section, lacking_wraps, may_read, members_of, needed_chains, reading_devices,
 };
 pub use receipt::{CheckedReceipt, ReceiptRefusal, check_receipt, receipt_time};
-pub use reliance::{Reliance, content_reliance, op_reliance};
+pub use reliance::{Reliance, content_ended, content_reliance, op_ended, op_reliance};
 pub use removed::removed_devices;
 pub use role::{ChainKind, DocumentKind, ParentAuthority, Role};
 pub use stale::{Staleness, epoch_targets, expired_members, is_stale, rotations_due};

@@ -52,6 +52,71 @@ pub fn op_reliance(view: &dyn Chains, op: &Verified<Op>, context: &AppendContext
     Ok(relied_on(view, &value.device, &cited, value.chain, suffices))
 }
 
+/// Tells when the author of content lost the right to it that he had at the heads cited: by a removal, or as a role of his
+/// expired by `now`. Of several ways, when the last one ended. Asked only where none lasts; `None` where he never had it.
+///
+/// # Errors
+/// [`Waiting`] if a head cited is unknown here.
+pub fn content_ended(view: &dyn Chains, content: &impl Content, now: Timestamp) -> Result<Option<Timestamp>, Waiting> {
+    let cited = Heads::cited(view, content.cites(), None)?;
+    let (device, document) = (content.device(), content.document());
+    let suffices = |heads: &Heads| Evaluator::new(view, device, heads).role(&document) >= Some(Role::Editor);
+    Ok(last_end(view, &device, &cited, now, suffices))
+}
+
+/// Tells when the author of an operation lost the right to it, as [`content_ended`] does for content.
+///
+/// # Errors
+/// [`Waiting`] if a head cited is unknown here.
+pub fn op_ended(
+    view: &dyn Chains,
+    op: &Verified<Op>,
+    context: &AppendContext,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Waiting> {
+    let value = op.value();
+    let own = value.chain.filter(|chain| view.chain(chain).is_some()).map(|chain| (chain, value.seq.saturating_sub(1)));
+    let cited = Heads::cited(view, &value.cites, own)?;
+    Ok(last_end(view, &value.device, &cited, now, |heads| would_stand_at(view, value, heads, context)))
+}
+
+/// Finds the last time just before which what stood at the heads cited was enough.
+fn last_end(
+    view: &dyn Chains,
+    device: &DeviceId,
+    cited: &Heads,
+    now: Timestamp,
+    suffices: impl Fn(&Heads) -> bool,
+) -> Option<Timestamp> {
+    let ended = ended_since(view, device, cited);
+    let mut times: BTreeSet<Timestamp> = ended.iter().filter_map(|(time, _)| *time).collect();
+    times.extend(expiries(view, device, cited).into_iter().filter(|expires| *expires <= now));
+    let lasts_until = |time: Timestamp| {
+        // What a removal of that very time ended stood just before.
+        let later = ended.iter().filter(|(ended, _)| ended.is_none_or(|ended| ended >= time));
+        let later = later.map(|(_, removal)| (removal.chain, removal.seq)).collect();
+        suffices(&cited.lasting_until(later, Timestamp(time.0.saturating_sub(1))))
+    };
+    times.into_iter().rev().find(|time| lasts_until(*time))
+}
+
+/// Lists when roles expire of chains that the device reaches, as they stood at the heads cited.
+fn expiries(view: &dyn Chains, device: &DeviceId, cited: &Heads) -> BTreeSet<Timestamp> {
+    let mut evaluator = Evaluator::new(view, *device, cited);
+    let mut found = BTreeSet::new();
+    for (chain, seq) in cited.seqs() {
+        let Some(state) = view.chain(&chain) else { continue };
+        for member in state.members().iter().filter(|member| member.stands_at(seq, None)) {
+            if let Some(expires) = member.expires
+                && evaluator.membership(&member.subject).is_some()
+            {
+                found.insert(expires);
+            }
+        }
+    }
+    found
+}
+
 /// Finds the least removals that must not have been for rights at the heads cited to last. The earliest are left out first:
 /// whoever had another way left when one ended is only cut off by the end of that.
 fn relied_on(

@@ -55,8 +55,8 @@ pub fn verify_wrap(list: &WrapList, wrap: &Wrap, proof: &WrapProof) -> Result<()
 }
 
 /// Lists whom the wraps of an operation must be for, sorted: what it says itself, of the members as they stand before it
-/// (`state`; `None` for a `Create`). For a `Rotate` that holds the key before it also the chain itself, with the number of the
-/// epoch that it follows.
+/// (`state`; `None` for a `Create`). For a `Rotate` also the chain itself, with the numbers of the epochs that it carries,
+/// and of the one that it follows where it holds the key of that.
 pub fn targets_of(op: &Op, state: Option<&ChainState>) -> Vec<Target> {
     let wrapped = |recipients: Vec<Digest>, epochs: &[Option<u64>]| -> Vec<Target> {
         let pairs = recipients.into_iter().zip(epochs);
@@ -72,9 +72,9 @@ pub fn targets_of(op: &Op, state: Option<&ChainState>) -> Vec<Target> {
         }
         (Body::Rotate(rotate), Some(state)) => {
             let mut targets = wrapped(state.recipients(), &rotate.epoch.targets);
-            if rotate.epoch.previous.is_some() {
-                targets.push(Target { recipient: Digest(state.id().0), epoch: rotate.follows });
-            }
+            let followed = rotate.epoch.previous.map(|_| &rotate.follows);
+            let held = rotate.carries.iter().chain(followed);
+            targets.extend(held.map(|epoch| Target { recipient: Digest(state.id().0), epoch: *epoch }));
             targets
         }
         (Body::Repair(repair), _) => repair.targets.clone(),

@@ -25,6 +25,7 @@ mod put;
 mod reach;
 mod removal;
 mod review;
+mod sequence;
 mod serve;
 mod session;
 mod sight;

@@ -135,7 +135,7 @@ pub fn rotation_to(state: &ChainState, targets: &[Option<u64>]) -> (Rotate, Vec<
         previous,
         targets: targets.to_vec(),
     };
-    (Rotate { epoch, follows }, wraps)
+    (Rotate { epoch, follows, carries: Vec::new() }, wraps)
 }
 
 /// Signs a new epoch of a chain as policy has it.

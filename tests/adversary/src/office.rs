@@ -276,6 +276,9 @@ impl Office {
     /// The Manager begins a new epoch of each of these chains.
     pub fn rotate(&mut self, chains: &[ChainId]) {
         for chain in chains {
+            if !vereda_policy::is_stale(&self.manager.person.chains, chain, Some(vereda_sync::people::NOW)) {
+                continue;
+            }
             let rotate = forge::rotate(&self.manager.person, *chain);
             self.put_as_manager(&rotate);
         }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use vereda_adversary::{Colluder, Stage, Victim, forge, line::header_of};
 use vereda_base::Incarnation;
-use vereda_policy::{Adopt, AdoptedDocument, Body, Leaf, Member, Place, Revoke, Role};
+use vereda_policy::{Adopt, AdoptedDocument, BadRotate, Body, EpochFault, Leaf, Member, Place, Revoke, Role};
 use vereda_protocol::{Chunk, ChunkOutcome, Down, OpOutcome, RefusalCode, Up};
 use vereda_sync::{
     device::{Event, SyncState},
@@ -93,6 +93,9 @@ fn a_rotation_between_sealing_and_push_has_the_same_changes_sealed_again_under_t
     let mut victim = Victim::of(&stage);
     let written = victim.write(&stage.case);
     assert_eq!(pushed(&mut victim).as_ref(), Some(&written));
+    let bad = Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap });
+    let called = stage.bashir.draft(stage.case, bad);
+    victim.policy(stage.admit(&called));
     let rotate = forge::rotate(&stage.amina, stage.case);
     victim.policy(stage.admit(&rotate));
     answer(&mut victim, &written, ChunkOutcome::Refused(RefusalCode::StaleEpoch));

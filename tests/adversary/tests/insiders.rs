@@ -24,8 +24,8 @@ use vereda_crypto::{
     derive_chunk_key, hash, open_from_group, seal_for_group, unwrap_secret,
 };
 use vereda_policy::{
-    Body, ChainMap, ChainState, Chains, Epoch, EpochFault, EpochState, Role, Rotate, Wrap, WrappedKey, epoch_targets,
-    hash_previous,
+    BadRotate, Body, ChainMap, ChainState, Chains, Epoch, EpochFault, EpochState, Role, Rotate, Wrap, WrappedKey,
+    epoch_targets, hash_previous,
 };
 use vereda_protocol::Chunk;
 use vereda_sync::{
@@ -82,7 +82,7 @@ fn next_epoch(author: &Person, keys: &Keys, case: ChainId, lie: Lie) -> Put {
     wraps.push(Wrap { recipient: Digest(case.0), recipient_epoch: follows, key: WrappedKey::Group(sealed) });
     let (list, wraps) = forge::listed(wraps);
     let epoch = Epoch { public_key: None, commitment: committed, wraps: list, previous, targets };
-    Put { wraps, ..author.draft(case, Body::Rotate(Rotate { epoch, follows })) }
+    Put { wraps, ..author.draft(case, Body::Rotate(Rotate { epoch, follows, carries: Vec::new() })) }
 }
 
 /// A member begins a new epoch of a case with a lie; what becomes of it, and of the next edit.
@@ -92,8 +92,13 @@ fn after(lie: Lie) -> (Option<EpochFault>, bool) {
     let colleague = town.join(team, Role::Editor, "Chipo");
     let case = town.create_case(0, "Ana");
     assert!([0, member, colleague].iter().all(|device| town.name(*device, &case) == "Ana"));
-    let (author, keys) = (town.insider(member), town.keys(member));
+    // Whoever wants a new epoch begun calls the present one bad first.
+    let mut author = town.insider(member);
+    let alarm = author.draft(case, Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap }));
+    let keys = town.keys(member);
     town.cut(member);
+    assert_appended(&town.put_by_hand(&author, &alarm));
+    author.chains = town.chains();
     let number = author.chains.chain(&case).unwrap().epochs().len() as u64;
     assert_appended(&town.put_by_hand(&author, &next_epoch(&author, &keys, case, lie)));
     town.settle();
@@ -135,6 +140,29 @@ fn a_commitment_to_another_key_is_called_bad_and_nobody_writes_under_its_epoch()
 #[test]
 fn a_previous_key_that_is_another_is_called_bad_and_nobody_writes_under_its_epoch() {
     assert_eq!(after(Lie::Previous), (Some(EpochFault::Previous), false));
+}
+
+#[test]
+fn a_false_alarm_closes_nothing_to_who_comes_later() {
+    let (mut town, team) = Town::found();
+    let member = town.join(team, Role::Editor, "Bashir");
+    let case = town.create_case(0, "Ana");
+    let mut author = town.insider(member);
+    town.cut(member);
+    for epoch in 0..2 {
+        author.chains = town.chains();
+        let alarm = author.draft(case, Body::BadRotate(BadRotate { epoch, fault: EpochFault::Wrap }));
+        assert_appended(&town.put_by_hand(&author, &alarm));
+        town.settle();
+        town.rename(0, &case, &format!("Ana {epoch}"));
+        town.pass(Duration::from_secs(60));
+    }
+    let newcomer = town.join(team, Role::Editor, "Chipo");
+    assert_eq!(town.name(newcomer, &case), "Ana 1");
+    let chains = town.chains();
+    let state = chains.chain(&case).unwrap();
+    let newest = state.newest_epoch().unwrap();
+    assert_eq!((newest.number, newest.follows, newest.carries.as_slice()), (2, Some(0), [1].as_slice()));
 }
 
 /// All keys that somebody comes by who holds these, and has every wrap that there ever was.

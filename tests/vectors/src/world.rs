@@ -139,7 +139,7 @@ impl Founding {
         };
         let about = "a user may read the case until a time, for a sealed purpose";
         self.append("grant", about, &amina, case, Body::Grant(grant), vec![])?;
-        self.go_on(&amina, agency, team, &team_secret)?;
+        self.go_on((&amina, &chipo), agency, team, &team_secret)?;
         let Self { chains, events, relay, .. } = self;
         Ok(World { chains, events, relay, amina, chipo, agency, team, case, case_key, invite_secret, invite })
     }

@@ -8,7 +8,7 @@ use super::{Append, MAX_DEVICES, MAX_MEMBERS, OpRefusal, Part};
 use crate::{
     Accept, AddDevice, Adopt, Assign, BadRotate, Body, BodyCode, ChainKind, ChainState, DeviceKind, Discard, Expire,
     InviteEnd, InviteProof, JoinProof, Membership, RemoveDevice, Repair, Revoke, Role, Rotate, SetRetention,
-    epoch_targets, is_key_held, need,
+    epoch_targets, is_key_held, is_stale, need,
 };
 
 /// Bound on a time for which something is kept or may wait, in days.
@@ -35,7 +35,7 @@ impl Append<'_> {
             Body::CancelInvite(cancel) => check_not_ended(state, &cancel.invite).map(|_| ()),
             Body::Rotate(rotate) => check_rotate(state, rotate),
             Body::Repair(repair) => check_repair(state, repair),
-            Body::BadRotate(bad) => check_bad(state, bad),
+            Body::BadRotate(bad) => self.check_bad(state, bad),
             Body::Adopt(adopt) => self.check_adopt(state, adopt),
             Body::Discard(discard) => check_discard(state, discard),
             Body::SetRetention(set) => check_retention(state, set),
@@ -128,14 +128,24 @@ impl Append<'_> {
         if held.into_iter().any(|held| passed(held.expires)) { Ok(()) } else { Err(OpRefusal::NothingEnds { subject }) }
     }
 
-    /// Checks that a key goes to those, and only those, who may have it now, and that an epoch begins without the key before it
-    /// only where nobody has that.
-    pub(super) fn check_targets(&self, state: &ChainState) -> Result<(), OpRefusal> {
-        let due = || epoch_targets(self.view, &state.id(), self.context.time);
+    /// Checks that a new key is needed, that keys go to those, and only those, who may have them now, and that an epoch begins
+    /// without the key before it only where nobody has that.
+    pub(super) fn check_keys(&self, state: &ChainState) -> Result<(), OpRefusal> {
+        let (chain, time) = (state.id(), self.context.time);
+        let is_lost = |rotate: &Rotate| {
+            state.kind() != ChainKind::Document && !is_key_held(self.view, &chain, rotate.follows, time)
+        };
+        // Otherwise a member could fill everybody's store with new keys.
+        if let Body::Rotate(rotate) = &self.op.body
+            && !is_stale(self.view, &chain, time)
+            && !is_lost(rotate)
+        {
+            return Err(OpRefusal::NotStale { chain });
+        }
+        let due = || epoch_targets(self.view, &chain, time);
         let fit = match &self.op.body {
             Body::Rotate(rotate) => {
-                let is_held = || is_key_held(self.view, &state.id(), rotate.follows, self.context.time);
-                due() == rotate.epoch.targets && (rotate.epoch.previous.is_some() || !is_held())
+                due() == rotate.epoch.targets && (rotate.epoch.previous.is_some() || is_lost(rotate))
             }
             Body::Repair(repair) => {
                 let due: BTreeMap<Digest, Option<u64>> = state.recipients().into_iter().zip(due()).collect();
@@ -143,7 +153,18 @@ impl Append<'_> {
             }
             _ => true,
         };
-        if fit { Ok(()) } else { Err(OpRefusal::Targets { chain: state.id() }) }
+        if fit { Ok(()) } else { Err(OpRefusal::Targets { chain }) }
+    }
+
+    /// An epoch is called bad once, and by others than the device that began it: so nobody by himself has ever new ones
+    /// begun.
+    fn check_bad(&self, state: &ChainState, bad: &BadRotate) -> Result<(), OpRefusal> {
+        let newest = state.newest_epoch().map_or(0, |epoch| epoch.number);
+        match state.epoch(bad.epoch) {
+            Some(epoch) if epoch.creator == self.op.device => Err(OpRefusal::OwnEpoch { epoch: bad.epoch }),
+            Some(epoch) if epoch.fault.is_none() => Ok(()),
+            _ => Err(OpRefusal::NoEpoch { found: bad.epoch, newest }),
+        }
     }
 
     fn check_adopt(&self, state: &ChainState, adopt: &Adopt) -> Result<(), OpRefusal> {
@@ -194,15 +215,6 @@ fn check_retention(state: &ChainState, set: &SetRetention) -> Result<(), OpRefus
         return Ok(());
     }
     Err(OpRefusal::Shape { kind: state.kind(), part: Part::Days })
-}
-
-/// An epoch is called bad once.
-fn check_bad(state: &ChainState, bad: &BadRotate) -> Result<(), OpRefusal> {
-    let newest = state.newest_epoch().map_or(0, |epoch| epoch.number);
-    match state.epoch(bad.epoch) {
-        Some(epoch) if epoch.fault.is_none() => Ok(()),
-        _ => Err(OpRefusal::NoEpoch { found: bad.epoch, newest }),
-    }
 }
 
 /// Finds an invite that is open, but for its time.
@@ -263,7 +275,11 @@ fn check_rotate(state: &ChainState, rotate: &Rotate) -> Result<(), OpRefusal> {
     if newest != Some(rotate.follows) {
         return Err(OpRefusal::Follows { found: rotate.follows, newest });
     }
-    Ok(())
+    let passed_over = state.epochs_to_carry();
+    match rotate.carries.iter().find(|epoch| !passed_over.contains(epoch)) {
+        Some(found) => Err(OpRefusal::NotPassedOver { found: *found }),
+        None => Ok(()),
+    }
 }
 
 fn check_repair(state: &ChainState, repair: &Repair) -> Result<(), OpRefusal> {

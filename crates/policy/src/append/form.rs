@@ -38,11 +38,11 @@ pub(super) fn check_form(op: &Op) -> Result<(), OpRefusal> {
         }
         Body::Rotate(rotate) => {
             check_bound(Part::Targets, rotate.epoch.targets.len(), MAX_MEMBERS)?;
-            // One more holds the key before it.
-            check_count(
-                rotate.epoch.wraps.count,
-                count_wrapped(&rotate.epoch).saturating_add(usize::from(rotate.epoch.previous.is_some())),
-            )
+            check_list(Part::Carried, &rotate.carries, limits::MAX_CARRIED, |epoch| *epoch)?;
+            check_bound(Part::Wraps, rotate.epoch.wraps.count as usize, limits::MAX_LIST)?;
+            // One more holds the key before it, and one each the keys that were passed over.
+            let held = rotate.carries.len().saturating_add(usize::from(rotate.epoch.previous.is_some()));
+            check_count(rotate.epoch.wraps.count, count_wrapped(&rotate.epoch).saturating_add(held))
         }
         Body::Revoke(revoke) => check_frontier(&revoke.frontier),
         Body::RemoveDevice(remove) => check_frontier(&remove.frontier),

@@ -236,6 +236,24 @@ pub enum OpRefusal {
         /// The chain.
         chain: ChainId,
     },
+    /// The newest epoch is good as it is: nobody who may hold its key has left.
+    #[error("the newest epoch of chain {chain} is not stale")]
+    NotStale {
+        /// The chain.
+        chain: ChainId,
+    },
+    /// The new epoch carries the key of one to which another leads back.
+    #[error("epoch {found} is not one that was passed over")]
+    NotPassedOver {
+        /// The epoch named.
+        found: u64,
+    },
+    /// Whoever began an epoch does not call it bad.
+    #[error("epoch {epoch} is called bad by the device that began it")]
+    OwnEpoch {
+        /// The epoch.
+        epoch: u64,
+    },
     /// Nothing that could be ended.
     #[error("chain {subject} holds no role that this would end")]
     NothingEnds {
@@ -337,6 +355,8 @@ pub enum Part {
     Devices,
     /// Whom wraps are for.
     Targets,
+    /// Epochs that were passed over.
+    Carried,
     /// Chunks named.
     Chunks,
     /// Documents named.
@@ -367,6 +387,7 @@ impl fmt::Display for Part {
             Self::Purpose => "bytes of purpose",
             Self::Devices => "devices",
             Self::Targets => "targets",
+            Self::Carried => "epochs carried",
             Self::Chunks => "chunks",
             Self::Documents => "documents",
             Self::Sections => "sections",

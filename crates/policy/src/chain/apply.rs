@@ -98,6 +98,9 @@ impl ChainState {
                 let recipients = self.recipients();
                 let follows = rotate.epoch.previous.map(|_| rotate.follows);
                 self.begin_epoch(&rotate.epoch, op, id, follows, &recipients);
+                if let Some(epoch) = self.epochs.last_mut() {
+                    epoch.carries.clone_from(&rotate.carries);
+                }
             }
             Body::Repair(repair) => self.repair(repair, id),
             Body::BadRotate(bad) => self.note_bad(bad),
@@ -241,6 +244,7 @@ impl ChainState {
             from_seq: self.ops.len() as u64,
             creator: op.device,
             follows,
+            carries: Vec::new(),
             wraps: vec![EpochWraps { op: id, list: epoch.wraps }],
             targets: targets.collect(),
             fault: None,

@@ -114,6 +114,8 @@ pub struct EpochState {
     pub creator: DeviceId,
     /// The epoch whose key it holds sealed; `None` for the first, and for one that was begun when nobody had the key before.
     pub follows: Option<u64>,
+    /// Epochs passed over whose keys it holds sealed too.
+    pub carries: Vec<u64>,
     /// Lists of wraps, oldest first.
     pub wraps: Vec<EpochWraps>,
     /// Whom the key was ever wrapped to, oldest first.

@@ -49,6 +49,9 @@ pub struct Rotate {
     /// `None`, where nobody has it any more.
     #[n(1)]
     pub follows: u64,
+    /// Epochs that were passed over and whose keys it holds sealed as well; sorted, none twice.
+    #[n(2)]
+    pub carries: Vec<u64>,
 }
 
 /// See [`crate::Body::Repair`].
@@ -106,7 +109,8 @@ pub enum EpochFault {
 }
 
 /// One wrap, beside the chain. Its canonical bytes are a leaf of the [`WrapList`]. In the list of a `Rotate` one wrap has
-/// the chain itself as recipient: the key of the epoch that it follows, sealed under the new one, for all who read.
+/// the chain itself as recipient: the key of the epoch that it follows, sealed under the new one, for all who read; and one
+/// for each epoch that it carries.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub struct Wrap {

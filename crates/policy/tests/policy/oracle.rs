@@ -66,6 +66,8 @@ pub struct Epoch {
     /// The seq of the operation that began it.
     pub began: usize,
     pub follows: Option<u64>,
+    pub carries: Vec<u64>,
+    pub creator: DeviceId,
     pub targets: Vec<Target>,
     pub is_bad: bool,
     /// Made by somebody who had no rights any more when it was taken in.
@@ -155,6 +157,8 @@ impl Oracle {
             epochs: vec![Epoch {
                 began: 0,
                 follows: None,
+                carries: vec![],
+                creator: op.device,
                 targets: targets(&wrapped, &create.epoch.targets),
                 is_bad: false,
                 is_foreign: holders.is_some(),
@@ -182,7 +186,20 @@ impl State {
     /// The epoch that the next one follows.
     pub fn good(&self) -> u64 {
         let newest = self.epochs.len() as u64 - 1;
-        (0..=newest).rev().find(|number| !self.epochs[*number as usize].is_bad).unwrap_or(newest)
+        (0..=newest).rev().find(|number| !self.epochs[*number as usize].is_bad).unwrap_or(0)
+    }
+
+    /// The epochs that were passed over: no good one leads to them from the one that is followed.
+    pub fn passed_over(&self) -> BTreeSet<u64> {
+        let mut led_to = BTreeSet::from([self.good()]);
+        for _ in &self.epochs {
+            for (number, epoch) in self.epochs.iter().enumerate().filter(|(_, epoch)| !epoch.is_bad) {
+                if led_to.contains(&(number as u64)) {
+                    led_to.extend(epoch.carries.iter().copied().chain(epoch.follows));
+                }
+            }
+        }
+        (0..self.epochs.len() as u64).filter(|number| !led_to.contains(number)).collect()
     }
 
     fn give(&mut self, seq: usize, subject: ChainId, role: Role, expires: Option<Timestamp>) {
@@ -243,6 +260,8 @@ impl State {
             Body::Rotate(rotate) => self.epochs.push(Epoch {
                 began: seq,
                 follows: rotate.epoch.previous.map(|_| rotate.follows),
+                carries: rotate.carries.clone(),
+                creator: op.device,
                 targets: targets(&self.recipients(), &rotate.epoch.targets),
                 is_bad: false,
                 is_foreign: false,

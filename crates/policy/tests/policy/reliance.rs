@@ -3,8 +3,8 @@
 use vereda_base::{ChainId, Timestamp};
 use vereda_crypto::Verified;
 use vereda_policy::{
-    AddDevice, AppendContext, Assign, Body, Chains, DeviceKind, Op, Parent, ParentAuthority, Reliance, Role,
-    cite_content, content_reliance, op_reliance,
+    AddDevice, AppendContext, Assign, Body, Chains, DeviceKind, Grant, Op, Parent, ParentAuthority, Reliance, Role,
+    cite_content, content_ended, content_reliance, op_reliance,
 };
 
 use crate::{
@@ -78,6 +78,32 @@ fn another_way_that_lasts_needs_nothing_and_of_two_that_ended_the_later_counts()
     // He worked on by the second when the first had ended: that one does not name what he did meanwhile.
     assert_eq!(relies(&world, &both), [(case, 2)]);
     assert_eq!(relies(&world, &by_grant), [(case, 2)]);
+}
+
+#[test]
+fn rights_ended_when_the_authors_own_last_way_did_whatever_ends_for_others() {
+    let mut world = World::found();
+    let (team, case) = (world.first_team, world.case);
+    let (bashir, chipo, dina) = (world.bashir.clone(), world.chipo.clone(), world.dina.clone());
+    let at = |after| Timestamp(START.0 + after);
+    let until =
+        |subject, role, expires| Body::Grant(Grant { subject, role, expires: Some(expires), sealed_purpose: None });
+    world.append(&bashir.key, &case, until(dina.user, Role::Editor, at(100))).unwrap();
+    world.append(&bashir.key, &case, until(world.amina.user, Role::Editor, at(500))).unwrap();
+    let by_dina = chunk(&world, &dina);
+    world.append(&bashir.key, &case, grant(chipo.user, Role::Editor)).unwrap();
+    let mut by_chipo = chunk(&world, &chipo);
+    let head = world.state(&team).head();
+    by_chipo.cites.push(vereda_policy::Cite { chain: team, head });
+    by_chipo.cites.sort();
+    let ended = |world: &World, chunk: &Header| content_ended(&world.chains, chunk, at(1_000)).unwrap();
+    assert_eq!(ended(&world, &by_dina), Some(at(100)));
+    world.append_at(&bashir.key, &team, revoke(chipo.user, None), at(10)).unwrap();
+    world.append_at(&bashir.key, &case, revoke(chipo.user, None), at(20)).unwrap();
+    assert_eq!(ended(&world, &by_chipo), Some(at(20)), "of two ways the last");
+    assert_eq!(ended(&world, &by_dina), Some(at(100)));
+    world.append_at(&bashir.key, &case, revoke(dina.user, None), at(30)).unwrap();
+    assert_eq!(ended(&world, &by_dina), Some(at(30)), "before it would have expired");
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use vereda_base::{ChainId, Timestamp};
 use vereda_crypto::DeviceKey;
 use vereda_policy::{
-    Accept, AddDevice, Assign, Body, BodyCode, CancelInvite, ChainKind, Create, DeviceKind, Draft, DraftError, Expire,
-    Frontier, Grant, Heads, Invite, InviteEnd, MAX_DEVICES, MAX_MEMBERS, Moment, OpRefusal, Parent, ParentAuthority,
-    Part, Revoke, Role, authority, cite_governing, entitled, membership, op_id, reading_devices, removed_devices,
+    Accept, AddDevice, Assign, BadRotate, Body, BodyCode, CancelInvite, ChainKind, Create, DeviceKind, Draft,
+    DraftError, EpochFault, Expire, Frontier, Grant, Heads, Invite, InviteEnd, MAX_DEVICES, MAX_MEMBERS, Moment,
+    OpRefusal, Parent, ParentAuthority, Part, Revoke, Role, authority, cite_governing, entitled, membership, op_id,
+    reading_devices, removed_devices,
 };
 
 use crate::world::{
@@ -349,8 +350,8 @@ fn a_withdrawn_invite_is_not_taken_up() {
 #[test]
 fn a_removal_names_no_more_leaves_than_are_allowed() {
     let world = World::found();
-    let frontier = Frontier { count: 65_537, ..frontier() };
-    let long = Err(OpRefusal::TooLong { part: Part::Leaves, found: 65_537, max: 65_536 });
+    let frontier = Frontier { count: 262_145, ..frontier() };
+    let long = Err(OpRefusal::TooLong { part: Part::Leaves, found: 262_145, max: 262_144 });
     let subject = world.chipo.user;
     let bodies = [
         Body::Revoke(Revoke { subject, keeps: None, successor: None, frontier }),
@@ -380,6 +381,8 @@ fn a_chain_has_room_for_as_many_members_as_one_list_of_wraps() {
     let full = Err(OpRefusal::TooLong { part: Part::Members, found: MAX_MEMBERS + 1, max: MAX_MEMBERS });
     assert_eq!(world.offer(&bashir.key, &team, grant(one_more, Role::Reader), &[bashir.user]), full);
     world.append(&bashir.key, &team, grant(world.chipo.user, Role::Manager)).unwrap();
+    let bad = BadRotate { epoch: 0, fault: EpochFault::Wrap };
+    world.append(&bashir.key, &team, Body::BadRotate(bad)).unwrap();
     let rotation = world.rotation(&team);
     world.append(&bashir.key, &team, rotation).unwrap();
 }

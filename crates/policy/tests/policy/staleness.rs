@@ -24,6 +24,13 @@ fn rotate(world: &mut World, person: &Person, chain: ChainId) {
     world.append(&person.key, &chain, body).unwrap();
 }
 
+/// Somebody comes and goes.
+fn lose(world: &mut World, chain: ChainId) {
+    let (amina, dina) = (world.amina.clone(), world.dina.clone());
+    world.append(&amina.key, &chain, grant(dina.user, Role::Reader)).unwrap();
+    world.append(&amina.key, &chain, revoke(dina.user, None)).unwrap();
+}
+
 #[test]
 fn whatever_a_lost_device_may_read_is_stale_and_rotated_from_the_top_down() {
     let mut world = World::found();
@@ -67,6 +74,10 @@ fn whatever_a_lost_device_may_read_is_stale_and_rotated_from_the_top_down() {
 fn a_member_who_rotated_after_a_key_was_wrapped_to_him_makes_it_stale_for_good() {
     let mut world = World::found();
     let (chipo, bashir, team) = (world.chipo.clone(), world.bashir.clone(), world.first_team);
+    let second = key(40);
+    let add = AddDevice::with_key(chipo.user, &second, wrapping_key(), DeviceKind::Full);
+    world.append(&chipo.key, &chipo.user, Body::AddDevice(add)).unwrap();
+    world.append(&chipo.key, &chipo.user, remove(second.device_id())).unwrap();
     rotate(&mut world, &chipo, chipo.user);
     assert_eq!(stale(&world, &[team]), [true]);
     let repair = world.repair(&team, &chipo.user);
@@ -125,6 +136,7 @@ fn a_role_that_has_passed_makes_a_chain_stale_by_the_clock() {
 fn an_epoch_that_was_called_bad_is_stale_and_the_next_follows_the_one_before() {
     let mut world = World::found();
     let (bashir, dina, team) = (world.bashir.clone(), world.dina.clone(), world.first_team);
+    lose(&mut world, team);
     rotate(&mut world, &bashir, team);
     let bad = |epoch| Body::BadRotate(BadRotate { epoch, fault: EpochFault::Commitment });
     let none = |found| Err(OpRefusal::NoEpoch { found, newest: 1 });
@@ -132,9 +144,11 @@ fn an_epoch_that_was_called_bad_is_stale_and_the_next_follows_the_one_before() {
     let (body, least, moment) = (BodyCode::BAD_ROTATE, Role::Reader, Moment::Cited);
     let refused = Err(OpRefusal::NoAuthority { body, chain: team, least, found: None, moment });
     assert_eq!(world.offer(&dina.key, &team, bad(1), &[dina.user]), refused);
+    let own = Err(OpRefusal::OwnEpoch { epoch: 1 });
+    assert_eq!(world.offer(&bashir.key, &team, bad(1), &[bashir.user]), own);
     let chipo = world.chipo.clone();
     world.append(&chipo.key, &team, bad(1)).unwrap();
-    assert_eq!(world.offer(&bashir.key, &team, bad(1), &[bashir.user]), none(1));
+    assert_eq!(world.offer(&chipo.key, &team, bad(1), &[chipo.user]), none(1));
     assert_eq!(world.state(&team).epoch(1).unwrap().fault, Some(EpochFault::Commitment));
     assert_eq!(stale(&world, &[team, world.case]), [true; 2]);
     let Body::Rotate(good) = world.rotation(&team) else { unreachable!() };
@@ -149,8 +163,9 @@ fn an_epoch_that_was_called_bad_is_stale_and_the_next_follows_the_one_before() {
 
 #[test]
 fn a_new_epoch_of_the_wrong_shape_or_for_others_is_refused() {
-    let world = World::found();
+    let mut world = World::found();
     let (bashir, team) = (world.bashir.clone(), world.first_team);
+    lose(&mut world, team);
     let Body::Rotate(good) = world.rotation(&team) else { unreachable!() };
     let refused = |change: &dyn Fn(&mut Epoch), expected: OpRefusal| {
         let mut rotate = good.clone();
@@ -186,10 +201,10 @@ fn a_new_epoch_of_the_wrong_shape_or_for_others_is_refused() {
 
 /// A rotation that begins without the key before it.
 fn begun_anew(world: &World, chain: ChainId) -> Body {
-    let Body::Rotate(Rotate { mut epoch, follows }) = world.rotation(&chain) else { unreachable!() };
+    let Body::Rotate(Rotate { mut epoch, follows, carries }) = world.rotation(&chain) else { unreachable!() };
     epoch.previous = None;
     epoch.wraps.count -= 1;
-    Body::Rotate(Rotate { epoch, follows })
+    Body::Rotate(Rotate { epoch, follows, carries })
 }
 
 #[test]
@@ -198,12 +213,12 @@ fn a_group_whose_key_nobody_has_begins_anew_and_its_new_keys_lead_no_further_bac
     let (bashir, dina, team, case) = (world.bashir.clone(), world.dina.clone(), world.first_team, world.case);
     let held = |world: &World, epoch| is_key_held(&world.chains, &team, epoch, Some(START));
     world.append(&bashir.key, &team, grant(dina.user, Role::Manager)).unwrap();
-    let early = begun_anew(&world, team);
-    let targets = Err(OpRefusal::Targets { chain: team });
-    assert_eq!(world.offer(&dina.key, &team, early, &[dina.user]), targets, "those who have the key pass it on");
     // All who were ever given the key leave, before anybody passed it on to her.
-    for left in [world.chipo.clone(), bashir] {
+    let early = [Err(OpRefusal::NotStale { chain: team }), Err(OpRefusal::Targets { chain: team })];
+    for (left, refused) in [world.chipo.clone(), bashir].into_iter().zip(early) {
         assert!(held(&world, 0));
+        let anew = begun_anew(&world, team);
+        assert_eq!(world.offer(&dina.key, &team, anew, &[dina.user]), refused, "those who have the key pass it on");
         world.append(&dina.key, &team, revoke(left.user, None)).unwrap();
     }
     assert!(!held(&world, 0));
@@ -215,11 +230,69 @@ fn a_group_whose_key_nobody_has_begins_anew_and_its_new_keys_lead_no_further_bac
     assert_eq!(stale(&world, &[team]), [false]);
     assert_eq!(state.epoch(1).unwrap().follows, None);
     assert!(!leads_back(&state, 1, 0) && leads_back(&state, 1, 1) && leads_back(&state, 0, 0));
+    let guest = world.chipo.user;
+    world.append(&dina.key, &team, grant(guest, Role::Reader)).unwrap();
+    world.append(&dina.key, &team, revoke(guest, None)).unwrap();
     rotate(&mut world, &dina, team);
     assert!(leads_back(&world.state(&team), 2, 1) && !leads_back(&world.state(&team), 2, 0));
     // A document is of no use without its first key: it never begins anew.
     let document = Err(OpRefusal::Shape { kind: ChainKind::Document, part: Part::PreviousKey });
     assert_eq!(world.offer(&dina.key, &case, begun_anew(&world, case), &[dina.user, team]), document);
+}
+
+#[test]
+fn an_epoch_is_followed_only_once_it_is_stale() {
+    let mut world = World::found();
+    let (bashir, team) = (world.bashir.clone(), world.first_team);
+    let not_stale = Err(OpRefusal::NotStale { chain: team });
+    assert_eq!(world.offer(&bashir.key, &team, world.rotation(&team), &[bashir.user]), not_stale);
+    lose(&mut world, team);
+    let (first, second) = (world.rotation(&team), world.rotation(&team));
+    world.append(&bashir.key, &team, first).unwrap();
+    // Of two at once the second comes too late: by what it follows, and made anew by what is stale no more.
+    let outdated = Err(OpRefusal::Follows { found: 0, newest: Some(1) });
+    assert_eq!(world.offer(&world.chipo.key, &team, second, &[world.chipo.user]), outdated);
+    assert_eq!(world.offer(&world.chipo.key, &team, world.rotation(&team), &[world.chipo.user]), not_stale);
+}
+
+#[test]
+fn an_epoch_that_was_passed_over_is_carried_until_another_leads_back_to_it() {
+    let mut world = World::found();
+    let (bashir, chipo, team) = (world.bashir.clone(), world.chipo.clone(), world.first_team);
+    let bad = |epoch| Body::BadRotate(BadRotate { epoch, fault: EpochFault::Wrap });
+    let carrying = |world: &World, carries: &[u64]| {
+        let Body::Rotate(mut rotate) = world.rotation(&team) else { unreachable!() };
+        rotate.epoch.wraps.count += carries.len() as u32;
+        Body::Rotate(Rotate { carries: carries.to_vec(), ..rotate })
+    };
+    let offer =
+        |world: &World, carries: &[u64]| world.offer(&bashir.key, &team, carrying(world, carries), &[bashir.user]);
+    lose(&mut world, team);
+    rotate(&mut world, &bashir, team);
+    world.append(&chipo.key, &team, bad(1)).unwrap();
+    assert_eq!(world.state(&team).epochs_to_carry(), [1]);
+    assert_eq!(offer(&world, &[0]), Err(OpRefusal::NotPassedOver { found: 0 }), "it is followed");
+    assert_eq!(offer(&world, &[7]), Err(OpRefusal::NotPassedOver { found: 7 }));
+    assert_eq!(offer(&world, &[1, 1]), Err(OpRefusal::NotSorted { part: Part::Carried }));
+    let many: Vec<u64> = (0..9).collect();
+    assert_eq!(offer(&world, &many), Err(OpRefusal::TooLong { part: Part::Carried, found: 9, max: 8 }));
+    // Whoever has not its key leaves it out, and the next one may hold it still.
+    rotate(&mut world, &bashir, team);
+    assert_eq!(world.state(&team).epochs_to_carry(), [1]);
+    lose(&mut world, team);
+    let body = carrying(&world, &[1]);
+    let op = world.append(&bashir.key, &team, body).unwrap();
+    assert_eq!(world.state(&team).epochs_to_carry(), []);
+    assert_eq!(world.state(&team).newest_epoch().unwrap().carries, [1]);
+    let mut before = world.chains.clone();
+    let own = |target: &vereda_policy::Target| target.recipient.0 == team.0;
+    let state = before.remove(&team).unwrap();
+    let held: Vec<u64> =
+        targets_of(op.value(), Some(&state)).iter().filter(|one| own(one)).map(|one| one.epoch).collect();
+    assert_eq!(held, [1, 2], "the one that was passed over, and the one before");
+    // What leads back to it is called bad in its turn.
+    world.append(&chipo.key, &team, bad(3)).unwrap();
+    assert_eq!(world.state(&team).epochs_to_carry(), [1, 3]);
 }
 
 #[test]

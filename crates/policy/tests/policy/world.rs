@@ -101,7 +101,7 @@ impl World {
         let public_key = (state.kind() != ChainKind::Document).then(wrapping_key);
         let wraps = WrapList { count, ..no_wraps() };
         let epoch = Epoch { public_key, wraps, previous: Some(Digest([6; 32])), targets, ..document_epoch() };
-        Body::Rotate(Rotate { epoch, follows: state.epoch_to_follow().unwrap().number })
+        Body::Rotate(Rotate { epoch, follows: state.epoch_to_follow().unwrap().number, carries: vec![] })
     }
 
     /// The present epoch for a member under its newest.

@@ -358,9 +358,12 @@ impl DeviceMachine {
                 match authorize(&view, &op, &AppendContext::relay(vereda_policy::receipt_time(Some(&state), time))) {
                     Ok(op) => Signing::Ready(Box::new(op.signed().clone())),
                     Err(OpRefusal::Waiting { .. }) => Signing::NotYet,
-                    Err(OpRefusal::Targets { .. } | OpRefusal::Follows { .. }) => {
-                        Signing::Failed(IntentFailure::Outdated)
-                    }
+                    Err(
+                        OpRefusal::Targets { .. }
+                        | OpRefusal::Follows { .. }
+                        | OpRefusal::NotStale { .. }
+                        | OpRefusal::NotPassedOver { .. },
+                    ) => Signing::Failed(IntentFailure::Outdated),
                     Err(_) => Signing::Failed(IntentFailure::NotAllowed),
                 }
             }

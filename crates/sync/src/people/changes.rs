@@ -102,7 +102,7 @@ impl Person {
         let (list, wraps) = wrap_list(wraps);
         let public_key = (state.kind() != ChainKind::Document).then(|| self.wrapping_key());
         let epoch = Epoch { public_key, commitment: Digest(self.draw()), wraps: list, previous, targets };
-        let put = self.draft(chain, Body::Rotate(Rotate { epoch, follows }));
+        let put = self.draft(chain, Body::Rotate(Rotate { epoch, follows, carries: Vec::new() }));
         Put { op: put.op, wraps: wraps.into_iter().map(|(wrap, _)| wrap).collect() }
     }
 

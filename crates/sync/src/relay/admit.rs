@@ -1,18 +1,18 @@
 //! Whether a chunk may stand: the relay's checks (protocol.md §6).
 
-use std::collections::BTreeSet;
-
-use vereda_base::{ChainId, DeviceId, Incarnation, Link, Timestamp, limits};
+use vereda_base::{ChainId, DeviceId, Link, Timestamp, limits};
 use vereda_crypto::{Verified, VerifyError, context, hash};
 use vereda_policy::{
-    Authorized, ChainKind, Chains, ContentRefusal, Evaluator, Heads, Place, Role, authorize_content, content_reliance,
+    Authorized, ChainKind, Chains, ContentRefusal, Evaluator, Heads, Role, authorize_content, content_ended,
+    content_reliance,
 };
-use vereda_protocol::{Chunk, ChunkOutcome, Header, OfferedLeaf, RefusalCode};
+use vereda_protocol::{Chunk, ChunkOutcome, Header, RefusalCode};
 
 use super::{
     chains::{ChainCache, View},
     effect::RelayConfig,
     review,
+    sequence::{Lane, check_place},
     store::{RelayStore, ReviewStanding, StoreError},
 };
 
@@ -130,13 +130,12 @@ pub(super) fn check_chunk(
     }
     if is_late {
         let agency = chains.load(store, &content.document)?.and_then(|known| known.agency);
-        let ended = review::Ended { agency, reliance: &reliance, cites: &content.cites };
-        return review::check_chunk(chains, store, config, &ended, accepted, now);
+        let view = chains.view(store);
+        let ended = content_ended(&view, accepted.header(), now).unwrap_or_default();
+        let ended = view.finish(ended)?;
+        return review::check_chunk(chains, store, config, agency, ended, accepted, now);
     }
-    let in_place = check_place(store, content)?;
-    let complete = check_deps(store, content)?;
-    let counted = check_incarnations(store, content)?;
-    match in_place.and(complete).and(counted) {
+    match check_place(store, content, Lane::Log)? {
         Ok(()) => Ok(Admittance::New(Box::new(accepted))),
         Err(code) => Ok(Admittance::refused(code)),
     }
@@ -218,81 +217,6 @@ pub(super) fn check_cites(
 /// would be entitled to it, and a Manager decides.
 pub(super) fn of_late(cites: Result<(), RefusalCode>) -> Result<(), RefusalCode> {
     if cites == Err(RefusalCode::CiteRegressed) { Ok(()) } else { cites }
-}
-
-/// Contiguous per device, incarnation and document.
-fn check_place(store: &dyn RelayStore, header: &Header) -> Result<Result<(), RefusalCode>, StoreError> {
-    let newest = store.version(&header.device, header.incarnation, &header.document)?;
-    let reviewed = store.reviewed_version(&header.device, header.incarnation, &header.document)?;
-    if reviewed.is_some_and(|reviewed| newest.is_none_or(|(seq, _)| seq < reviewed.seq)) {
-        return Ok(Err(RefusalCode::DependsOnUnadopted));
-    }
-    match check_sequence(newest, header) {
-        // Continues what an earlier incarnation left.
-        Ok(Some(prev)) => check_dep(store, &header.document, &prev, RefusalCode::NotContiguous),
-        Ok(None) => Ok(Ok(())),
-        Err(code) => Ok(Err(code)),
-    }
-}
-
-/// Checks that a device may begin one more incarnation in a document: what awaits a decision counts, as it may be taken in.
-pub(super) fn check_incarnations(
-    store: &dyn RelayStore,
-    header: &Header,
-) -> Result<Result<(), RefusalCode>, StoreError> {
-    if header.seq > 0 {
-        return Ok(Ok(()));
-    }
-    let (device, document) = (header.device, header.document);
-    let incarnation = |leaf: OfferedLeaf| match leaf.place {
-        Place::Content { incarnation, .. } => Some(incarnation),
-        Place::Ops { .. } => None,
-    };
-    let mut begun: BTreeSet<Incarnation> =
-        store.places(&device, Some(&document))?.into_iter().filter_map(incarnation).collect();
-    let awaits = store.in_review(&document)?.into_iter().filter(|reviewed| reviewed.device == device);
-    begun.extend(awaits.map(|reviewed| reviewed.incarnation));
-    let is_new = !begun.contains(&header.incarnation);
-    Ok(if is_new && begun.len() >= limits::MAX_INCARNATIONS { Err(RefusalCode::TooManyIncarnations) } else { Ok(()) })
-}
-
-/// Checks that a chunk follows the newest of its sequence. At the beginning of one, gives the link that it continues.
-pub(super) fn check_sequence(newest: Option<(u64, Link)>, header: &Header) -> Result<Option<Link>, RefusalCode> {
-    let due = newest.map_or(0, |(seq, _)| seq.saturating_add(1));
-    if header.seq < due {
-        return Err(RefusalCode::Fork);
-    }
-    if header.seq > due {
-        return Err(RefusalCode::NotContiguous);
-    }
-    match (newest, header.prev) {
-        (Some((_, newest)), Some(prev)) if prev == newest => Ok(None),
-        (Some(_), Some(_)) => Err(RefusalCode::Fork),
-        (Some(_), None) => Err(RefusalCode::NotContiguous),
-        (None, prev) => Ok(prev),
-    }
-}
-
-fn check_deps(store: &dyn RelayStore, header: &Header) -> Result<Result<(), RefusalCode>, StoreError> {
-    for dep in &header.deps {
-        if let Err(code) = check_dep(store, &header.document, dep, RefusalCode::MissingDeps)? {
-            return Ok(Err(code));
-        }
-    }
-    Ok(Ok(()))
-}
-
-/// Says whether a chunk stands; where nothing is known of it, the refusal is `missing`.
-fn check_dep(
-    store: &dyn RelayStore,
-    document: &ChainId,
-    dep: &Link,
-    missing: RefusalCode,
-) -> Result<Result<(), RefusalCode>, StoreError> {
-    if store.chunk_at(document, dep)?.is_some() {
-        return Ok(Ok(()));
-    }
-    Ok(Err(if store.reviewed(dep)?.is_some() { RefusalCode::DependsOnUnadopted } else { missing }))
 }
 
 pub(super) const fn code_of(refusal: &ContentRefusal) -> RefusalCode {

@@ -6,7 +6,8 @@ use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
     AppendContext, Authorized, Body, ChainKind, Create, DocumentKind, Heads, Moment, Op, OpDecodeError, OpRefusal,
-    Receipt, Role, Wrap, WrapProof, authority, authorize, chain_of, op_reliance, receipt_time, verify_op,
+    Receipt, Role, Wrap, WrapProof, authority, authorize, chain_of, op_ended, op_id_of_bytes, op_reliance,
+    receipt_time, verify_op,
 };
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
@@ -106,8 +107,11 @@ pub(super) fn check_op(
         Err(error) => return refused(code_of_decode(&error)),
     };
     let begins_document = matches!(&op.value().body, Body::Create(create) if create.kind == ChainKind::Document);
-    if op.value().device != open.device || (open.admission == Admission::Removed && !begins_document) {
+    if op.value().device != open.device {
         return refused(RefusalCode::NotAuthorized);
+    }
+    if open.admission == Admission::Removed && !begins_document {
+        return answer_removed(chains, store, &op).map(Verdict::Answer);
     }
     let state = op.value().chain.map(|chain| chains.load(store, &chain)).transpose()?.flatten();
     let state = state.as_ref().map(|known| known.state.as_ref());
@@ -201,9 +205,8 @@ fn check_review(
         None => {}
     }
     let view = chains.view(store);
-    let reliance = op_reliance(&view, &op, &AppendContext::relay(now)).unwrap_or_default();
-    let ended = review::Ended { agency, reliance: &reliance, cites: &op.value().cites };
-    let is_open = review::is_open(&view, &ended, now);
+    let ended = op_ended(&view, &op, &AppendContext::relay(now), now).unwrap_or_default();
+    let is_open = review::is_open(&view, agency.as_ref(), ended, now);
     let bytes = op.bytes().len() + wraps.len() * vereda_base::limits::MAX_WRAP_BYTES;
     if !view.finish(is_open)? || !review::has_room(store, config, &op.value().device, bytes)? {
         return refused(RefusalCode::ReviewClosed);
@@ -416,6 +419,15 @@ fn agency(chains: &mut ChainCache, store: &dyn RelayStore, id: &ChainId) -> Resu
     Ok(chains.load(store, id)?.and_then(|known| known.agency))
 }
 
+/// What a device is told that belongs nowhere any more: of what was appended before, and the answer lost, the receipt.
+fn answer_removed(chains: &mut ChainCache, store: &dyn RelayStore, op: &Verified<Op>) -> Result<OpOutcome, StoreError> {
+    let known = chains.load(store, &chain_of(op.value()))?;
+    match known.and_then(|known| known.state.seq_of(&op_id_of_bytes(op.bytes()))) {
+        Some(seq) => answer(chains, store, op, &OpRefusal::Known { seq }),
+        None => Ok(OpOutcome::Refused(RefusalCode::NotAuthorized)),
+    }
+}
+
 /// What a device is told instead of a receipt; for a retry, the receipt that was given before.
 fn answer(
     chains: &mut ChainCache,
@@ -451,7 +463,10 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         OpRefusal::Suite { .. } => RefusalCode::Unsupported,
         OpRefusal::TooLong { .. } => RefusalCode::TooLarge,
         OpRefusal::CiteRegress(_) => RefusalCode::CiteRegressed,
-        OpRefusal::Targets { .. } | OpRefusal::Follows { .. } => RefusalCode::Outdated,
+        OpRefusal::Targets { .. }
+        | OpRefusal::Follows { .. }
+        | OpRefusal::NotStale { .. }
+        | OpRefusal::NotPassedOver { .. } => RefusalCode::Outdated,
         OpRefusal::LastManager { .. } | OpRefusal::LastDevice { .. } | OpRefusal::NobodyLeft { .. } => {
             RefusalCode::NobodyLeft
         }
@@ -462,7 +477,8 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         | OpRefusal::NoFounder { .. }
         | OpRefusal::WrongKind { .. }
         | OpRefusal::AboveAuthor { .. }
-        | OpRefusal::NotCovered { .. } => RefusalCode::NotAuthorized,
+        | OpRefusal::NotCovered { .. }
+        | OpRefusal::OwnEpoch { .. } => RefusalCode::NotAuthorized,
         OpRefusal::Proof { .. } => RefusalCode::BadSignature,
         OpRefusal::NoInvite { .. }
         | OpRefusal::InviteTaken { .. }

@@ -2,7 +2,7 @@
 
 use vereda_base::Timestamp;
 use vereda_policy::{
-    Body, ChainState, Chains, Epoch, Op, Repair, Rotate, Target, Wrap, WrapList, WrapProof, WrappedKey, check_wraps,
+    Body, ChainState, Chains, Op, Repair, Rotate, Target, Wrap, WrapList, WrapProof, WrappedKey, check_wraps,
     hash_previous, is_stale, targets_of,
 };
 use vereda_protocol::RefusalCode;
@@ -26,22 +26,25 @@ pub(super) fn check_wrapping(
         return Err(RefusalCode::NotAuthorized);
     }
     match (&op.body, state) {
-        (Body::Rotate(Rotate { epoch, .. }), Some(state)) => check_previous(epoch, state, wraps)?,
+        (Body::Rotate(rotate), Some(state)) => check_previous(rotate, state, wraps)?,
         (Body::Repair(repair), Some(state)) => check_repair(view, repair, state, now)?,
         _ => {}
     }
     Ok(proofs)
 }
 
-/// Checks that the wrap to the chain itself is the key that the new epoch says it follows.
-fn check_previous(epoch: &Epoch, state: &ChainState, wraps: &[Wrap]) -> Result<(), RefusalCode> {
-    let own = wraps.iter().find(|wrap| wrap.recipient.0 == state.id().0).map(|wrap| &wrap.key);
-    match own {
-        Some(WrappedKey::Group(sealed)) if epoch.previous == Some(hash_previous(sealed)) => Ok(()),
-        // Policy says where an epoch may begin without it.
-        None if epoch.previous.is_none() => Ok(()),
-        _ => Err(RefusalCode::Malformed),
-    }
+/// Checks that the wrap to the chain itself is the key that the new epoch says it follows. Which wraps there are was
+/// compared already; policy says where an epoch may begin without that key.
+fn check_previous(rotate: &Rotate, state: &ChainState, wraps: &[Wrap]) -> Result<(), RefusalCode> {
+    let mut own = wraps.iter().filter(|wrap| wrap.recipient.0 == state.id().0);
+    let fits = own.all(|wrap| match &wrap.key {
+        WrappedKey::Group(sealed) if wrap.recipient_epoch == rotate.follows => {
+            rotate.epoch.previous == Some(hash_previous(sealed))
+        }
+        WrappedKey::Group(_) => true,
+        WrappedKey::Hpke(_) => false,
+    });
+    if fits { Ok(()) } else { Err(RefusalCode::Malformed) }
 }
 
 /// Checks that a repair is of an epoch in use, and that none of its members was given the key before. Devices do not see one

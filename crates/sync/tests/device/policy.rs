@@ -3,8 +3,8 @@
 use vereda_base::{Digest, OpId};
 use vereda_crypto::Signed;
 use vereda_policy::{
-    Body, ChainKind, Chains, Create, DocumentKind, Draft, Epoch, Member, Op, Repair, Role, Rotate, Target, Wrap,
-    WrappedKey, epoch_targets, hash_previous, op_id_of_bytes, wrap_list,
+    BadRotate, Body, ChainKind, Chains, Create, DocumentKind, Draft, Epoch, EpochFault, Member, Op, Repair, Role,
+    Rotate, Target, Wrap, WrappedKey, epoch_targets, hash_previous, op_id_of_bytes, wrap_list,
 };
 use vereda_protocol::{Down, PolicyEntry, Position};
 use vereda_sync::device::{Disconnect, Event};
@@ -234,10 +234,13 @@ fn the_key_before_a_rotation_is_kept_for_all_who_read() {
     wraps.extend(targets.iter().flatten().map(|_| wrap_to(&team)));
     let (list, proven) = wrap_list(wraps);
     let epoch = Epoch { wraps: list, targets, previous: Some(hash_previous(&[6; 72])), ..document_epoch() };
-    let rotated = rig.world.append(&bashir, &case, Body::Rotate(Rotate { epoch, follows: 0 }));
+    let bad = BadRotate { epoch: 0, fault: EpochFault::Wrap };
+    let chipo = rig.world.chipo.key.clone();
+    let called = rig.world.append(&chipo, &case, Body::BadRotate(bad));
+    let rotated = rig.world.append(&bashir, &case, Body::Rotate(Rotate { epoch, follows: 0, carries: vec![] }));
     let op = rig.world.head(&case);
     let (wrap, proof) = proven.into_iter().find(|(wrap, _)| *wrap == before).unwrap();
-    send(&mut rig, vec![rotated, PolicyEntry::Wrap { chain: case, op, wrap, proof }], 100);
+    send(&mut rig, vec![called, rotated, PolicyEntry::Wrap { chain: case, op, wrap, proof }], 100);
     let stored = rig.machine.wraps(&rig.store, &case).unwrap();
     assert_eq!(stored.iter().map(|stored| (stored.epoch, &stored.wrap)).collect::<Vec<_>>(), [(1, &before)]);
 }

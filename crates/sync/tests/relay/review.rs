@@ -256,6 +256,18 @@ fn other_operations_of_the_removed_are_refused() {
 }
 
 #[test]
+fn who_was_removed_before_he_was_told_that_something_was_appended_is_told_when_he_asks_again() {
+    let mut done = None;
+    let mut lane = Lane::with(|lane| {
+        let rotate = lane.worker.rotate(lane.case);
+        assert_appended(&lane.room.put(lane.worker_id, &rotate));
+        learn(&mut lane.manager, &lane.room.take(lane.manager_id));
+        done = Some(rotate);
+    });
+    assert_appended(&lane.room.put(lane.worker_id, &done.unwrap()));
+}
+
+#[test]
 fn a_document_begun_meanwhile_enters_with_its_chunks() {
     let mut lane = Lane::new();
     let (create, chunk) = lane.begun.clone();
@@ -344,6 +356,27 @@ fn a_commit_that_fails_leaves_nothing_in_review_and_nothing_decided() {
     assert_eq!(lane.room.store.chunk_at(&lane.case, &lane.link(1)), Ok(None));
     lane.manager_id = lane.room.connect_member(&lane.manager);
     assert_appended(&lane.room.put(lane.manager_id, &adopt));
+}
+
+#[test]
+fn the_lane_closes_by_the_end_of_the_authors_own_role_and_not_by_anybody_elses() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+    assert_appended(&room.put(id, &team));
+    let (mut helper, helper_id) = room.join((&mut manager, id), agency, Role::Reader, 3);
+    let (other, _) = room.join((&mut manager, id), agency, Role::Reader, 4);
+    for (user, after) in [(helper.user(), DAY), (other.user(), 80 * DAY)] {
+        let grant = manager.grant_until(team.chain(), user, Role::Editor, NOW.saturating_add(after));
+        assert_appended(&room.put(id, &grant));
+    }
+    let case = room.case((&mut manager, id), team.chain());
+    learn(&mut helper, &room.take(helper_id));
+    let first = helper.chunk(case, 0, None, &[], 300);
+    let second = helper.chunk(case, 1, Some(link_of(&first)), &[link_of(&first)], 300);
+    room.now.wall = NOW.saturating_add(2 * DAY);
+    assert_eq!(room.put_chunk(helper_id, &first), ChunkOutcome::InReview);
+    room.now.wall = NOW.saturating_add(92 * DAY);
+    assert_eq!(room.put_chunk(helper_id, &second), refused(RefusalCode::ReviewClosed));
 }
 
 #[test]

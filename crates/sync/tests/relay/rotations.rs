@@ -93,6 +93,10 @@ fn wraps_and_previous_key_of_a_rotation_must_be_what_it_says() {
     let team = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
     assert_appended(&room.put(id, &team));
     let (worker, _) = room.join((&mut manager, id), team.chain(), Role::Editor, 2);
+    let fresh = manager.clone().rotate(team.chain());
+    assert_eq!(room.put(id, &fresh), OpOutcome::Refused(RefusalCode::Outdated), "nobody has left");
+    let (leaver, _) = room.join((&mut manager, id), team.chain(), Role::Editor, 3);
+    revoke(&mut room, (&mut manager, id), team.chain(), leaver.user());
     let targets = epoch_targets(&manager.chains, &team.chain(), Some(NOW));
     let mut put = manager.draft_rotation(team.chain(), targets.clone());
     put.wraps.pop();

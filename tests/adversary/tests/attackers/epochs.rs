@@ -14,11 +14,22 @@ fn office_with(role: Role) -> (Office, Member) {
     (office, member)
 }
 
+/// A member calls the first epoch of a case bad, so that the next one is due.
+fn call_bad(office: &mut Office, by: &mut Member, case: vereda_base::ChainId) {
+    let bad = by.person.draft(case, Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap }));
+    office.put(by, &bad);
+}
+
 #[test]
 fn a_new_epoch_leaves_nobody_out_lets_nobody_in_and_holds_the_key_before() {
     let (mut office, mut editor) = office_with(Role::Editor);
     let case = office.case(office.team);
     office.brief(&mut editor);
+    let (fresh, wraps) = forge::rotation(&editor.person, case);
+    let cites = forge::cites(&editor.person, &[office.team, editor.person.user()]);
+    let put = Put { wraps, ..forge::op(&editor.person, case, cites, Body::Rotate(fresh)) };
+    assert_eq!(editor.line.put(&put), op_refused(RefusalCode::Outdated), "nobody left who may hold the key");
+    call_bad(&mut office, &mut editor, case);
     let (honest, wraps) = forge::rotation(&editor.person, case);
     let mut attempt = |body: vereda_policy::Rotate, wraps: &[vereda_policy::Wrap]| {
         let cites = forge::cites(&editor.person, &[office.team, editor.person.user()]);
@@ -68,8 +79,9 @@ fn an_epoch_that_was_followed_by_another_takes_nothing_new() {
     let case = office.case(office.team);
     office.brief(&mut worker);
     let mut header = worker.person.header(case, 0, None, &[], 300);
-    let rotate = forge::rotate(&office.manager.person, case);
-    office.put_as_manager(&rotate);
+    call_bad(&mut office, &mut worker, case);
+    let rotate = forge::rotate(&worker.person, case);
+    office.put(&mut worker, &rotate);
     assert_eq!(worker.line.put_chunk(&worker.person.seal(&header, 300)), refused(RefusalCode::StaleEpoch));
     office.brief(&mut worker);
     header.cites = cite_content(&worker.person.chains, &worker.person.device(), &case, Role::Editor, None).unwrap();

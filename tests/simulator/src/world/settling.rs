@@ -148,8 +148,10 @@ impl World {
     /// A case that a person is entitled to and cannot open.
     fn missing_at(&mut self, who: usize) -> Option<ChainId> {
         let cases = self.model.cases().into_iter();
+        // Nobody opens one whose beginning is still in review.
+        let has_begun = |case: &ChainId| self.model.chunks.get(case).is_some_and(|chunks| !chunks.is_empty());
         let cases: Vec<ChainId> =
-            cases.filter(|case| self.reads(who, case) && self.is_key_in_reach(who, case)).collect();
+            cases.filter(|case| has_begun(case) && self.reads(who, case) && self.is_key_in_reach(who, case)).collect();
         cases.into_iter().find(|case| !matches!(self.call(who, |device, _| device.case_digest(case)), Some(Ok(_))))
     }
 

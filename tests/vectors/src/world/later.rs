@@ -15,14 +15,14 @@ use super::{Founding, Person, START, epoch_scope, manager};
 impl Founding {
     pub(super) fn go_on(
         &mut self,
-        amina: &Person,
+        (amina, chipo): (&Person, &Person),
         agency: ChainId,
         team: ChainId,
         secret: &GroupEpochSecret,
     ) -> Result<()> {
         self.remove_devices()?;
         self.state(amina, agency)?;
-        let document = self.second_case(amina, team, secret)?;
+        let document = self.second_case((amina, chipo), team, secret)?;
         self.decide(amina, team, document)?;
         self.end_roles(amina, document)?;
         self.append("erase", "the document is erased", amina, document, Body::Erase, vec![])?;
@@ -63,51 +63,69 @@ impl Founding {
     }
 
     /// A document whose key is renewed, called bad, and renewed again.
-    fn second_case(&mut self, amina: &Person, team: ChainId, secret: &GroupEpochSecret) -> Result<ChainId> {
+    fn second_case(
+        &mut self,
+        (amina, chipo): (&Person, &Person),
+        team: ChainId,
+        secret: &GroupEpochSecret,
+    ) -> Result<ChainId> {
         let first = DocumentEpochKey::from_key(Key32::new([0x53; 32]));
         let (epoch, wraps) = self.document_epoch((amina, &first), team, (amina, secret));
         let parents = vec![Parent { chain: team, authority: ParentAuthority::Full }];
         let create = Create::document(DocumentKind::Incident, [0x63; 16], parents, vec![manager(team)], epoch);
         let about = "an incident, held by the team";
         let document = self.create("create incident", about, &amina.key, create, wraps)?;
-        for (number, seed, name) in [(1, 0x54, "rotate"), (2, 0x55, "rotate again")] {
-            let key = DocumentEpochKey::from_key(Key32::new([seed; 32]));
-            let (epoch, wraps) = self.next_epoch((amina, &key, number), (document, &first), team, secret);
-            let about = "a new key for the team; it holds the first one sealed";
-            let body = Body::Rotate(Rotate { epoch, follows: 0 });
-            self.append(name, about, amina, document, body, wraps)?;
-            if number == 1 {
-                let bad = Body::BadRotate(BadRotate { epoch: 1, fault: EpochFault::Previous });
-                self.append("bad rotate", "a member found the new key wrong", amina, document, bad, vec![])?;
-            }
-        }
+        let [second, third] = [0x54, 0x55].map(|seed| DocumentEpochKey::from_key(Key32::new([seed; 32])));
+        let bad = |epoch, fault| Body::BadRotate(BadRotate { epoch, fault });
+        let about = "a member's wrap did not open";
+        self.append("first bad rotate", about, chipo, document, bad(0, EpochFault::Wrap), vec![])?;
+        let (epoch, wraps) = self.next_epoch((amina, &second, 1), document, &[(0, &first)], (team, secret));
+        let about = "a new key for the team; it holds the first one sealed";
+        let body = Body::Rotate(Rotate { epoch, follows: 0, carries: vec![] });
+        self.append("rotate", about, amina, document, body, wraps)?;
+        let about = "a member found the new key wrong";
+        self.append("bad rotate", about, chipo, document, bad(1, EpochFault::Previous), vec![])?;
+        let held = [(0, &first), (1, &second)];
+        let (epoch, wraps) = self.next_epoch((amina, &third, 2), document, &held, (team, secret));
+        let about = "a new key for the team; it holds the first one sealed, and the one that was passed over";
+        let body = Body::Rotate(Rotate { epoch, follows: 0, carries: vec![1] });
+        self.append("rotate again", about, amina, document, body, wraps)?;
         Ok(document)
     }
 
-    /// Makes an epoch that is sealed to the team and follows a document's first.
+    /// Makes an epoch of a document that is sealed to the team and holds these earlier keys, first the one it follows.
     fn next_epoch(
         &mut self,
         (author, key, number): (&Person, &DocumentEpochKey, u64),
-        (document, first): (ChainId, &DocumentEpochKey),
-        team: ChainId,
-        secret: &GroupEpochSecret,
+        document: ChainId,
+        held: &[(u64, &DocumentEpochKey)],
+        (team, secret): (ChainId, &GroupEpochSecret),
     ) -> (Epoch, super::Wraps) {
         let (commitment, founder) = (key.commitment(), author.key.device_id());
         let chain = epoch_scope(&founder, &commitment);
-        let info = |recipient: ChainId| WrapInfo { chain, epoch: number, recipient: recipient.0, recipient_epoch: 0 };
+        let info = |recipient: ChainId, recipient_epoch| WrapInfo {
+            chain,
+            epoch: number,
+            recipient: recipient.0,
+            recipient_epoch,
+        };
         let team_key = secret.derive_wrap_key(epoch_scope(&founder, &secret.commitment()), 0);
-        let to_team = seal_for_group(&team_key, &info(team), key.key(), &mut self.rng);
+        let to_team = seal_for_group(&team_key, &info(team, 0), key.key(), &mut self.rng);
         let seal = key.derive_previous_key_seal(chain, number);
-        let previous = seal_for_group(&seal, &info(document), first.key(), &mut self.rng);
-        let hash = hash_previous(&previous);
-        let wrap = |recipient: ChainId, sealed| Wrap {
+        let wrap = |recipient: ChainId, recipient_epoch, sealed| Wrap {
             recipient: Digest(recipient.0),
-            recipient_epoch: 0,
+            recipient_epoch,
             key: WrappedKey::Group(sealed),
         };
-        let (list, wraps) = wrap_list(vec![wrap(team, to_team), wrap(document, previous)]);
+        let (mut wraps, mut previous) = (vec![wrap(team, 0, to_team)], None);
+        for (earlier, key) in held {
+            let sealed = seal_for_group(&seal, &info(document, *earlier), key.key(), &mut self.rng);
+            previous.get_or_insert_with(|| hash_previous(&sealed));
+            wraps.push(wrap(document, *earlier, sealed));
+        }
+        let (list, wraps) = wrap_list(wraps);
         let targets = vec![Some(0)];
-        (Epoch { public_key: None, commitment, wraps: list, previous: Some(hash), targets }, wraps)
+        (Epoch { public_key: None, commitment, wraps: list, previous, targets }, wraps)
     }
 
     fn decide(&mut self, amina: &Person, team: ChainId, document: ChainId) -> Result<()> {

@@ -74,6 +74,8 @@ impl World {
         agree!(open, invites.collect::<BTreeSet<_>>(), "invites of {chain} at {head}");
         let epochs = (found.epochs().len(), found.epoch_to_follow().map(|epoch| epoch.number));
         agree!(epochs, (expected.epochs.len(), Some(expected.good())), "epochs of {chain}");
+        let passed_over: BTreeSet<u64> = found.epochs_to_carry().into_iter().collect();
+        agree!(passed_over, expected.passed_over(), "epochs of {chain} that were passed over");
         let decided: BTreeSet<_> = found.all_decided().map(|(chunk, _)| *chunk).collect();
         agree!(decided, expected.chunks, "what was decided in {chain}");
     }
@@ -112,7 +114,8 @@ impl World {
             // Nothing that comes later is wrapped to by what comes before.
             let state = self.oracle.newest(one).unwrap();
             let is_below = |later: &ChainId| {
-                state.members().contains(later) && self.oracle.newest(later).unwrap().kind < state.kind
+                let stands = self.oracle.standing(*one, now).contains(&Digest(later.0));
+                stands && self.oracle.newest(later).unwrap().kind < state.kind
             };
             let is_in_order = !due[index + 1..].iter().any(is_below);
             agree!((is_due, is_in_order), (true, true), "{one} before {chain} by {device}");

@@ -325,10 +325,16 @@ impl World {
         let state = self.chains.chain(&chain).unwrap();
         // The relay asks at its next second.
         let targets = vereda_policy::epoch_targets(&self.chains, &chain, Some(Timestamp(self.time + 1)));
-        let wraps = WrapList { count: targets.iter().flatten().count() as u32 + 1, ..no_wraps() };
+        let mut carries = state.epochs_to_carry();
+        carries.retain(|_| self.below(3) > 0);
+        if self.below(12) == 0 {
+            carries.push(self.below(state.epochs().len()) as u64);
+        }
+        let count = targets.iter().flatten().count() + 1 + carries.len();
+        let wraps = WrapList { count: count as u32, ..no_wraps() };
         let epoch = if state.kind() == ChainKind::Document { document_epoch() } else { group_epoch() };
         let epoch = vereda_policy::Epoch { wraps, targets, previous: Some(Digest([6; 32])), ..epoch };
-        Body::Rotate(Rotate { epoch, follows: state.epoch_to_follow().unwrap().number })
+        Body::Rotate(Rotate { epoch, follows: state.epoch_to_follow().unwrap().number, carries })
     }
 
     fn repair(&mut self, chain: ChainId) -> Body {

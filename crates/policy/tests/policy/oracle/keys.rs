@@ -125,7 +125,7 @@ impl Oracle {
                     });
                     if opens || known.contains(&(*chain, number)) {
                         known.insert((*chain, number));
-                        known.extend(epoch.follows.map(|follows| (*chain, follows)));
+                        known.extend(epoch.carries.iter().copied().chain(epoch.follows).map(|held| (*chain, held)));
                     }
                 }
             }

@@ -110,7 +110,9 @@ impl Oracle {
                 let sorted = repair.targets.is_sorted_by(|a, b| a < b);
                 sorted && repair.epoch < state.epochs.len() as u64 && count > 0 && repair.wraps.count as usize == count
             }
-            Body::BadRotate(bad) => state.epochs.get(bad.epoch as usize).is_some_and(|epoch| !epoch.is_bad),
+            Body::BadRotate(bad) => state.epochs.get(bad.epoch as usize).is_some_and(|epoch| {
+                !epoch.is_bad && (epoch.creator != op.device || self.is(Twist::OwnEpochIsCalledBad))
+            }),
             Body::Adopt(adopt) => {
                 let holders = adopt.documents.iter().all(|one| {
                     let fit = one.holders.iter().all(|member| self.fits(&member.subject, ChainKind::Document, by));
@@ -133,7 +135,10 @@ impl Oracle {
             && (has_previous || state.kind != ChainKind::Document)
             && rotate.epoch.public_key.is_some() == (state.kind != ChainKind::Document)
             && rotate.epoch.targets.len() == state.recipients().len()
-            && rotate.epoch.wraps.count as usize == wrapped + usize::from(has_previous)
+            && rotate.epoch.wraps.count as usize == wrapped + usize::from(has_previous) + rotate.carries.len()
+            && rotate.carries.is_sorted_by(|a, b| a < b)
+            && (state.passed_over().is_superset(&rotate.carries.iter().copied().collect())
+                || self.is(Twist::AnyEpochIsCarried))
     }
 
     /// Chunks are decided on in their document's chain, documents in a group's; each once.

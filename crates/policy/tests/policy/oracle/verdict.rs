@@ -172,8 +172,10 @@ impl Oracle {
         let due = || self.targets_due(chain, Some(time));
         match &op.body {
             Body::Rotate(rotate) => {
-                let may_begin = |oracle: &Self| oracle.is(Twist::GroupsBeginAnew) || oracle.is_lost(chain, Some(time));
-                rotate.epoch.targets == due() && (rotate.epoch.previous.is_some() || may_begin(self))
+                let is_lost = self.is_lost(chain, Some(time));
+                let is_needed = self.is_stale(chain, Some(time)) || is_lost || self.is(Twist::FreshIsRotated);
+                let may_begin = rotate.epoch.previous.is_some() || is_lost || self.is(Twist::GroupsBeginAnew);
+                is_needed && rotate.epoch.targets == due() && may_begin
             }
             Body::Repair(repair) => {
                 let (recipients, due) = (state.recipients(), due());

@@ -325,8 +325,8 @@ fn a_removed_author_and_the_relay_put_no_garbage_in_place_of_what_others_read() 
         let mut stage = Stage::set();
         let chunk = stage.bashir.chunk(stage.case, 0, None, &[], 300);
         if is_bad {
-            let amina = forge::knowing(&stage.amina, &stage.relay.chains);
-            stage.admit(&amina.draft(stage.case, Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap })));
+            let chipo = forge::knowing(&stage.chipo, &stage.relay.chains);
+            stage.admit(&chipo.draft(stage.case, Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap })));
         }
         let amina = forge::knowing(&stage.amina, &stage.relay.chains);
         stage.admit(&forge::rotate(&amina, stage.case));

@@ -7,9 +7,9 @@ use vereda_base::{ChainId, DeviceId, Timestamp, limits};
 use vereda_crypto::{DeviceKey, SignError, Verified, WrapPublicKey};
 
 use crate::{
-    Body, BodyCode, ChainKind, Chains, Cite, Create, DeviceKind, DocumentKind, Epoch, Member, Need, Op, Parent,
-    ParentAuthority, Role, SUITE, append::need_in_parents, cite_governing, cite_path, inviting::is_group_with_a_say,
-    need, path::cite_all,
+    Body, BodyCode, ChainKind, ChainState, Chains, Cite, Create, DeviceKind, DocumentKind, Epoch, Member, Need, Op,
+    Parent, ParentAuthority, Role, SUITE, append::need_in_parents, cite_governing, cite_path,
+    inviting::is_group_with_a_say, need, path::cite_all,
 };
 
 /// Drafts operations of one device over what it knows.
@@ -63,9 +63,8 @@ impl<'a> Draft<'a> {
                     let parents: Vec<Parent> = state.parents().copied().collect();
                     chains.extend(self.cover(&parents, &subject).ok_or(no_path.clone())?);
                 }
-                if kind == ChainKind::Document && matches!(body, Body::Invite(_)) {
-                    let parents: Vec<Parent> = state.parents().copied().collect();
-                    chains.extend(self.group_above(&parents).ok_or(no_path.clone())?);
+                if matches!(body, Body::Invite(_)) {
+                    chains.extend(self.cite_inviting(&state).ok_or(no_path.clone())?);
                 }
                 for parent in freed(&body, &state) {
                     let path = cite_path(self.view, &self.device, &parent, Need::Authority(Role::Manager), self.now);
@@ -149,6 +148,17 @@ impl<'a> Draft<'a> {
         let holder = with_a_say.find(|parent| parent.chain == *subject);
         let held = holder.and_then(|parent| self.prove_in(parent, Need::Content(Role::Editor)));
         held.or_else(|| self.group_above(parents))
+    }
+
+    /// Finds what an invite rests on beside the author's own role: in a document a group above it; elsewhere whatever else
+    /// makes him Manager, so that the invite holds as long as one of these does.
+    fn cite_inviting(&self, state: &ChainState) -> Option<Vec<ChainId>> {
+        let parents: Vec<Parent> = state.parents().copied().collect();
+        if state.kind() == ChainKind::Document {
+            return self.group_above(&parents);
+        }
+        let full = parents.iter().filter(|parent| parent.authority == ParentAuthority::Full);
+        Some(full.filter_map(|parent| self.prove_in(parent, Need::Authority(Role::Manager))).flatten().collect())
     }
 
     /// Finds the chains that prove that the author is Manager of a team or agency among the parents that has a say.

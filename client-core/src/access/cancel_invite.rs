@@ -60,7 +60,7 @@ impl<S: DeviceStore> Device<S> {
         for kind in [ChainKind::Team, ChainKind::Agency] {
             for chain in self.list_chains(kind)? {
                 let Some(state) = self.chain(&chain) else { continue };
-                known.extend(state.invites().iter().map(|invite| (chain, *invite)));
+                known.extend(state.invites().iter().map(|invite| (chain, invite.clone())));
             }
         }
         Ok(known)

@@ -92,7 +92,9 @@ impl From<OpRefusal> for Hindrance {
             OpRefusal::Erased { document } => Self::Erased { document },
             OpRefusal::WrongKind { subject, .. } => Self::WrongKind { subject },
             OpRefusal::UnknownSubject { subject } => Self::Unknown { chain: subject },
-            OpRefusal::InviteTaken { .. } | OpRefusal::InviteCancelled { .. } => Self::InviteEnded,
+            OpRefusal::InviteTaken { .. } | OpRefusal::InviteCancelled { .. } | OpRefusal::InviterGone { .. } => {
+                Self::InviteEnded
+            }
             OpRefusal::Decided { .. } => Self::Decided,
             refusal => Self::Refused(refusal),
         }

@@ -165,12 +165,12 @@ impl<S: DeviceStore> Device<S> {
         without: &BTreeSet<Link>,
     ) -> Result<OpenDocument, DeviceError> {
         let mut document = OpenDocument::empty(*id, actor);
-        let refused: BTreeSet<_> = self.links_refused(id)?;
+        let refused = self.refused(id)?;
         for (position, chunk) in chunks {
             let header = super::loading::read_header(chunk)?;
             let Some(keys) = self.chunk_keys(id, header.epoch) else { break };
             let link = header.link();
-            if !refused.contains(&link) && !without.contains(&link) {
+            if !refused.contains(&(link, chunk.id())) && !without.contains(&link) {
                 let actor = derive_actor(header.device, header.incarnation, *id);
                 // What is refused here was refused before, or will be when the document is opened again.
                 drop(document.take_chunk(chunk, &header, actor, &keys));

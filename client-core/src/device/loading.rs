@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, Link, decode, encode};
+use vereda_base::{ChainId, ChunkId, Link, decode, encode};
 use vereda_crypto::derive_actor;
 use vereda_document::MAX_SAVED_BYTES;
 use vereda_protocol::{Chunk, Header};
@@ -194,9 +194,9 @@ impl<S: DeviceStore> Device<S> {
             let link = header.link();
             let known_refused = match &mut refused {
                 Some(refused) => refused,
-                None => refused.insert(self.links_refused(&id)?),
+                None => refused.insert(self.refused(&id)?),
             };
-            if !document.has_chunk(&link) && !known_refused.contains(&link) {
+            if !document.has_chunk(&link) && !known_refused.contains(&(link, chunk.id())) {
                 let Some(keys) = self.chunk_keys(&id, header.epoch) else {
                     self.note_keyless(&id);
                     is_whole = false;
@@ -205,8 +205,8 @@ impl<S: DeviceStore> Device<S> {
                 let actor = derive_actor(header.device, header.incarnation, id);
                 if let Err(fault) = document.take_chunk(&chunk, &header, actor, &keys) {
                     tracing::warn!(document = %id, %link, %fault, "chunk refused");
-                    known_refused.insert(link);
-                    self.note_refused(&header, &fault)?;
+                    known_refused.insert((link, chunk.id()));
+                    self.note_refused(&header, &chunk.id(), &fault)?;
                     has_written = true;
                 }
             }
@@ -219,9 +219,11 @@ impl<S: DeviceStore> Device<S> {
         Ok(has_written)
     }
 
-    fn note_refused(&mut self, header: &Header, fault: &ChunkFault) -> Result<(), StoreError> {
+    fn note_refused(&mut self, header: &Header, id: &ChunkId, fault: &ChunkFault) -> Result<(), StoreError> {
         let (document, link) = (header.document, header.link());
-        self.store.put(REFUSED, document.as_bytes(), link.as_bytes(), fault.to_string().as_bytes())?;
+        // Other bytes with this link may be good.
+        let key = [link.0, id.0].concat();
+        self.store.put(REFUSED, document.as_bytes(), &key, fault.to_string().as_bytes())?;
         // What only builds on a refused chunk is not hostile itself.
         if !matches!(fault, ChunkFault::Missing { .. }) {
             self.quarantine(&link)?;
@@ -229,11 +231,13 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Lists the chunks of a document whose content was refused.
-    pub(super) fn links_refused(&self, document: &ChainId) -> Result<BTreeSet<Link>, StoreError> {
+    /// Lists the chunks of a document whose content was refused: by link and by their own bytes.
+    pub(super) fn refused(&self, document: &ChainId) -> Result<BTreeSet<(Link, ChunkId)>, StoreError> {
         let mut refused = BTreeSet::new();
         self.store.scan(REFUSED, Some(document.as_bytes()), &mut |key, _| {
-            refused.extend(key.try_into().ok().map(Link));
+            if let (Some(link), Some(id)) = (key.first_chunk(), key.last_chunk()) {
+                refused.insert((Link(*link), ChunkId(*id)));
+            }
             std::ops::ControlFlow::Continue(())
         })?;
         Ok(refused)

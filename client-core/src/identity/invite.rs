@@ -160,9 +160,9 @@ impl<S: DeviceStore> Device<S> {
     fn view_invite(&self, stored: &StoredInvite, now: Timestamp) -> Result<InviteView, StoreError> {
         let key = invite_key(&stored.seed).device_id();
         let chain = self.chain(&stored.chain);
-        let found = chain.as_ref().and_then(|state| state.invites().iter().find(|invite| invite.key == key).copied());
+        let found = chain.as_ref().and_then(|state| state.invites().iter().find(|invite| invite.key == key).cloned());
         let is_queued = |item: &OutboxItem| matches!(item, OutboxItem::Intent { id, .. } if *id == stored.intent);
-        let state = match found {
+        let state = match &found {
             None if self.outbox()?.iter().any(is_queued) => InviteState::Pending,
             None => InviteState::Refused,
             Some(invite) => match invite.end {

@@ -123,9 +123,11 @@ impl<S: DeviceStore> Device<S> {
             return Err(not_a_case);
         }
         let owners = state.parents().filter(|parent| parent.authority == ParentAuthority::Full);
-        let parents: Vec<Parent> =
+        let mut parents: Vec<Parent> =
             owners.map(|parent| Parent { authority: ParentAuthority::RevokeOnly, ..*parent }).collect();
         let now = ambient.now.wall;
+        // Nobody puts a section before those of a group that he does not belong to.
+        parents.retain(|parent| self.content_role(&parent.chain, now).is_some());
         let own = parents.iter().filter_map(|parent| self.content_role(&parent.chain, now)).max();
         let own = own.filter(|role| *role >= Role::Editor).ok_or(CreateSectionError::NotAllowed)?;
         let mut members: BTreeMap<ChainId, Role> = BTreeMap::from([(user, own)]);

@@ -66,12 +66,14 @@ impl AppendContext {
 ///
 /// A `Create` needs: of a user, nothing; of an agency, that a user of the author's is among its members as Manager; of
 /// a team, authority as Manager in its agency; of a document, content role Editor (for configuration and directory:
-/// Manager) in every parent with full authority, or in one parent where there is none such. A document's first members
+/// Manager) in every parent with full authority, or in one parent where there is none such; and that he is at least Reader
+/// by authority in every parent that may revoke. A document's first members
 /// are parents of it, or get no more than the author's own lowest role in those parents.
 ///
 /// Whoever a document is put before, by its `Create` or a `Grant`, is a user of the author's, or a parent with a say (full
 /// or revoke-only) of which the author is Editor; or the author has authority as Manager in a team or agency that is such
-/// a parent.
+/// a parent. Into a document only such a Manager invites; and an invite is taken up only as long as whoever made it could
+/// still invite.
 ///
 /// # Errors
 /// [`OpRefusal`]; of these, [`OpRefusal::Waiting`] proves nothing against the operation, and [`OpRefusal::Known`] says

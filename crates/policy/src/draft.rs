@@ -7,8 +7,9 @@ use vereda_base::{ChainId, DeviceId, Timestamp, limits};
 use vereda_crypto::{DeviceKey, SignError, Verified, WrapPublicKey};
 
 use crate::{
-    Body, BodyCode, ChainKind, Chains, Cite, Create, DeviceKind, DocumentKind, Epoch, Member, Need, Op, Parent,
-    ParentAuthority, Role, SUITE, append::need_in_parents, cite_governing, cite_path, need, path::cite_all,
+    Body, BodyCode, ChainKind, ChainState, Chains, Cite, Create, DeviceKind, DocumentKind, Epoch, Member, Need, Op,
+    Parent, ParentAuthority, Role, SUITE, append::need_in_parents, cite_governing, cite_path,
+    inviting::is_group_with_a_say, need, path::cite_all,
 };
 
 /// Drafts operations of one device over what it knows.
@@ -61,6 +62,9 @@ impl<'a> Draft<'a> {
                 for subject in put_before(&body, kind) {
                     let parents: Vec<Parent> = state.parents().copied().collect();
                     chains.extend(self.cover(&parents, &subject).ok_or(no_path.clone())?);
+                }
+                if matches!(body, Body::Invite(_)) {
+                    chains.extend(self.cite_inviting(&state).ok_or(no_path.clone())?);
                 }
                 for parent in freed(&body, &state) {
                     let path = cite_path(self.view, &self.device, &parent, Need::Authority(Role::Manager), self.now);
@@ -120,6 +124,10 @@ impl<'a> Draft<'a> {
                     let path = prove(&parent.chain).ok_or_else(|| no_path(&parent.chain))?;
                     chains.extend(path.iter().map(|cite| cite.chain));
                 }
+                for parent in create.parents.iter().filter(|parent| parent.authority == ParentAuthority::RevokeOnly) {
+                    let path = self.prove_in(parent, Need::Authority(Role::Reader));
+                    chains.extend(path.ok_or_else(|| no_path(&parent.chain))?);
+                }
                 if create.kind == ChainKind::Document {
                     for member in &create.members {
                         let cover = self.cover(&create.parents, &member.subject);
@@ -136,18 +144,33 @@ impl<'a> Draft<'a> {
         if self.is_own_user(subject) {
             return Some(vec![*subject]);
         }
-        let prove = |parent: &Parent, need: Need| {
-            let cites = cite_path(self.view, &self.device, &parent.chain, need, self.now)?;
-            Some(cites.iter().map(|cite| cite.chain).chain([parent.chain]).collect())
-        };
-        let is_group = |parent: &&Parent| {
-            let kind = self.view.chain(&parent.chain).map(|state| state.kind());
-            matches!(kind, Some(ChainKind::Team | ChainKind::Agency))
-        };
-        let with_a_say = || parents.iter().filter(|parent| parent.authority != ParentAuthority::None);
-        let holder = with_a_say().find(|parent| parent.chain == *subject);
-        let held = holder.and_then(|parent| prove(parent, Need::Content(Role::Editor)));
-        held.or_else(|| with_a_say().filter(is_group).find_map(|parent| prove(parent, Need::Authority(Role::Manager))))
+        let mut with_a_say = parents.iter().filter(|parent| parent.authority != ParentAuthority::None);
+        let holder = with_a_say.find(|parent| parent.chain == *subject);
+        let held = holder.and_then(|parent| self.prove_in(parent, Need::Content(Role::Editor)));
+        held.or_else(|| self.group_above(parents))
+    }
+
+    /// Finds what an invite rests on beside the author's own role: in a document a group above it; elsewhere whatever else
+    /// makes him Manager, so that the invite holds as long as one of these does.
+    fn cite_inviting(&self, state: &ChainState) -> Option<Vec<ChainId>> {
+        let parents: Vec<Parent> = state.parents().copied().collect();
+        if state.kind() == ChainKind::Document {
+            return self.group_above(&parents);
+        }
+        let full = parents.iter().filter(|parent| parent.authority == ParentAuthority::Full);
+        Some(full.filter_map(|parent| self.prove_in(parent, Need::Authority(Role::Manager))).flatten().collect())
+    }
+
+    /// Finds the chains that prove that the author is Manager of a team or agency among the parents that has a say.
+    fn group_above(&self, parents: &[Parent]) -> Option<Vec<ChainId>> {
+        let mut groups = parents.iter().filter(|parent| is_group_with_a_say(self.view, parent));
+        groups.find_map(|parent| self.prove_in(parent, Need::Authority(Role::Manager)))
+    }
+
+    /// Finds the chains that prove what the author has in a parent, itself among them.
+    fn prove_in(&self, parent: &Parent, need: Need) -> Option<Vec<ChainId>> {
+        let cites = cite_path(self.view, &self.device, &parent.chain, need, self.now)?;
+        Some(cites.iter().map(|cite| cite.chain).chain([parent.chain]).collect())
     }
 
     /// Finds the cites of what takes no role in the chain: of a Manager who governs the user, and of one who leaves.

@@ -20,6 +20,7 @@ pub mod frontier;
 pub mod heads;
 pub mod held;
 pub mod id;
+pub mod inviting;
 pub mod ledger;
 pub mod need;
 pub mod op;
@@ -52,6 +53,7 @@ pub use frontier::{FrontierTree, Leaf, LeafAnswer, LeafRange, LeafRefusal, Place
 pub use heads::{Heads, Waiting};
 pub use held::{has_left_since, is_key_held, leads_back};
 pub use id::{chain_of, op_id, op_id_of_bytes};
+pub use inviting::{invites_now, invites_still};
 pub use ledger::{CiteLedger, CiteRegress, LedgerError, check_cites_advance};
 pub use need::{Need, need};
 pub use op::{

@@ -7,8 +7,8 @@ use vereda_base::{ChainId, Digest, Timestamp};
 use super::{Append, MAX_DEVICES, MAX_MEMBERS, OpRefusal, Part};
 use crate::{
     Accept, AddDevice, Adopt, Assign, BadRotate, Body, BodyCode, ChainKind, ChainState, DeviceKind, Discard, Expire,
-    InviteEnd, InviteProof, JoinProof, Membership, RemoveDevice, Repair, Revoke, Role, Rotate, SetRetention,
-    epoch_targets, is_key_held, is_stale, need,
+    InviteEnd, InviteProof, InviteState, JoinProof, Membership, RemoveDevice, Repair, Revoke, Role, Rotate,
+    SetRetention, epoch_targets, invites_now, invites_still, is_key_held, is_stale, need,
 };
 
 /// Bound on a time for which something is kept or may wait, in days.
@@ -43,14 +43,22 @@ impl Append<'_> {
     }
 
     fn check_accept(&self, state: &ChainState, accept: &Accept) -> Result<(), OpRefusal> {
-        check_open(state, accept, self.context.time)?;
+        let open = check_open(state, accept, self.context.time)?;
+        self.check_inviter(state, open)?;
         check_room(state, &[], [accept.user])?;
-        let key = state.invite(&accept.invite).map(|invite| invite.key);
         let proof = InviteProof { invite: accept.invite, user: accept.user, device: self.op.device };
-        if key.is_some_and(|key| proof.holds(&key, &accept.proof)) {
+        if proof.holds(&open.key, &accept.proof) {
             return Ok(());
         }
         Err(OpRefusal::Proof { body: BodyCode::ACCEPT })
+    }
+
+    /// Checks that whoever made an invite may still invite: who was put out lets nobody in by what he prepared.
+    fn check_inviter(&self, state: &ChainState, invite: &InviteState) -> Result<(), OpRefusal> {
+        let now = self.context.time.filter(|_| self.context.also_now);
+        let still = invites_still(self.view, state, invite)?
+            && now.is_none_or(|now| invites_now(self.view, state, invite, now));
+        if still { Ok(()) } else { Err(OpRefusal::InviterGone { invite: invite.op }) }
     }
 
     fn check_removed_device(&self, state: &ChainState, remove: &RemoveDevice) -> Result<(), OpRefusal> {
@@ -218,7 +226,7 @@ fn check_retention(state: &ChainState, set: &SetRetention) -> Result<(), OpRefus
 }
 
 /// Finds an invite that is open, but for its time.
-fn check_not_ended<'a>(state: &'a ChainState, invite: &vereda_base::OpId) -> Result<&'a crate::InviteState, OpRefusal> {
+fn check_not_ended<'a>(state: &'a ChainState, invite: &vereda_base::OpId) -> Result<&'a InviteState, OpRefusal> {
     let invite = *invite;
     let open = state.invite(&invite).ok_or(OpRefusal::NoInvite { invite })?;
     match open.end {
@@ -228,11 +236,15 @@ fn check_not_ended<'a>(state: &'a ChainState, invite: &vereda_base::OpId) -> Res
     }
 }
 
-fn check_open(state: &ChainState, accept: &Accept, time: Option<Timestamp>) -> Result<(), OpRefusal> {
+fn check_open<'a>(
+    state: &'a ChainState,
+    accept: &Accept,
+    time: Option<Timestamp>,
+) -> Result<&'a InviteState, OpRefusal> {
     let invite = accept.invite;
     let open = check_not_ended(state, &invite)?;
     match time {
-        Some(time) if time < open.expires => Ok(()),
+        Some(time) if time < open.expires => Ok(open),
         Some(time) => Err(OpRefusal::InviteExpired { invite, expires: open.expires, time }),
         None => Err(OpRefusal::NoReceipt { op: invite }),
     }

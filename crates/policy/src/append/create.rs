@@ -76,6 +76,13 @@ impl Append<'_> {
 
     fn check_document(&self, create: &Create, evaluator: &mut Evaluator<'_>, moment: Moment) -> Result<(), OpRefusal> {
         let held = self.check_parents(create, need_in_parents(create), evaluator, moment)?;
+        // Otherwise anybody could fill the lists of those who govern groups that he has nothing to do with.
+        for parent in create.parents.iter().filter(|parent| parent.authority == ParentAuthority::RevokeOnly) {
+            let found = evaluator.authority(&parent.chain);
+            if found.is_none() {
+                return Err(refusal(parent.chain, Role::Reader, found, moment));
+            }
+        }
         for member in &create.members {
             self.check_covered(&create.parents, &member.subject, evaluator, moment)?;
         }

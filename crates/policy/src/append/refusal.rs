@@ -156,6 +156,14 @@ pub enum OpRefusal {
         /// As of when.
         moment: Moment,
     },
+    /// A document into which the author may bring nobody from outside.
+    #[error("{moment} the author manages no team or agency that has a say over document {document}")]
+    NoGroup {
+        /// The document.
+        document: ChainId,
+        /// As of when.
+        moment: Moment,
+    },
     /// A member that the author may not put the document before.
     #[error(
         "{moment} chain {subject} neither is the author's user nor holds the document, nor does he manage who does"
@@ -193,6 +201,12 @@ pub enum OpRefusal {
     /// The invite was withdrawn.
     #[error("invite {invite} is cancelled")]
     InviteCancelled {
+        /// The invite.
+        invite: OpId,
+    },
+    /// Whoever made the invite may invite no longer.
+    #[error("whoever made invite {invite} may invite no longer")]
+    InviterGone {
         /// The invite.
         invite: OpId,
     },

@@ -3,7 +3,7 @@
 use vereda_base::ChainId;
 
 use super::{Append, Moment, OpRefusal};
-use crate::{Body, BodyCode, ChainKind, ChainState, Evaluator, Need, Role, need};
+use crate::{Body, BodyCode, ChainKind, ChainState, Evaluator, Need, Role, inviting::manages_group_above, need};
 
 impl Append<'_> {
     pub(super) fn check_body_rights(
@@ -17,6 +17,10 @@ impl Append<'_> {
             Body::Grant(grant) if state.kind() == ChainKind::Document => {
                 let parents = evaluator.parents(state);
                 self.check_covered(&parents, &grant.subject, evaluator, moment)
+            }
+            Body::Invite(_) if state.kind() == ChainKind::Document => {
+                let may = manages_group_above(self.view, state, evaluator);
+                if may { Ok(()) } else { Err(OpRefusal::NoGroup { document: state.id(), moment }) }
             }
             Body::Assign(assign) => {
                 let parents = evaluator.parents(state);

@@ -83,6 +83,7 @@ impl ChainState {
             Body::Invite(invite) => self.invites.push(InviteState {
                 op: id,
                 by: op.device,
+                relies_on: op.cites.iter().map(|cite| cite.chain).collect(),
                 key: invite.key,
                 role: invite.role,
                 expires: invite.expires,

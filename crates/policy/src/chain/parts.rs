@@ -64,12 +64,14 @@ impl DeviceStanding {
 }
 
 /// An invite and what became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InviteState {
     /// The `Invite` operation.
     pub op: OpId,
     /// Who invites.
     pub by: DeviceId,
+    /// The other chains by whose heads he might.
+    pub relies_on: Vec<ChainId>,
     /// Its one-time key.
     pub key: DeviceId,
     /// The role offered.

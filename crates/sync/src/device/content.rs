@@ -4,6 +4,7 @@ use vereda_base::{ChainId, ChunkId, Digest, Link, limits};
 use vereda_crypto::{Verified, context, hash};
 use vereda_policy::{
     Authorized, CiteRegress, ContentRefusal, LedgerError, adopt_content, authorize_content, check_cites_advance,
+    content_reliance,
 };
 use vereda_protocol::{Chunk, Header, Logged, Position};
 
@@ -266,19 +267,38 @@ impl DeviceMachine {
     ) -> Result<(), Halt> {
         let (document, link) = (header.value().document, header.value().link());
         let mut row = row;
-        if header.value().epoch > row.epoch {
-            let view = self.shelf.view(&*store);
-            let authorized = authorize_content(&view, header, None).is_ok();
-            view.finish()?;
-            if authorized {
-                row.epoch = header.value().epoch;
-                let key = place_key(&document, row.position);
-                store.put(CHUNKS, document.as_bytes(), &key, &vereda_base::encode(chunk))?;
-                save(store, LINKS, document.as_bytes(), link.as_bytes(), &row)?;
-                self.tell(Event::ChunksStored { document });
-            }
+        if self.may_replace(header, &row, &*store)? {
+            row.epoch = header.value().epoch;
+            let key = place_key(&document, row.position);
+            store.put(CHUNKS, document.as_bytes(), &key, &vereda_base::encode(chunk))?;
+            save(store, LINKS, document.as_bytes(), link.as_bytes(), &row)?;
+            self.tell(Event::ChunksStored { document });
         }
         self.acknowledge(link, row, store)
+    }
+
+    /// Says whether a chunk sealed again takes the place of the stored bytes with its link. Those open here as well as anywhere,
+    /// unless their epoch was called bad; and what the new ones hold nobody can tell from outside. So they are taken then
+    /// only, and of an author whose rights last: one who was removed would put garbage in place of what others read.
+    fn may_replace(
+        &self,
+        header: &Verified<Header>,
+        row: &LinkRow,
+        store: &dyn DeviceStore,
+    ) -> Result<bool, StoreError> {
+        let new = header.value();
+        if new.epoch <= row.epoch || new.device == self.device {
+            return Ok(false);
+        }
+        let view = self.shelf.view(store);
+        let is_bad = |state: std::sync::Arc<vereda_policy::ChainState>| {
+            state.epoch(row.epoch).is_some_and(|epoch| epoch.fault.is_some())
+        };
+        let may = vereda_policy::Chains::chain(&view, &new.document).is_some_and(is_bad)
+            && authorize_content(&view, header, None).is_ok()
+            && content_reliance(&view, new).is_ok_and(|relies| relies.is_empty());
+        view.finish()?;
+        Ok(may)
     }
 
     fn quarantine(

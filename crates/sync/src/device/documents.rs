@@ -290,7 +290,7 @@ impl DeviceMachine {
         Ok(items.into_iter().map(|(_, item)| item).collect())
     }
 
-    fn enqueue(
+    pub(super) fn enqueue(
         &mut self,
         store: &mut dyn DeviceStore,
         group: &ChainId,

@@ -14,12 +14,14 @@ use vereda_protocol::{Chunk, Header, Logged, Position};
 use super::{
     effect::{Disconnect, Event},
     machine::{DeviceMachine, Halt},
+    outbox::OutboxItem,
+    sending::Queued,
     session::Phase,
     shelf,
     store::{DeviceStore, StoreError},
     tables::{
-        Awaited, BACKFILL, EVIDENCE, Evidence, OPS, OpRow, WAITING_CHUNKS, WAITING_OPS, WITHHELD, WaitingChunk, load,
-        load_all, place_key, read, save,
+        Awaited, BACKFILL, DOCUMENTS, DocumentRow, EVIDENCE, Evidence, LINKS, LinkRow, OPS, OpRow, WAITING_CHUNKS,
+        WAITING_OPS, WITHHELD, WaitingChunk, load, load_all, place_key, read, save,
     },
 };
 
@@ -196,6 +198,31 @@ impl DeviceMachine {
         let nowhere = ChainId([0; 32]);
         let evidence = Evidence::Lost { held, confirmed };
         self.keep_evidence(&nowhere, &place_key(&nowhere, confirmed), &evidence, store)
+    }
+
+    /// Queues own chunks of this incarnation that the relay had confirmed again, in order: which of them it lost it does not
+    /// say, and those that it has it confirms once more.
+    pub(super) fn queue_lost(&mut self, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
+        let own = (self.device, self.config.incarnation);
+        for (key, row) in load_all::<DocumentRow>(&*store, DOCUMENTS, None)? {
+            if !row.authors.iter().any(|author| (author.device, author.incarnation) == own) {
+                continue;
+            }
+            let (document, mut links) = (ChainId(key.try_into().unwrap_or([0; 32])), Vec::new());
+            self.scan_standing(&*store, &document, &row, &mut |standing| {
+                if (standing.header.device, standing.header.incarnation) == own {
+                    links.push(standing.link);
+                }
+            })?;
+            for link in links {
+                let found = load::<LinkRow>(&*store, LINKS, link.as_bytes())?;
+                // What was taken in after this device's rights had ended it cannot hand in as its own again.
+                let Some(row) = found.filter(|row| row.at_relay && row.taken_in.is_none()) else { continue };
+                save(store, LINKS, document.as_bytes(), link.as_bytes(), &LinkRow { at_relay: false, ..row })?;
+                self.enqueue(store, &document, &OutboxItem::Chunk { link }, Queued::Chunk { link })?;
+            }
+        }
+        Ok(())
     }
 
     /// Looks, once everything visible is stored, whether something waits for policy that the relay must have had when it

@@ -384,8 +384,9 @@ impl DeviceMachine {
         }
         if let Some(confirmed) = meta.confirmed.filter(|confirmed| held < *confirmed) {
             // Its log was cut off and has grown beyond where this device is: what lies between was never asked for.
-            (meta.policy, meta.content, meta.confirmed) = (Position(0), Position(0), Some(held));
+            (meta.policy, meta.content, meta.confirmed) = (Position(0), Position(0), Some(0));
             self.note_lost(held, confirmed, store)?;
+            self.queue_lost(store)?;
             self.disconnect(Disconnect::LogShorter);
             return Ok(());
         }

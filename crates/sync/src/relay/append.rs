@@ -5,9 +5,8 @@ use std::sync::Arc;
 use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
-    AppendContext, Authorized, Body, ChainKind, Create, DocumentKind, Heads, Moment, Op, OpDecodeError, OpRefusal,
-    Receipt, Role, Wrap, WrapProof, authority, authorize, chain_of, op_ended, op_id_of_bytes, op_reliance,
-    receipt_time, verify_op,
+    AppendContext, Authorized, Body, ChainKind, Create, DocumentKind, Moment, Op, OpDecodeError, OpRefusal, Receipt,
+    Wrap, WrapProof, authorize, chain_of, op_ended, op_id_of_bytes, op_reliance, receipt_time, verify_op,
 };
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
@@ -125,6 +124,10 @@ pub(super) fn check_op(
     let view = chains.view(store);
     let proofs = check_wrapping(&view, op.value(), state, wraps, time);
     let proofs = view.finish(proofs)?;
+    if authorized.is_ok() && !relies && begins_document && !open.is_let_in() {
+        // It rests on no group, so nobody could decide on it; by what he holds alone nobody lets himself in.
+        return refused(RefusalCode::NotAuthorized);
+    }
     let authorized = match authorized {
         Ok(_) if relies && !begins_document => return refused(RefusalCode::CiteRegressed),
         Ok(authorized) if !relies => authorized,
@@ -139,9 +142,6 @@ pub(super) fn check_op(
             };
         }
     };
-    if !invites_still(chains, store, op.value(), time)? {
-        return refused(RefusalCode::InviteSpent);
-    }
     let agency = find_agency(chains, store, open, op.value())?;
     let decision = decision::check(chains, store, op.value(), &authorized.chain())?;
     let (agency, proofs, prepared) = match proofs.and_then(|proofs| Ok((ledger.and(agency)?, proofs, decision?))) {
@@ -164,18 +164,6 @@ pub(super) fn check_op(
         Some(passed) => Ok(Verdict::Append(Box::new(Passed { leaves, prepared, ..passed }))),
         None => refused(RefusalCode::Malformed),
     }
-}
-
-/// Says whether whoever made the invite that an operation takes up may still invite; yes for all other operations. Who
-/// was put out must not come back by what he prepared.
-fn invites_still(chains: &mut ChainCache, store: &dyn RelayStore, op: &Op, now: Timestamp) -> Result<bool, StoreError> {
-    let (Body::Accept(accept), Some(chain)) = (&op.body, &op.chain) else { return Ok(true) };
-    let known = chains.load(store, chain)?;
-    let invite = known.as_ref().and_then(|known| known.state.invite(&accept.invite));
-    let Some(by) = invite.map(|invite| invite.by) else { return Ok(false) };
-    let view = chains.view(store);
-    let may = authority(&view, &by, chain, &Heads::newest(Some(now))) == Some(Role::Manager);
-    view.finish(may)
 }
 
 /// Says whether a refusal means that the author was entitled at the heads cited, and is not now.
@@ -478,11 +466,13 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         | OpRefusal::WrongKind { .. }
         | OpRefusal::AboveAuthor { .. }
         | OpRefusal::NotCovered { .. }
+        | OpRefusal::NoGroup { .. }
         | OpRefusal::OwnEpoch { .. } => RefusalCode::NotAuthorized,
         OpRefusal::Proof { .. } => RefusalCode::BadSignature,
         OpRefusal::NoInvite { .. }
         | OpRefusal::InviteTaken { .. }
         | OpRefusal::InviteCancelled { .. }
+        | OpRefusal::InviterGone { .. }
         | OpRefusal::InviteExpired { .. } => RefusalCode::InviteSpent,
         _ => RefusalCode::Malformed,
     }

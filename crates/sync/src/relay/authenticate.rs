@@ -2,6 +2,7 @@
 
 use vereda_base::{ChainId, DeviceId, Digest, OpId, Timestamp};
 use vereda_crypto::context;
+use vereda_policy::invites_now;
 use vereda_protocol::{
     Auth, Credential, Goodbye, Opening, auth_message, founding_auth_message, founding_key, invite_auth_message,
     negotiate,
@@ -43,7 +44,7 @@ pub(super) fn authenticate(
     (open.until, open.is_by_documents) = (reach.until, reach.is_by_documents);
     open.agencies = match admission {
         Admission::Invited { agency, chain, invite } => {
-            let until = invite_until(chains, store, &chain, &invite)?;
+            let until = invite_until(chains, store, &chain, &invite, now)?;
             open.until = open.until.into_iter().chain(until).min();
             [agency].into()
         }
@@ -85,7 +86,7 @@ fn admit(
             let Some(known) = chains.load(store, chain)? else { return Ok(Err(Goodbye::InviteSpent)) };
             let Some(state) = known.state.invite(invite) else { return Ok(Err(Goodbye::InviteSpent)) };
             let verified = vereda_crypto::verify(context::INVITE_AUTH_SIGNATURE, &state.key, &message, proof).is_ok();
-            let open = invite_until(chains, store, chain, invite)?.is_some_and(|until| until > now);
+            let open = invite_until(chains, store, chain, invite, now)?.is_some_and(|until| until > now);
             Ok(match known.agency {
                 _ if !verified => Err(Goodbye::BadAuth),
                 Some(agency) if open => Ok(Admission::Invited { agency, chain: *chain, invite: *invite }),
@@ -96,16 +97,21 @@ fn admit(
     }
 }
 
-/// Until when an invite is open; `None` where there is no such invite, or none any more.
+/// Until when an invite is open; `None` where there is no such invite, or none any more, or whoever made it may invite no
+/// longer.
 pub(super) fn invite_until(
     chains: &mut ChainCache,
     store: &dyn RelayStore,
     chain: &ChainId,
     invite: &OpId,
+    now: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let known = chains.load(store, chain)?;
-    let state = known.as_ref().and_then(|known| known.state.invite(invite));
-    Ok(state.filter(|state| state.end.is_none()).map(|state| state.expires))
+    let Some(known) = known else { return Ok(None) };
+    let Some(open) = known.state.invite(invite).filter(|open| open.end.is_none()) else { return Ok(None) };
+    let view = chains.view(store);
+    let still = invites_now(&view, &known.state, open, now);
+    Ok(view.finish(still)?.then_some(open.expires))
 }
 
 /// A device that belongs nowhere: whose user chain stands, and nothing above it, since it was cut off between its first two

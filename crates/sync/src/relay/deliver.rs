@@ -444,7 +444,7 @@ impl RelayMachine {
         if open.is_member() {
             open.agencies = reach.agencies;
         } else if let Admission::Invited { chain, invite, .. } = open.admission {
-            let until = invite_until(&mut self.chains, store, &chain, &invite)?;
+            let until = invite_until(&mut self.chains, store, &chain, &invite, now)?;
             open.until = open.until.into_iter().chain(until).min();
         }
         if let Some(until) = open.until {

@@ -193,6 +193,11 @@ impl Open {
         matches!(self.admission, Admission::Member | Admission::Recovery)
     }
 
+    /// Whether it may begin documents that nobody decides on first: whoever belongs nowhere may not.
+    pub(super) fn is_let_in(&self) -> bool {
+        self.is_member() || matches!(self.admission, Admission::Founder { .. })
+    }
+
     /// Whether an entry for this recipient is for it.
     pub(super) fn is_recipient(&self, recipient: &Digest) -> bool {
         match self.admission {

@@ -162,6 +162,15 @@ fn a_relay_that_holds_less_than_it_confirmed_was_set_back_however_long_its_log_i
     rig.sleep();
     assert_eq!(rig.connect_again(), (Position(0), Position(0)), "everything is asked for anew");
     assert!(rig.machine.is_live(), "and once");
+    let is_sent = |up: &Up| matches!(up, Up::PutChunk(again) if *again == chunk);
+    assert_eq!(rig.sent.iter().filter(|up| is_sent(up)).count(), 1, "what it lost is sent again");
+    rig.down(&Down::ChunkResult { link: link_of(&chunk), outcome: ChunkOutcome::Durable });
+    assert_eq!(rig.machine.outbox(&rig.store).unwrap(), []);
+    rig.lose();
+    rig.held = 1;
+    rig.sleep();
+    rig.connect_again();
+    assert!(rig.machine.is_live() && rig.sent.iter().all(|up| !is_sent(up)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Removals: what they cut off here, whoever delivers what in which order.
 
 use vereda_base::{Digest, Incarnation};
-use vereda_policy::{Adopt, Body, Chains, Invite, LeafAnswer, Place, Role};
+use vereda_policy::{Adopt, Body, Chains, Grant, LeafAnswer, Place, Role};
 use vereda_protocol::{Chunk, Down, Leaves, OfferedLeaf, PolicyEntry, Up};
 use vereda_sync::device::{Disconnect, EnqueueError, Event, QuarantineReason, SyncState};
 
@@ -270,8 +270,7 @@ fn leaves_without(rig: &Rig, person: &Person, chain: vereda_base::ChainId) -> Ve
 fn a_grant_beyond_the_frontier_is_void_and_so_is_what_rested_on_it() {
     let mut rig = Rig::caught_up(World::found());
     promote(&mut rig);
-    let (bashir, chipo, case, team) =
-        (rig.world.bashir.clone(), rig.world.chipo.clone(), rig.world.case, rig.world.team);
+    let (bashir, case, team) = (rig.world.bashir.clone(), rig.world.case, rig.world.team);
     // Dede is a user that only Bashir's grant put before the case.
     let dede = crate::world::key(4);
     let create = vereda_policy::Create::user([4; 16], crate::world::wrapping_key(), crate::world::group_epoch());
@@ -280,8 +279,8 @@ fn a_grant_beyond_the_frontier_is_void_and_so_is_what_rested_on_it() {
     let dede = Person { key: dede, user };
     let before = rig.world.clone();
     let granted = rig.world.append(&bashir.key, &case, grant(user, Role::Manager));
-    let invite = Invite { key: chipo.device(), role: Role::Reader, expires: crate::rig::wall(900) };
-    let by_dede = rig.world.append(&dede.key, &case, Body::Invite(invite));
+    let body = Grant { subject: user, role: Role::Reader, expires: None, sealed_purpose: None };
+    let by_dede = rig.world.append(&dede.key, &case, Body::Grant(body));
     let chunk = rig.world.chunk(&dede, 0, None, &[]);
     rig.policy(&[&begun, &granted, &by_dede], 100);
     rig.content(&[&chunk], 101);

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use vereda_base::ChainId;
-use vereda_crypto::Verified;
-use vereda_policy::{BadRotate, Body, Chains, Cite, Draft, EpochFault, Parent, ParentAuthority, Role};
+use vereda_crypto::{DeviceKey, Verified};
+use vereda_policy::{
+    BadRotate, Body, Chains, Cite, DocumentKind, Draft, EpochFault, Invite, Parent, ParentAuthority, Role,
+};
 use vereda_protocol::{ChunkOutcome, OpOutcome, RefusalCode};
 use vereda_sync::people::{NOW, Person, Put};
 use vereda_sync::relay::{Input, SessionId};
 
-use super::room::{Room, assert_appended, learn, refused, revoke};
+use super::room::{Room, assert_appended, learn, op_ids, refused, revoke};
 
 /// A manager and a member of a team.
 struct Team {
@@ -129,4 +131,99 @@ fn who_was_put_out_while_away_can_judge_it_also_where_others_came_meanwhile() {
     let state = again.chains.chain(&team.team).unwrap();
     assert_eq!(state.head(), removal.id(), "it judges all up to its own removal, and is told nothing after it");
     assert!(again.chains.chain(&newcomer.user()).is_some());
+}
+
+#[test]
+fn who_was_put_out_does_not_let_himself_in_by_a_document_of_his_own() {
+    for is_before in [true, false] {
+        let mut team = Team::new(Role::Editor);
+        let user = team.member.user();
+        if is_before {
+            let earlier = team.member.create_case(user);
+            assert_appended(&team.room.put(team.line, &earlier));
+        }
+        revoke(&mut team.room, (&mut team.manager, team.desk), team.team, user);
+        learn(&mut team.member, &team.room.take(team.line));
+        let private = team.member.create_case(user);
+        assert_eq!(team.room.put(team.line, &private), OpOutcome::Refused(RefusalCode::NotAuthorized));
+        let next = team.manager.invite(team.team, Role::Reader, 8, NOW.saturating_add(Duration::from_secs(60)));
+        assert_appended(&team.room.put(team.desk, &next));
+        assert_eq!(op_ids(&team.room.take(team.line)), []);
+        let again = team.room.connect_member(&team.member);
+        assert!(!op_ids(&team.room.pull(again, 0, 0)).contains(&next.id()));
+        let other = team.member.create_case(user);
+        assert_eq!(team.room.put(again, &other), OpOutcome::Refused(RefusalCode::NotAuthorized));
+    }
+}
+
+#[test]
+fn a_guest_who_never_accepts_begins_nothing_and_is_served_nothing_once_the_invite_is_withdrawn() {
+    let mut team = Team::new(Role::Manager);
+    let invite = team.manager.invite(team.team, Role::Reader, 9, NOW.saturating_add(Duration::from_secs(60)));
+    assert_appended(&team.room.put(team.desk, &invite));
+    let mut guest = Person::new(9);
+    guest.chains = team.manager.chains.clone();
+    let shown = guest.clone();
+    let id = team.room.connect(&guest, |opening| shown.credential(opening, team.team, invite.id(), 9));
+    let joining = guest.create_user();
+    assert_appended(&team.room.put(id, &joining));
+    let private = guest.create_case(guest.user());
+    assert_eq!(team.room.put(id, &private), OpOutcome::Refused(RefusalCode::NotAuthorized));
+    let cancel = team.manager.cancel(team.team, invite.id());
+    assert_appended(&team.room.put(team.desk, &cancel));
+    let again = team.room.connect_member(&guest);
+    team.room.pull(again, 0, 0);
+    // Whose user belongs to nothing begins nothing either.
+    assert_eq!(team.room.put(again, &private), OpOutcome::Refused(RefusalCode::NotAuthorized));
+    let next = team.manager.invite(team.team, Role::Reader, 8, NOW.saturating_add(Duration::from_secs(60)));
+    assert_appended(&team.room.put(team.desk, &next));
+    assert_eq!(op_ids(&team.room.take(again)), []);
+}
+
+#[test]
+fn who_is_manager_of_a_document_by_himself_brings_nobody_in_from_outside() {
+    let mut team = Team::new(Role::Editor);
+    let user = team.member.user();
+    let private = team.member.create_case(user);
+    assert_appended(&team.room.put(team.line, &private));
+    // As his own client would not sign it.
+    let mut op = team.member.clone().grant(private.chain(), user, Role::Manager).op.value().clone();
+    let expires = NOW.saturating_add(Duration::from_secs(3_600));
+    let key = DeviceKey::from_seed(&[9; 32]).device_id();
+    op.body = Body::Invite(Invite { key, role: Role::Manager, expires });
+    let invite = Put { op: Verified::sign(&team.member.key, op).unwrap(), wraps: Vec::new() };
+    assert_eq!(team.room.put(team.line, &invite), OpOutcome::Refused(RefusalCode::NotAuthorized));
+    // A Manager of its team may.
+    let case = team.room.case((&mut team.manager, team.desk), team.team);
+    let invite = team.manager.invite(case, Role::Reader, 9, expires);
+    assert_appended(&team.room.put(team.desk, &invite));
+}
+
+#[test]
+fn nobody_puts_a_section_before_those_of_a_team_that_is_none_of_his() {
+    let mut team = Team::new(Role::Editor);
+    let agency = team.manager.chains.chain(&team.team).unwrap().parents().next().unwrap().chain;
+    let other = team.manager.create_team(agency, &[(team.manager.user(), Role::Manager)]);
+    assert_appended(&team.room.put(team.desk, &other));
+    learn(&mut team.member, &team.room.take(team.line));
+    let user = team.member.user();
+    team.room.take(team.desk);
+    for (foreign, own) in [(other.chain(), ParentAuthority::RevokeOnly), (other.chain(), ParentAuthority::Full)] {
+        let like = team.member.create_case(user);
+        let mut op = like.op.value().clone();
+        let Body::Create(create) = &mut op.body else { panic!("a case is begun") };
+        create.document = Some(DocumentKind::Section);
+        create.parents = vec![
+            Parent { chain: user, authority: own },
+            Parent { chain: foreign, authority: ParentAuthority::RevokeOnly },
+        ];
+        create.parents.sort_unstable();
+        op.cites.push(Cite { chain: foreign, head: team.member.chains.chain(&foreign).unwrap().head() });
+        op.cites.sort_unstable();
+        let section = Put { op: Verified::sign(&team.member.key, op).unwrap(), wraps: like.wraps };
+        assert_eq!(team.room.put(team.line, &section), OpOutcome::Refused(RefusalCode::NotAuthorized));
+    }
+    assert_eq!(op_ids(&team.room.take(team.desk)), []);
+    let own = team.member.create_section(team.team, Role::Editor);
+    assert_appended(&team.room.put(team.line, &own));
 }

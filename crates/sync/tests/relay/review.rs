@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vereda_base::{ChainId, Link};
-use vereda_policy::{Retention, Role};
+use vereda_policy::{BadRotate, Body, EpochFault, Retention, Role};
 use vereda_protocol::{Chunk, ChunkOutcome, Down, OpOutcome, PolicyEntry, Position, RefusalCode, Up};
 use vereda_sync::people::{NOW, Person, Put, link_of};
 use vereda_sync::relay::{RelayConfig, RelayStore, SessionId, StoreError};
@@ -259,10 +259,11 @@ fn other_operations_of_the_removed_are_refused() {
 fn who_was_removed_before_he_was_told_that_something_was_appended_is_told_when_he_asks_again() {
     let mut done = None;
     let mut lane = Lane::with(|lane| {
-        let rotate = lane.worker.rotate(lane.case);
-        assert_appended(&lane.room.put(lane.worker_id, &rotate));
+        let called = Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap });
+        let bad = lane.worker.append(lane.case, called);
+        assert_appended(&lane.room.put(lane.worker_id, &bad));
         learn(&mut lane.manager, &lane.room.take(lane.manager_id));
-        done = Some(rotate);
+        done = Some(bad);
     });
     assert_appended(&lane.room.put(lane.worker_id, &done.unwrap()));
 }

@@ -1,11 +1,11 @@
 //! Removals: back-dated work, frontiers that lie, operations that cite what has ended.
 
-use vereda_adversary::{Colluder, Stage, Victim, forge};
+use vereda_adversary::{Colluder, Stage, Victim, forge, line::header_of};
 use vereda_base::Digest;
 use vereda_crypto::DeviceKey;
 use vereda_policy::{
-    AddDevice, AppendContext, Assign, Body, DeviceKind, Leaf, Member, Parent, ParentAuthority, Place, RemoveDevice,
-    Revoke, Role,
+    AddDevice, AppendContext, Assign, BadRotate, Body, DeviceKind, EpochFault, Leaf, Member, Parent, ParentAuthority,
+    Place, RemoveDevice, Revoke, Role,
 };
 use vereda_protocol::{Chunk, Down, OfferedLeaf, OpOutcome};
 use vereda_sync::{
@@ -285,6 +285,29 @@ fn an_expiry_before_its_time_ends_nothing_and_an_invite_after_its_time_lets_nobo
 }
 
 #[test]
+fn a_removed_manager_and_the_relay_let_nobody_in_by_an_invite_made_before() {
+    for by_another in [false, true] {
+        let mut stage = Stage::set();
+        let before = promoted(&mut stage);
+        let later = NOW.saturating_add(std::time::Duration::from_secs(3_600));
+        let inviter = if by_another { &stage.amina } else { &before };
+        let invite = inviter.clone().invite(stage.team, Role::Manager, 50, later);
+        stage.admit(&invite);
+        let removal = revoke(&stage, None, &[]);
+        let mut victim = Victim::of(&stage);
+        serve(&mut victim, &mut stage, &removal, &[]);
+        let mut friend = Person::new(40);
+        let user = friend.create_user();
+        friend.chains = stage.relay.chains.clone();
+        friend.learn(&user.op);
+        let accept = friend.accept(stage.team, invite.id(), 50);
+        victim.policy([stage.relay.forge(&user), stage.relay.forge(&accept)].concat());
+        assert!(victim.obeys(&removal) && victim.obeys(&invite));
+        assert_eq!(victim.obeys(&accept), by_another, "only whoever still may invite lets somebody in");
+    }
+}
+
+#[test]
 fn a_removed_manager_and_the_relay_have_no_grant_or_chunk_signed_for_that_is_yet_to_be_made() {
     let mut stage = Stage::set();
     let before = promoted(&mut stage);
@@ -317,4 +340,39 @@ fn a_removed_manager_and_the_relay_have_no_grant_or_chunk_signed_for_that_is_yet
     let chunk = before.clone().chunk(stage.case, 0, None, &[], 300);
     victim.content(&[&chunk]);
     assert!(!victim.obeys(&grant) && !victim.has(&chunk));
+}
+
+#[test]
+fn a_removed_author_and_the_relay_put_no_garbage_in_place_of_what_others_read() {
+    for (is_bad, is_removed) in [(true, false), (true, true)] {
+        let mut stage = Stage::set();
+        let chunk = stage.bashir.chunk(stage.case, 0, None, &[], 300);
+        if is_bad {
+            let chipo = forge::knowing(&stage.chipo, &stage.relay.chains);
+            stage.admit(&chipo.draft(stage.case, Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap })));
+        }
+        let amina = forge::knowing(&stage.amina, &stage.relay.chains);
+        stage.admit(&forge::rotate(&amina, stage.case));
+        let mut victim = Victim::of(&stage);
+        victim.content(&[&chunk]);
+        let author = forge::knowing(&stage.bashir, &stage.relay.chains);
+        if is_removed {
+            let leaves = [leaf_of(&chunk)];
+            let removal = revoke(&stage, None, &leaves);
+            serve(&mut victim, &mut stage, &removal, &leaves);
+            assert!(victim.obeys(&removal) && victim.has(&chunk));
+        }
+        // The same link under the next epoch, with whatever he likes in it.
+        let mut header = header_of(&chunk);
+        header.epoch = 1;
+        header.cites = forge::cites(&author, &[stage.case, stage.team, author.user()]);
+        header.nonce = [0xee; 24].into();
+        let garbage = author.seal(&header, 300);
+        assert_eq!(link_of(&garbage), link_of(&chunk));
+        victim.content(&[&garbage]);
+        let (_, _, stored) = victim.machine.find_chunk(&victim.store, &link_of(&chunk)).unwrap().expect("it stands");
+        let is_replaced = stored == garbage;
+        assert!(is_replaced || stored == chunk);
+        assert_eq!(is_replaced, is_bad && !is_removed, "bad {is_bad}, removed {is_removed}");
+    }
 }

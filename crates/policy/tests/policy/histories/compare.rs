@@ -114,6 +114,7 @@ impl World {
             // Nothing that comes later is wrapped to by what comes before.
             let state = self.oracle.newest(one).unwrap();
             let is_below = |later: &ChainId| {
+                // Whose time has passed is given no key.
                 let stands = self.oracle.standing(*one, now).contains(&Digest(later.0));
                 stands && self.oracle.newest(later).unwrap().kind < state.kind
             };

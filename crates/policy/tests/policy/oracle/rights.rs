@@ -1,6 +1,6 @@
 //! Rights by trying every way.
 
-use vereda_base::{ChainId, DeviceId, Timestamp};
+use vereda_base::{ChainId, DeviceId, OpId, Timestamp};
 use vereda_policy::{ChainKind, DeviceKind, Parent, ParentAuthority, Role};
 
 use super::{Oracle, Seen, State, Twist, Ways};
@@ -142,6 +142,37 @@ impl Oracle {
             ways = ways.or(|| rests.clone().and(|| holds().or(manages)));
         }
         ways
+    }
+
+    /// By being Manager of a team or agency that has a say.
+    pub fn manages_group_above(&self, device: DeviceId, parents: &[(Parent, Ways)], at: &At) -> Ways {
+        let mut ways = Ways::none();
+        for (parent, rests) in parents {
+            let is_group = matches!(self.kind(&parent.chain), Some(ChainKind::Team | ChainKind::Agency));
+            if is_group && parent.authority != ParentAuthority::None {
+                ways = ways.or(|| rests.clone().and(|| self.manages(device, parent.chain, at)));
+            }
+        }
+        ways
+    }
+
+    /// Whether who made an invite may still invite: by his own chain as it is, and the others as they are cited there.
+    pub fn inviter_stands(&self, chain: ChainId, invite: &OpId, now: Option<Timestamp>) -> bool {
+        let entries = &self.chains[&chain];
+        let made = entries.iter().find(|entry| entry.id == *invite).unwrap();
+        let counting = entries.iter().filter(|entry| !entry.is_void).flat_map(|entry| &entry.op.cites);
+        let mut seen = Seen::new();
+        for cite in counting.filter(|cite| made.op.cites.iter().any(|relied| relied.chain == cite.chain)) {
+            let count = self.chains[&cite.chain].iter().position(|entry| entry.id == cite.head).unwrap() + 1;
+            seen.entry(cite.chain).and_modify(|known| *known = count.max(*known)).or_insert(count);
+        }
+        seen.insert(chain, entries.len());
+        let invites = |at: &At| {
+            let above = || self.manages_group_above(made.op.device, &self.parents(chain, at), at);
+            let free = self.kind(&chain) != Some(ChainKind::Document) || self.is(Twist::AnyManagerBringsInOutsiders);
+            self.manages(made.op.device, chain, at).and(|| Ways::when(free).or(above)).are_any()
+        };
+        invites(&At::seen(seen)) && now.is_none_or(|now| invites(&self.now(Some(now))))
     }
 
     /// By being Manager of an agency that is cited and that a user belongs to and once joined.

@@ -101,7 +101,10 @@ impl Oracle {
                 let is_user = self.newest(&accept.user).is_some_and(|state| state.kind == ChainKind::User);
                 let in_time = time < invite.expires || self.is(Twist::InviteIsTakenLate);
                 let is_proven = proof.holds(&invite.key, &accept.proof) || self.is(Twist::InviteProofIsNotAsked);
-                (*open || self.is(Twist::InviteIsTakenTwice)) && in_time && is_user && is_proven
+                let now = (by == By::Relay && !self.is(Twist::RightsAreNotAskedNow)).then_some(time);
+                let may_invite =
+                    || self.inviter_stands(chain, &accept.invite, now) || self.is(Twist::InviteOutlivesItsMaker);
+                (*open || self.is(Twist::InviteIsTakenTwice)) && in_time && is_user && is_proven && may_invite()
             }),
             Body::CancelInvite(cancel) => state.invites.get(&cancel.invite).is_some_and(|(_, open)| *open),
             Body::Rotate(rotate) => self.rotation_fits(state, rotate),

@@ -89,7 +89,11 @@ impl Oracle {
                     Ways::lasting()
                 }
             }),
-            Body::Invite(_) | Body::CancelInvite(_) => in_others().and(manager),
+            Body::Invite(_) => in_others().and(manager).and(|| {
+                let free = !is_document || self.is(Twist::AnyManagerBringsInOutsiders);
+                Ways::when(free).or(|| self.manages_group_above(device, &self.parents(chain, at), at))
+            }),
+            Body::CancelInvite(_) => in_others().and(manager),
             Body::Revoke(revoke) => {
                 let plain = revoke.keeps.is_none() && revoke.successor.is_none();
                 let leaves = plain && !self.is(Twist::NobodyLeavesByHimself);
@@ -160,8 +164,12 @@ impl Oracle {
                 ways.and(|| Ways::when(fits).and(|| self.covers(device, &parents, member.subject, at)))
             })
         };
+        let governed = create.parents.iter().filter(|parent| parent.authority == ParentAuthority::RevokeOnly);
+        let governed = governed.filter(|_| !self.is(Twist::ForeignersGovern));
+        let belongs = governed
+            .fold(Ways::lasting(), |ways, parent| ways.and(|| self.authority(device, parent.chain, Role::Reader, at)));
         let roles = [Role::Editor, Role::Manager].into_iter().filter(|role| *role >= least);
-        roles.fold(Ways::none(), |ways, role| ways.or(|| holds(role).and(|| gives(role))))
+        roles.fold(Ways::none(), |ways, role| ways.or(|| holds(role).and(|| gives(role)))).and(|| belongs)
     }
 
     /// Whether keys go to those only who may have them now.

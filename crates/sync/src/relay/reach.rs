@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 use vereda_policy::{
-    ChainKind, ChainState, DeviceKind, Membership, ParentAuthority, ParentStanding, Role, authority::may_be_member,
-    governs_section,
+    ChainKind, ChainState, DeviceKind, Membership, Parent, ParentAuthority, ParentStanding, Role,
+    authority::may_be_member, governs_section,
 };
 use vereda_protocol::{PolicyEntry, Position};
 
@@ -69,13 +69,13 @@ impl Reach {
 
 impl Reach {
     /// Adds the agencies of the documents that name the device's users: who reads one must be able to judge it, and so sees
-    /// the agency's groups. One over which no team or agency has a say does not count: whoever holds that let himself in.
+    /// the agency's groups. One over which no team or agency ever had a say does not count: whoever holds that let himself in.
     fn add_documents(&mut self, view: &View<'_>, now: Timestamp) -> Result<(), StoreError> {
         for user in &self.groups {
             for document in view.store().naming(&Digest(user.0), Naming::Document)? {
                 let subject = Digest(user.0);
                 let Some(known) = view.known(&document) else { continue };
-                if since_subject(&known, &subject, now).is_none() || !has_group_above(view, &known.state) {
+                if since_subject(&known, &subject, now).is_none() || !had_group_above(view, &known.state) {
                     continue;
                 }
                 self.agencies.extend(known.agency);
@@ -87,11 +87,14 @@ impl Reach {
     }
 }
 
-/// Says whether a team or an agency has a say over a document: a parent that may at least revoke there.
-fn has_group_above(view: &View<'_>, document: &ChainState) -> bool {
-    let with_a_say = document.parents().filter(|parent| parent.authority != ParentAuthority::None);
-    let mut kinds = with_a_say.filter_map(|parent| Some(view.known(&parent.chain)?.state.kind()));
-    kinds.any(|kind| matches!(kind, ChainKind::Team | ChainKind::Agency))
+/// Says whether a team or an agency ever had a say over a document: a parent that may at least revoke there, or gave that up.
+fn had_group_above(view: &View<'_>, document: &ChainState) -> bool {
+    document.all_parents().iter().any(|standing| is_group_with_a_say(view, &standing.parent))
+}
+
+fn is_group_with_a_say(view: &View<'_>, parent: &Parent) -> bool {
+    let kind = || view.known(&parent.chain).map(|known| known.state.kind());
+    parent.authority != ParentAuthority::None && matches!(kind(), Some(ChainKind::Team | ChainKind::Agency))
 }
 
 /// Says whether a device's user ever belonged to a team or an agency.
@@ -144,7 +147,7 @@ impl<'a, 'v> Tenure<'a, 'v> {
                 for chain in by {
                     let counts = |known: &Known| {
                         let is_document = known.state.kind() == ChainKind::Document;
-                        known.agency == Some(*agency) && (!is_document || has_group_above(self.view, &known.state))
+                        known.agency == Some(*agency) && (!is_document || had_group_above(self.view, &known.state))
                     };
                     if self.view.known(&chain).is_some_and(|known| counts(&known)) {
                         end = end.max(self.end(&chain));

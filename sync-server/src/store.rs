@@ -25,7 +25,7 @@ pub use schema::{OpenError, SCHEMA_VERSION};
 use chunks::Recent;
 use names::Names;
 use packed::Name;
-use row::{Row, to_id, to_u64};
+use row::{RawHead, Row, read_head, to_id, to_u64};
 
 /// A relay's database. One connection, used by one thread.
 #[derive(Debug)]
@@ -468,25 +468,6 @@ impl RelayStore for SqliteStore {
             self.end = end;
         }
     }
-}
-
-/// A row of the log.
-struct RawHead {
-    position: Position,
-    kind: u8,
-    chain: i64,
-    party: Option<i64>,
-    bytes: usize,
-}
-
-fn read_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawHead> {
-    Ok(RawHead {
-        position: Position(to_u64(row.get(0)?)),
-        kind: row.get(1)?,
-        chain: row.get(2)?,
-        party: row.get(3)?,
-        bytes: row.get::<_, u32>(4)? as usize,
-    })
 }
 
 /// What a failure of SQLite is for the engine. Keeps the code, not the message, which may quote what is stored.

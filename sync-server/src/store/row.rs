@@ -4,7 +4,7 @@ use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, DeviceId, OpId, Timestamp, limits};
 use vereda_crypto::{Signed, Verified};
 use vereda_policy::{Authorized, Op, Receipt, Wrap, WrapProof};
-use vereda_protocol::{OfferedLeaf, decode_chunk, encode_chunk};
+use vereda_protocol::{OfferedLeaf, Position, decode_chunk, encode_chunk};
 use vereda_sync::relay::{
     AcceptedChunk, StoreError,
     store::{Entry, Naming, ReviewStanding},
@@ -182,4 +182,23 @@ pub(super) fn to_id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<
 
 pub(super) fn to_u64(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
+}
+
+/// A row of the log.
+pub(super) struct RawHead {
+    pub(super) position: Position,
+    pub(super) kind: u8,
+    pub(super) chain: i64,
+    pub(super) party: Option<i64>,
+    pub(super) bytes: usize,
+}
+
+pub(super) fn read_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawHead> {
+    Ok(RawHead {
+        position: Position(to_u64(row.get(0)?)),
+        kind: row.get(1)?,
+        chain: row.get(2)?,
+        party: row.get(3)?,
+        bytes: row.get::<_, u32>(4)? as usize,
+    })
 }

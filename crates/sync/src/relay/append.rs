@@ -124,12 +124,10 @@ pub(super) fn check_op(
     let view = chains.view(store);
     let proofs = check_wrapping(&view, op.value(), state, wraps, time);
     let proofs = view.finish(proofs)?;
-    if authorized.is_ok() && !relies && begins_document && !open.is_let_in() {
-        // It rests on no group, so nobody could decide on it; by what he holds alone nobody lets himself in.
-        return refused(RefusalCode::NotAuthorized);
-    }
     let authorized = match authorized {
         Ok(_) if relies && !begins_document => return refused(RefusalCode::CiteRegressed),
+        // It rests on no group, so nobody could decide on it; by what he holds alone nobody lets himself in.
+        Ok(_) if !relies && begins_document && !open.is_let_in() => return refused(RefusalCode::NotAuthorized),
         Ok(authorized) if !relies => authorized,
         Err(refusal) if !(begins_document && has_ended(&refusal)) => {
             return answer(chains, store, &op, &refusal).map(Verdict::Answer);
@@ -148,18 +146,16 @@ pub(super) fn check_op(
         Ok(found) => found,
         Err(code) => return refused(code),
     };
-    let leaves = match removal::frontier_of(&op.value().body) {
-        Some(frontier) => {
-            let view = chains.view(store);
-            let committed = removal::committed(&view, op.value())?;
-            let committed = view.finish(committed)?;
-            if !removal::is_exact(frontier, &committed) {
-                return Ok(Verdict::Offer(committed));
-            }
-            Some(committed)
+    let mut leaves = None;
+    if let Some(frontier) = removal::frontier_of(&op.value().body) {
+        let view = chains.view(store);
+        let committed = removal::committed(&view, op.value())?;
+        let committed = view.finish(committed)?;
+        if !removal::is_exact(frontier, &committed) {
+            return Ok(Verdict::Offer(committed));
         }
-        None => None,
-    };
+        leaves = Some(committed);
+    }
     match Passed::new(authorized, signer, time, proofs, agency) {
         Some(passed) => Ok(Verdict::Append(Box::new(Passed { leaves, prepared, ..passed }))),
         None => refused(RefusalCode::Malformed),

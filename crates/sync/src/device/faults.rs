@@ -285,7 +285,8 @@ impl DeviceMachine {
     fn lacks_head(&self, cite: &Cite, store: &dyn DeviceStore) -> Result<bool, StoreError> {
         let view = self.shelf.view(store);
         let state = view.chain(&cite.chain).filter(|state| {
-            let newest = vereda_policy::Heads::newest(None);
+            // A role that has passed by the relay's clock is served no news, also before an operation ended it.
+            let newest = vereda_policy::Heads::newest(self.relay_time(self.now.monotonic));
             let readable = || membership(&view, &self.device, &cite.chain, &newest).is_some();
             state.seq_of(&cite.head).is_none() && (state.kind() != ChainKind::Document || readable())
         });

@@ -22,7 +22,7 @@ mod working;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
-use vereda_base::{ChainId, DeviceId, Incarnation, Link, Monotonic, Now, Timestamp};
+use vereda_base::{ChainId, DeviceId, Incarnation, Link, Monotonic, Now};
 use vereda_policy::{ChainState, Chains};
 use vereda_records::Configuration;
 use vereda_sync::device::{
@@ -114,8 +114,6 @@ pub struct Device<S: DeviceStore> {
     remaking: BTreeMap<ChainId, BTreeSet<Link>>,
     /// This device stopped being a member of something whose keys it holds.
     has_lost: bool,
-    /// The clock when there was last something to do.
-    wall: Timestamp,
     pub(crate) contact: Contact,
     effects: Vec<Effect>,
     changed: BTreeSet<ChainId>,
@@ -179,7 +177,6 @@ impl<S: IncarnatedStore> Device<S> {
             excluding: BTreeSet::new(),
             remaking: BTreeMap::new(),
             has_lost: false,
-            wall: ambient.now.wall,
             contact: Contact::default(),
             effects: Vec::new(),
             changed: BTreeSet::new(),

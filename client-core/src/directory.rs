@@ -5,7 +5,7 @@
 //! team or agency that bears it. What a former Manager wrote counts as long as none of the present ones wrote another, so
 //! that no name goes with whoever gave it; a present one's device then says it again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use vereda_base::{ActorBytes, ChainId, DeviceId, Timestamp};
 use vereda_document::Place;
@@ -92,21 +92,14 @@ enum Right {
 
 /// Keeps the newest name of each bearer among those that are names and whose author may say it, or could when nobody who may
 /// now says another; `users` are the people that are known. Others' devices may write anything: what could move a terminal's
-/// cursor or fill a screen is no name. When it was written is what its author says: what is dated later than tomorrow counts as
-/// the oldest, or it would stay for ever.
+/// cursor or fill a screen is no name.
 pub(crate) fn accept(
     view: &dyn Chains,
     users: &[ChainId],
     written: Vec<WrittenName>,
-    now: Timestamp,
 ) -> BTreeMap<Bearer, AcceptedName> {
-    const AHEAD: Duration = Duration::from_secs(86_400);
-    let latest = now.saturating_add(AHEAD);
     let mut newest: BTreeMap<Bearer, (Right, WrittenName)> = BTreeMap::new();
-    for mut name in written {
-        if name.order.0 > latest {
-            name.order.0 = Timestamp(i64::MIN);
-        }
+    for name in written {
         if !is_name(&name.name) {
             continue;
         }
@@ -132,10 +125,7 @@ fn right_to_name(view: &dyn Chains, users: &[ChainId], name: &WrittenName) -> Op
     };
     let state = view.chain(chain)?;
     match state.kind() {
-        ChainKind::User => state.device(&name.device).map(|device| {
-            // Whoever has a device that was removed says nothing in its person's name any more.
-            if device.stands_at(state.head_seq()) { Right::Present } else { Right::Former }
-        }),
+        ChainKind::User => state.device(&name.device).map(|_| Right::Present),
         ChainKind::Team | ChainKind::Agency => {
             if membership(view, &name.device, chain, &Heads::newest(None)) == Some(Role::Manager) {
                 return Some(Right::Present);
@@ -172,7 +162,7 @@ fn moves_text(c: char) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
     use vereda_base::Digest;
@@ -181,7 +171,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) fn join(chains: &mut ChainMap, seed: u64) -> (DeviceId, ChainId) {
+    fn join(chains: &mut ChainMap, seed: u64) -> (DeviceId, ChainId) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let (key, pair) = (DeviceKey::generate(&mut rng), WrapKeyPair::generate(&mut rng));
         let wraps = WrapList { root: Digest([0; 32]), count: 1 };
@@ -205,25 +195,16 @@ pub(crate) mod tests {
         };
         let check = |names: &[(&str, DeviceId)], expected: Option<&str>| {
             let names = names.iter().zip(0..).map(|((name, device), at)| written(name, *device, at)).collect();
-            assert_eq!(
-                accept(&chains, &users, names, Timestamp(1_000)).get(&bearer).map(|found| found.name.as_str()),
-                expected
-            );
+            assert_eq!(accept(&chains, &users, names).get(&bearer).map(|found| found.name.as_str()), expected);
         };
         check(&[("Amina", amina), ("Amina H.", amina)], Some("Amina H."));
         check(&[("Amina", amina), ("Fool", mallory)], Some("Amina"));
         check(&[("أمينة", amina), ("\u{1b}[2J", amina)], Some("أمينة"));
         check(&[("Amina", amina), (&"x".repeat(MAX_NAME_CHARS + 1), amina), (" ", amina)], Some("Amina"));
         check(&[("\u{202e}anima", amina)], None);
-        // Dated to the end of time it is the oldest.
-        let later =
-            WrittenName { order: (Timestamp(i64::MAX), ActorBytes([0; 16]), 2), ..written("For ever", amina, 0) };
-        let accepted = accept(&chains, &users, vec![later.clone(), written("Amina", amina, 1)], Timestamp(1_000));
-        assert_eq!(accepted[&bearer].name, "Amina");
-        assert_eq!(accept(&chains, &users, vec![later], Timestamp(1_000))[&bearer].name, "For ever");
         let of_device = |author| {
             let name = WrittenName { bearer: Bearer::Device(amina), ..written("Phone", author, 1) };
-            accept(&chains, &users, vec![name], Timestamp(1_000)).remove(&Bearer::Device(amina)).map(|found| found.name)
+            accept(&chains, &users, vec![name]).remove(&Bearer::Device(amina)).map(|found| found.name)
         };
         assert_eq!((of_device(amina).as_deref(), of_device(mallory)), (Some("Phone"), None));
     }

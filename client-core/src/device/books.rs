@@ -251,7 +251,7 @@ impl<S: DeviceStore> Device<S> {
         let document = self.document(id)?;
         let written = directory::written(document);
         let users = self.list_chains(ChainKind::User)?;
-        let accepted = self.view(|view, _| directory::accept(view, &users, written, self.wall));
+        let accepted = self.view(|view, _| directory::accept(view, &users, written));
         (self.books.names, self.books.device_names) = (BTreeMap::new(), BTreeMap::new());
         self.books.names_of_former.clear();
         for (bearer, found) in accepted {

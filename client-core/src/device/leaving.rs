@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
-use vereda_base::{ChainId, DeviceId, decode, encode, limits::MAX_HEADER_BYTES};
-use vereda_policy::{ChainKind, Chains, Cite, Evaluator, Heads, Role, is_key_held};
-use vereda_sync::device::{DeviceStore, OutboxItem, StoreError};
+use vereda_base::{ChainId, decode, encode, limits::MAX_HEADER_BYTES};
+use vereda_policy::{ChainKind, Cite, Evaluator, Heads, Role, is_key_held};
+use vereda_sync::device::{DeviceStore, StoreError};
 
 use super::{
     Ambient, Books, Device, DeviceError,
-    loading::read_header,
     sealing::{SealedUnder, edit_key},
 };
 use crate::{
@@ -44,9 +43,7 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Seals what was not sent of what was lost, and destroys the keys and content of that once the relay answered to it;
-    /// commits both. For a device that is caught up: what ends its part, without what ends that again, is no reason to destroy
-    /// anything.
+    /// Seals what was not sent of what was lost, then destroys its keys and content; commits both.
     pub(super) fn leave_lost(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
         let mut lost = self.lost_chains();
         let documents: Vec<ChainId> = self.unsealed.intersection(&lost).copied().collect();
@@ -62,41 +59,20 @@ impl<S: DeviceStore> Device<S> {
         }
         // A key that was passed on to none of those who hold the document now would be lost to all.
         lost.retain(|chain| self.is_erased(chain) || !self.is_last_to_hold(chain));
-        // What was just sealed is kept readable until it is in safe hands.
-        let unanswered = self.unanswered()?;
-        let waits = lost.intersection(&unanswered).next().is_some();
-        lost.retain(|chain| !unanswered.contains(chain));
         self.commit()?;
         self.destroy(&lost, ambient.rng)?;
         self.commit()?;
-        self.has_lost = waits;
+        self.has_lost = false;
         Ok(())
     }
 
-    /// Lists the documents of which chunks are on their way to the relay.
-    fn unanswered(&self) -> Result<BTreeSet<ChainId>, StoreError> {
-        let Some(machine) = &self.machine else { return Ok(BTreeSet::new()) };
-        let mut documents = BTreeSet::new();
-        for item in machine.outbox(&self.store)? {
-            let OutboxItem::Chunk { link } = item else { continue };
-            if let Some((_, _, chunk)) = machine.find_chunk(&self.store, &link)? {
-                documents.insert(read_header(&chunk)?.document);
-            }
-        }
-        Ok(documents)
-    }
-
-    /// Lists the chains of which keys are held and that this device was a member of and is no more. What was found never to
-    /// have been, or to have had no effect, may yet be found otherwise.
+    /// Lists the chains of which keys are held and that this device is no member of.
     fn lost_chains(&self) -> BTreeSet<ChainId> {
         let held = self.keyring.chains();
         self.view(|view, device| {
             let heads = Heads::newest(None);
             let mut evaluator = Evaluator::new(view, device, &heads);
-            let mut has_left = |chain: &ChainId| {
-                evaluator.membership(chain).is_none() && belonged(view, &device, chain, &mut BTreeSet::new())
-            };
-            let is_lost = |chain: &ChainId| has_left(chain) || self.is_erased(chain);
+            let is_lost = |chain: &ChainId| evaluator.membership(chain).is_none() || self.is_erased(chain);
             held.into_iter().filter(is_lost).collect()
         })
     }
@@ -187,27 +163,5 @@ impl<S: DeviceStore> Device<S> {
             self.books.names = farewell;
         }
         Ok(())
-    }
-}
-
-/// Says whether a device ever belonged to a chain, itself or through people and teams, by what stands in the chains.
-fn belonged(view: &dyn Chains, device: &DeviceId, chain: &ChainId, seen: &mut BTreeSet<ChainId>) -> bool {
-    let Some(state) = view.chain(chain).filter(|_| seen.insert(*chain)) else { return false };
-    state.device(device).is_some() || state.members().iter().any(|held| belonged(view, device, &held.subject, seen))
-}
-
-#[cfg(test)]
-mod tests {
-    use vereda_policy::ChainMap;
-
-    use super::*;
-    use crate::directory::tests::join;
-
-    #[test]
-    fn nobody_has_left_what_is_not_here_or_what_he_was_never_in() {
-        let mut chains = ChainMap::new();
-        let ((amina, hers), (berta, _)) = (join(&mut chains, 1), join(&mut chains, 2));
-        let asked = |device, chain| belonged(&chains, &device, &chain, &mut BTreeSet::new());
-        assert_eq!((asked(amina, hers), asked(berta, hers), asked(amina, ChainId([9; 32]))), (true, false, false));
     }
 }

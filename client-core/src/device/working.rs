@@ -28,9 +28,7 @@ impl<S: DeviceStore> Device<S> {
     /// [`DeviceError`] by cause; what is left is tried again at the next call.
     pub fn work(&mut self, ambient: &mut Ambient<'_>) -> Result<Step, DeviceError> {
         let mut is_more = false;
-        self.wall = ambient.now.wall;
-        // Not in the middle of what is being told: what comes next may undo it.
-        if self.has_lost && self.contact.is_live && self.contact.is_caught_up && !self.contact.is_deceived {
+        if self.has_lost {
             self.leave_lost(ambient)?;
         }
         self.rebuild_excluded()?;

@@ -9,7 +9,6 @@ use vereda_client_core::{
     cases::CreateCase,
 };
 use vereda_policy::Role;
-use vereda_sync::device::Table;
 
 use super::world::{World, edit};
 
@@ -181,31 +180,4 @@ fn a_key_that_a_process_did_not_come_to_destroying_is_destroyed_after_the_next_s
     world.connect(carmen);
     rest(&mut world);
     assert_eq!(world.devices[carmen].epochs_of(&case), (1, 0));
-}
-
-#[test]
-fn keys_of_what_ended_are_kept_until_the_relay_has_what_was_not_sent_of_it() {
-    let (mut world, [amina, _, carmen], _, case) = office(176);
-    let to = user(&world, carmen);
-    refer(&mut world, amina, case, to);
-    rest(&mut world);
-    world.cut(carmen);
-    world.edit_case(carmen, &case, json!({"set": {"name_last": "Haddad"}}));
-    withdraw(&mut world, amina, case, to);
-    rest(&mut world);
-    world.on(carmen, |device, ambient| device.go_online(ambient)).unwrap();
-    let has_waited = std::cell::Cell::new(false);
-    let is_destroyed = |world: &World| {
-        let on_its_way = world.devices[carmen].store().memory.committed_rows(Table("sync_outbox")) > 0;
-        let edits = world.devices[carmen].store().memory.committed_rows(Table("client edits")) > 0;
-        has_waited.set(has_waited.get() || on_its_way || edits);
-        let is_destroyed = world.devices[carmen].epochs_of(&case).1 == 0;
-        assert!(!is_destroyed || !(on_its_way || edits), "destroyed before the relay has it");
-        is_destroyed
-    };
-    world.settle_until(is_destroyed);
-    rest(&mut world);
-    assert!(has_waited.get());
-    assert_eq!(world.devices[carmen].epochs_of(&case), (1, 0));
-    assert!(world.devices[carmen].is_settled());
 }

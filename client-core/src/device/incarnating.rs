@@ -90,7 +90,7 @@ impl<S: DeviceStore> Device<S> {
         }
         new.note_author(self.actor(id), self.id());
         let from = from.unwrap_or_else(|| Record::new(wanted.record_type));
-        if let Some(change) = new.replica.reconcile(&from, &wanted, at).map_err(failed)? {
+        for change in new.replica.reconcile(&from, &wanted, at).map_err(failed)? {
             new.note_edit(&change);
             self.keep_edit(id, &change)?;
         }

@@ -86,20 +86,18 @@ impl<S: DeviceStore> Device<S> {
         self.write(document, |replica| replica.reconcile(before, after, at))
     }
 
-    /// Writes to a document's replica, durable with the next commit.
+    /// Writes to a document's replica, durable with the next commit; returns the last change, `None` where there is none.
     pub(crate) fn write(
         &mut self,
         document: &ChainId,
-        write: impl FnOnce(&mut Replica) -> Result<Option<LocalChange>, vereda_document::EditError>,
+        write: impl FnOnce(&mut Replica) -> Result<Vec<LocalChange>, vereda_document::EditError>,
     ) -> Result<Option<LocalChange>, DeviceError> {
         let open = self.created_document(document)?;
         let written = write(&mut open.replica);
-        let change = written.map_err(|error| DocumentError::Edit { document: *document, error })?;
-        if let Some(change) = &change {
-            open.note_edit(change);
-            self.keep_edit(document, change)?;
-        }
-        Ok(change)
+        let changes = written.map_err(|error| DocumentError::Edit { document: *document, error })?;
+        changes.iter().for_each(|change| open.note_edit(change));
+        changes.iter().try_for_each(|change| self.keep_edit(document, change))?;
+        Ok(changes.into_iter().next_back())
     }
 
     /// States what shall be done to a chain: signed when the relay is reached. The caller commits.

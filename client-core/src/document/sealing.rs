@@ -74,13 +74,15 @@ impl OpenDocument {
         let mut rest = edits.as_slice();
         let mut chunks = Vec::new();
         for count in frame::split(&sizes, MAX_RAW_BYTES) {
-            let Some((run, after)) = rest.split_at_checked(count) else { break };
+            let Some((fitting, after)) = rest.split_at_checked(count) else { break };
             rest = after;
-            let (chunk, header) = self.seal_run(run, &inputs, rng)?;
-            self.note_chunk(&header, self.replica.actor());
-            inputs.seq = inputs.seq.saturating_add(1);
-            inputs.prev = Some(header.link());
-            chunks.push(chunk);
+            for run in runs_within_deps(fitting) {
+                let (chunk, header) = self.seal_run(run, &inputs, rng)?;
+                self.note_chunk(&header, self.replica.actor());
+                inputs.seq = inputs.seq.saturating_add(1);
+                inputs.prev = Some(header.link());
+                chunks.push(chunk);
+            }
         }
         Ok(chunks)
     }
@@ -152,6 +154,26 @@ impl OpenDocument {
         };
         links.iter().filter(|link| !is_covered(link)).copied().collect()
     }
+}
+
+/// Splits edits that follow one another into runs that build on no more changes of others than a header may name chunks:
+/// one edit alone never does.
+fn runs_within_deps(edits: &[LocalChange]) -> Vec<&[LocalChange]> {
+    let (mut runs, mut rest) = (Vec::new(), edits);
+    while !rest.is_empty() {
+        let mut within: BTreeSet<[u8; 32]> = BTreeSet::new();
+        let mut outside: BTreeSet<[u8; 32]> = BTreeSet::new();
+        let fits = |change: &&LocalChange| {
+            outside.extend(change.deps.iter().filter(|dep| !within.contains(*dep)));
+            within.insert(change.hash);
+            outside.len() <= MAX_DEPS
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let (run, after) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+        runs.push(run);
+        rest = after;
+    }
+    runs
 }
 
 /// The number of a kind, as the header's encoding has it.

@@ -1,7 +1,7 @@
 //! Chunks that a member sealed and signed, honest and hostile.
 
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
-use vereda_base::{Digest, Incarnation, Timestamp, decode};
+use vereda_base::{Digest, Incarnation, Timestamp, decode, limits::MAX_DEPS};
 use vereda_crypto::{
     ChunkKeyScope, DeviceKey, DocumentEpochKey, Nonce24, Signed, commitment, context, derive_actor, derive_chunk_key,
     hash, open, seal,
@@ -42,11 +42,15 @@ impl Author {
     fn set(&mut self, field: &str, value: &str) {
         let before = self.open.replica.hydrate().unwrap();
         let after = before.clone().with(field, Value::text(value));
-        let change = self.open.replica.reconcile(&before, &after, Timestamp(2_000)).unwrap().unwrap();
-        self.open.note_edit(&change);
+        let changes = self.open.replica.reconcile(&before, &after, Timestamp(2_000)).unwrap();
+        changes.iter().for_each(|change| self.open.note_edit(change));
     }
 
     fn seal(&mut self, seq: u64, prev: Option<Link>) -> Chunk {
+        self.seal_all(seq, prev).remove(0)
+    }
+
+    fn seal_all(&mut self, seq: u64, prev: Option<Link>) -> Vec<Chunk> {
         let inputs = SealInputs {
             key: &self.key,
             incarnation: INCARNATION,
@@ -56,7 +60,7 @@ impl Author {
             seq,
             prev,
         };
-        self.open.seal_edits(inputs, &mut self.rng).unwrap().remove(0)
+        self.open.seal_edits(inputs, &mut self.rng).unwrap()
     }
 
     /// Signs another header over the same body, sealed anew as a member can who holds the key.
@@ -168,24 +172,29 @@ fn a_dependency_that_the_header_does_not_name_is_refused() {
     take(&mut reader, &second).unwrap();
 }
 
+/// A member who holds what a document began with.
+fn member(seed: u64, first: &Chunk) -> Author {
+    let mut member = Author::new(seed);
+    member.open = OpenDocument::empty(DOCUMENT, derive_actor(member.key.device_id(), INCARNATION, DOCUMENT));
+    take(&mut member.open, first).unwrap();
+    member
+}
+
+/// What members write apart, each the field of his number.
+fn apart(first: &Chunk, numbers: std::ops::Range<u64>) -> Vec<Chunk> {
+    let write = |number: u64| {
+        let mut member = member(100 + number, first);
+        member.set(&format!("field_{number}"), "apart");
+        member.seal(0, None)
+    };
+    numbers.map(write).collect()
+}
+
 #[test]
 fn what_150_members_wrote_apart_one_edit_brings_together() {
-    let mut creator = Author::new(1);
-    let first = creator.seal(0, None);
-    let apart = |seed: u64| {
-        let mut member = Author::new(seed);
-        member.open = OpenDocument::empty(DOCUMENT, derive_actor(member.key.device_id(), INCARNATION, DOCUMENT));
-        take(&mut member.open, &first).unwrap();
-        member
-    };
-    let chunks: Vec<Chunk> = (0..150)
-        .map(|number| {
-            let mut member = apart(100 + number);
-            member.set(&format!("field_{number}"), "apart");
-            member.seal(0, None)
-        })
-        .collect();
-    let mut last = apart(1_000);
+    let first = Author::new(1).seal(0, None);
+    let chunks = apart(&first, 0..150);
+    let mut last = member(1_000, &first);
     chunks.iter().for_each(|chunk| take(&mut last.open, chunk).unwrap());
     last.set("name", "together");
     let together = last.seal(0, None);
@@ -201,6 +210,44 @@ fn what_150_members_wrote_apart_one_edit_brings_together() {
 }
 
 #[test]
+fn what_more_wrote_apart_than_a_header_may_name_an_edit_brings_together_in_several_chunks() {
+    let first = Author::new(1).seal(0, None);
+    let chunks = apart(&first, 0..800);
+    let mut last = member(1_000, &first);
+    chunks.iter().for_each(|chunk| take(&mut last.open, chunk).unwrap());
+    last.set("name", "together");
+    last.set("name", "on");
+    let together = last.seal_all(0, None);
+    let deps: Vec<usize> = together.iter().map(|chunk| header(chunk).deps.len()).collect();
+    assert_eq!(deps, [MAX_DEPS, MAX_DEPS, 800 - 2 * MAX_DEPS + 2], "{deps:?}");
+
+    let mut reader = reader();
+    let all = std::iter::once(&first).chain(&chunks).chain(&together);
+    all.for_each(|chunk| take(&mut reader, chunk).unwrap());
+    assert_eq!(shown(&reader), shown(&last.open));
+    assert_eq!(reader.replica.heads().len(), 1);
+}
+
+#[test]
+fn edits_that_bring_together_more_than_a_header_may_name_between_them_are_sealed_apart() {
+    let first = Author::new(1).seal(0, None);
+    let chunks = apart(&first, 0..500);
+    let (some, others) = chunks.split_at(250);
+    let mut last = member(1_000, &first);
+    for (number, part) in [some, others].into_iter().enumerate() {
+        part.iter().for_each(|chunk| take(&mut last.open, chunk).unwrap());
+        last.set("name", &number.to_string());
+    }
+    last.set("name", "on");
+    let together = last.seal_all(0, None);
+    assert_eq!(together.iter().map(|chunk| header(chunk).deps.len()).collect::<Vec<_>>(), [250, 251]);
+    let mut reader = reader();
+    let all = std::iter::once(&first).chain(&chunks).chain(&together);
+    all.for_each(|chunk| take(&mut reader, chunk).unwrap());
+    assert_eq!(shown(&reader), shown(&last.open));
+}
+
+#[test]
 fn a_header_holds_as_many_deps_and_cites_as_are_allowed() {
     let mut author = Author::new(1);
     let mut full = header(&author.seal(0, None));
@@ -209,7 +256,7 @@ fn a_header_holds_as_many_deps_and_cites_as_are_allowed() {
         id[..8].copy_from_slice(&number.to_be_bytes());
         id
     };
-    full.deps = (0..vereda_base::limits::MAX_DEPS).map(|number| Link(id(number))).collect();
+    full.deps = (0..MAX_DEPS).map(|number| Link(id(number))).collect();
     let cite = |number| vereda_policy::Cite { chain: ChainId(id(number)), head: vereda_base::OpId(id(number)) };
     full.cites = (0..vereda_base::limits::MAX_CITES).map(cite).collect();
     (full.seq, full.first_change, full.epoch) = (u64::MAX, u64::MAX, u64::MAX);

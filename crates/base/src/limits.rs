@@ -14,7 +14,8 @@ pub const MAX_INFLATED_BYTES: usize = 8 << 20;
 pub const MAX_CHANGES_PER_CHUNK: usize = 4_096;
 /// Operations in one Automerge change: replacing a long text of 50,000 characters by another takes twice as many.
 pub const MAX_OPS_PER_CHANGE: usize = 131_072;
-/// `deps` of one chunk: as many devices as were apart may one edit bring together. Fits a header beside [`MAX_CITES`].
+/// `deps` of one chunk: as many devices as were apart may it bring together. Where more were, changes that do nothing else
+/// come before an edit. Fits a header beside [`MAX_CITES`].
 pub const MAX_DEPS: usize = 384;
 /// Incarnations of one device in one document. A device begins one when it was restored, rebuilt or had work excluded.
 pub const MAX_INCARNATIONS: usize = 64;

@@ -78,8 +78,8 @@ pub enum ChangeFault {
         /// The bound.
         max: usize,
     },
-    /// A change without operations.
-    #[error("no operations")]
+    /// A change without operations that joins no heads.
+    #[error("neither operations nor heads to join")]
     Empty,
     /// Columns that do not have one row per operation.
     #[error("columns of unequal length")]
@@ -176,6 +176,9 @@ impl Anatomy {
             return Err(ChangeFault::ActorList);
         }
         let operations = columns::read(&mut reader)?;
+        if operations.is_empty() && deps.len() < 2 {
+            return Err(ChangeFault::Empty);
+        }
         if !reader.is_empty() {
             return Err(ChangeFault::ExtraBytes { bytes: reader.left() });
         }

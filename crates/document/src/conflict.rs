@@ -63,11 +63,11 @@ impl Replica {
 
     /// Settles a conflict, or sets the place anyhow, by a new change that stands over all values seen so far. Texts are
     /// never replaced: the one that is shown becomes what is wanted, others are emptied, so that whoever was still
-    /// writing in one of them brings the conflict back instead of losing his words.
+    /// writing in one of them brings the conflict back instead of losing his words. Returns what [`Self::edit`] does.
     ///
     /// # Errors
     /// See [`EditError`]; [`EditError::Value`] where the value is of a kind that cannot stand at the place.
-    pub fn resolve(&mut self, place: &Place, value: Value, at: Timestamp) -> Result<Option<LocalChange>, EditError> {
+    pub fn resolve(&mut self, place: &Place, value: Value, at: Timestamp) -> Result<Vec<LocalChange>, EditError> {
         let refused = EditError::Value { index: 0 };
         let edits = match place {
             Place::Answer(path) => vec![Edit::Settle { path: path.clone(), value }],

@@ -1,6 +1,7 @@
 //! Writing to a record's document: the differences only, as one change.
 
 mod difference;
+mod join;
 mod splice;
 mod writer;
 
@@ -203,11 +204,27 @@ impl Replica {
         Ok((replica, local_change(change)))
     }
 
-    /// Makes one change of all the edits, in order; none where nothing differs from what stands.
+    /// Makes one change of all the edits, in order; none where nothing differs from what stands. Where more heads stand
+    /// than a change may name, changes without operations that join them come before it: the edit is the last.
     ///
     /// # Errors
     /// See [`EditError`]; all or nothing.
-    pub fn edit(&mut self, edits: &[Edit], at: Timestamp) -> Result<Option<LocalChange>, EditError> {
+    pub fn edit(&mut self, edits: &[Edit], at: Timestamp) -> Result<Vec<LocalChange>, EditError> {
+        if !self.has_many_heads() {
+            return Ok(self.edit_once(edits, at)?.into_iter().collect());
+        }
+        let mut joined = self.clone();
+        let mut changes = joined.join_heads(at)?;
+        if let Some(change) = joined.edit_once(edits, at)? {
+            changes.push(change);
+            *self = joined;
+            Ok(changes)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    fn edit_once(&mut self, edits: &[Edit], at: Timestamp) -> Result<Option<LocalChange>, EditError> {
         let roots = self.roots.clone().ok_or(EditError::NotCreated)?;
         let mut transaction = self.document.transaction();
         let mut writer = Writer::new(&mut transaction, &roots);
@@ -230,17 +247,12 @@ impl Replica {
         Ok(hash.and_then(|hash| self.document.get_change_by_hash(&hash)).map(local_change))
     }
 
-    /// Writes what a person changed between `before`, as it was shown, and `after`, as one change; none where nothing
-    /// differs. What others changed in between stays. An answer of `before` that `after` lacks is taken away.
+    /// Writes what a person changed between `before`, as it was shown, and `after`, as [`Self::edit`] does; none where
+    /// nothing differs. What others changed in between stays. An answer of `before` that `after` lacks is taken away.
     ///
     /// # Errors
     /// See [`EditError`]; all or nothing.
-    pub fn reconcile(
-        &mut self,
-        before: &Record,
-        after: &Record,
-        at: Timestamp,
-    ) -> Result<Option<LocalChange>, EditError> {
+    pub fn reconcile(&mut self, before: &Record, after: &Record, at: Timestamp) -> Result<Vec<LocalChange>, EditError> {
         self.edit(&difference(before, after), at)
     }
 }

@@ -125,7 +125,7 @@ pub fn prepare(victim: &mut Replica) -> Option<crate::LocalChange> {
         set(NOTES, Value::LongText("seen at the gate".into())),
         set(OTHER_NOTES, Value::LongText("else".into())),
     ];
-    victim.edit(&edits, Timestamp(0)).ok()?
+    victim.edit(&edits, Timestamp(0)).ok()?.pop()
 }
 
 /// Makes an attack on a prepared document, by an attacker who has not written to it yet; none where the document is not
@@ -134,7 +134,7 @@ pub fn attack(kind: Attack, victim: &Replica, attacker: ActorBytes) -> Option<Ho
     let mut own = Replica::load(&victim.save(), attacker).ok()?;
     let mut next = |value: &str| {
         let path = FieldPath::field(NAME);
-        own.edit(&[Edit::Set { path, value: Value::text(value) }], Timestamp(1_000)).ok()?
+        own.edit(&[Edit::Set { path, value: Value::text(value) }], Timestamp(1_000)).ok()?.pop()
     };
     let first = next("first")?;
     let second = next("second")?;

@@ -62,7 +62,7 @@ fn twenty_edits(replica: &mut Replica) -> Vec<LocalChange> {
             let (field, _) = FIELDS[number * 7 % 10];
             let value = format!("{} {number}", values[number % values.len()]);
             let edit = Edit::Set { path: FieldPath::field(field), value: Value::text(value) };
-            replica.edit(&[edit], Timestamp(at)).unwrap().unwrap()
+            replica.edit(&[edit], Timestamp(at)).unwrap().pop().unwrap()
         })
         .collect()
 }
@@ -118,9 +118,9 @@ fn every_kind_of_change_that_we_make_comes_back_to_the_byte_from_columns() {
         Edit::FormVersion { form: "basic".into(), version: 9 },
     ];
     for edit in &edits {
-        changes.push(replica.edit(std::slice::from_ref(edit), Timestamp(AT)).unwrap().unwrap());
+        changes.push(replica.edit(std::slice::from_ref(edit), Timestamp(AT)).unwrap().pop().unwrap());
     }
-    changes.push(replica.edit(&edits[3..5], Timestamp(-AT)).unwrap().unwrap());
+    changes.push(replica.edit(&edits[3..5], Timestamp(-AT)).unwrap().pop().unwrap());
     let raw = raw(&changes);
     let body = encode(&raw, &context, Compression::Stored).unwrap();
     // Form, length of two bytes, then the layout.
@@ -220,7 +220,7 @@ fn operations_are_counted_change_by_change_so_that_many_small_changes_cannot_fil
     let mut changes: Vec<Vec<u8>> = (0..3)
         .map(|_| {
             let append = Edit::Append { path: path.clone(), text: "a".repeat(100_000) };
-            replica.edit(&[append], Timestamp(AT)).unwrap().unwrap().bytes
+            replica.edit(&[append], Timestamp(AT)).unwrap().pop().unwrap().bytes
         })
         .collect();
     assert_eq!(encode(&changes[..2], &context, Compression::Stored).unwrap()[4], 1, "fell back to the plain layout");

@@ -55,7 +55,7 @@ fn admit(victim: &mut Replica, hostile: &Hostile) -> Result<usize, Refusal> {
 fn assert_works_on(replica: &mut Replica, before: &Replica) {
     assert_eq!(replica.save(), before.save(), "a refused chunk left something behind");
     let edit = Edit::Set { path: FieldPath::field("name"), value: Value::text("Amina B.") };
-    replica.edit(&[edit], Timestamp(2_000)).unwrap().unwrap();
+    replica.edit(&[edit], Timestamp(2_000)).unwrap().pop().unwrap();
     let reloaded = Replica::load(&replica.save(), OWNER).unwrap();
     assert_eq!(reloaded.hydrate().unwrap().answer("name"), Some(&Value::text("Amina B.")));
 }
@@ -84,7 +84,7 @@ fn an_honest_change_of_the_same_author_is_admitted() {
     let mut victim = victim();
     let mut colleague = Replica::load(&victim.save(), ATTACKER).unwrap();
     let edit = Edit::Set { path: FieldPath::field("name"), value: Value::text("Aminah") };
-    let change = colleague.edit(&[edit], Timestamp(0)).unwrap().unwrap();
+    let change = colleague.edit(&[edit], Timestamp(0)).unwrap().pop().unwrap();
     let honest = Hostile { context: victim.context(ATTACKER, 1), first_seq: 1, changes: vec![change.bytes] };
     assert_eq!(admit(&mut victim, &honest), Ok(1));
     assert_eq!(admit(&mut victim, &honest), Ok(0));
@@ -127,7 +127,7 @@ fn another_change_at_a_seq_that_stands_is_refused() {
     let send = |value: &str, from: &Replica| {
         let mut own = Replica::load(&from.save(), ATTACKER).unwrap();
         let edit = Edit::Set { path: FieldPath::field("name"), value: Value::text(value) };
-        let change = own.edit(&[edit], Timestamp(0)).unwrap().unwrap();
+        let change = own.edit(&[edit], Timestamp(0)).unwrap().pop().unwrap();
         Hostile { context: from.context(ATTACKER, 1), first_seq: 1, changes: vec![change.bytes] }
     };
     let (one, other) = (send("one", &victim), send("other", &victim));
@@ -332,7 +332,7 @@ fn mutated_bodies_never_panic_and_what_is_admitted_leaves_a_working_replica() {
             Edit::Splice { path, at: number, delete: 1, insert: "é x".into() },
             Edit::Set { path: FieldPath::field("age"), value: Value::Integer(number as i64) },
         ];
-        raw.push(colleague.edit(&edits, Timestamp(0)).unwrap().unwrap().bytes);
+        raw.push(colleague.edit(&edits, Timestamp(0)).unwrap().pop().unwrap().bytes);
     }
     let body = encode(&raw, &context, Compression::Stored).unwrap();
     let expect = Expect { context, first_seq: 1, count: 6, closure: &|_| true };

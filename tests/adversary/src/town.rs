@@ -17,7 +17,9 @@ use vereda_client_core::{
 };
 use vereda_crypto::{DeviceKey, Key32, Nonce24, WrapKeyPair};
 use vereda_policy::{AppendContext, ChainMap, Role};
-use vereda_protocol::{Credential, Down, OpOutcome, Opening, Packer, Position, Unpacker, Up, decode_down, encode_up};
+use vereda_protocol::{
+    Chunk, ChunkOutcome, Credential, Down, OpOutcome, Opening, Packer, Position, Unpacker, Up, decode_down, encode_up,
+};
 use vereda_records::starter::child_protection;
 use vereda_sync::{
     device::{DeviceStore, Effect, Input, MemoryStore, StoreError, Table, store::EachRow},
@@ -352,6 +354,24 @@ impl Town {
 
     /// Puts an operation by hand, in a session of its author's own.
     pub fn put_by_hand(&mut self, author: &Person, put: &Put) -> OpOutcome {
+        let put = Up::PutOp { request: 1, op: put.op.signed().clone(), wraps: put.wraps.clone() };
+        let outcome = self.say_by_hand(author, vec![put]).into_iter().find_map(|down| match down {
+            Down::OpResult { outcome, .. } => Some(outcome),
+            _ => None,
+        });
+        outcome.expect("an answer")
+    }
+
+    /// Puts chunks by hand, in a session of their author's own; all of them become durable.
+    pub fn push_by_hand(&mut self, author: &Person, chunks: &[Chunk]) {
+        let puts = chunks.iter().cloned().map(Up::PutChunk).collect();
+        let answers = self.say_by_hand(author, puts);
+        let durable = |down: &&Down| matches!(down, Down::ChunkResult { outcome: ChunkOutcome::Durable, .. });
+        assert_eq!(answers.iter().filter(durable).count(), chunks.len(), "{answers:?}");
+    }
+
+    /// Says something in a session of somebody's own, and hears what the relay says meanwhile.
+    fn say_by_hand(&mut self, author: &Person, said: Vec<Up>) -> Vec<Down> {
         let session = self.open_session(BY_HAND);
         self.by_hand = Default::default();
         self.relay_input(relay::Input::Opened(session));
@@ -360,18 +380,13 @@ impl Town {
         };
         let opening = Opening { relay, relay_epoch, challenge: *challenge };
         let mut packer = Packer::new();
-        let put = Up::PutOp { request: 1, op: put.op.signed().clone(), wraps: put.wraps.clone() };
-        for up in [Up::Auth(author.auth(&opening, Credential::Member)), put] {
+        for up in std::iter::once(Up::Auth(author.auth(&opening, Credential::Member))).chain(said) {
             let frame = encode_up(&up, &mut packer).unwrap();
             self.relay_input(relay::Input::Frame(session, frame));
         }
         self.relay_input(relay::Input::Closed(session));
         self.sessions.remove(&session);
-        let outcome = self.by_hand.1.iter().find_map(|down| match down {
-            Down::OpResult { outcome, .. } => Some(outcome.clone()),
-            _ => None,
-        });
-        outcome.expect("an answer")
+        std::mem::take(&mut self.by_hand.1)
     }
 
     /// All wraps and chunks in the relay's log.

@@ -8,6 +8,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod insiders {
+    mod crowding;
+}
+
 use std::time::Duration;
 
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};

@@ -16,5 +16,6 @@ mod accidents {
     mod invites;
     mod network;
     mod passphrase;
+    mod relay;
     mod stage;
 }

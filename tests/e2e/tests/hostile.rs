@@ -148,7 +148,7 @@ fn honest(replica: &Replica, value: &str) -> Content {
     let mut own = replica.clone();
     let context = own.context(own.actor(), 1);
     let edit = Edit::Set { path: FieldPath::field("name"), value: vereda_records::Value::text(value) };
-    let change = own.edit(&[edit], Timestamp(1_000)).unwrap().unwrap();
+    let change = own.edit(&[edit], Timestamp(1_000)).unwrap().pop().unwrap();
     let body = encode(&[&change.bytes], &context, Compression::default()).unwrap();
     Content { body, first_change: 1, hashes: vec![change.hash] }
 }

@@ -111,8 +111,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Vec<Operation>, ChangeFaul
     let columns = Columns::read(reader)?;
     let actions: Vec<Option<u64>> = read_runs(columns.of(ACTION), MAX_OPS_PER_CHANGE)?;
     let rows = actions.len();
-    if rows == 0 {
-        return Err(ChangeFault::Empty);
+    if rows == 0 && columns.0.iter().any(|column| !column.is_empty()) {
+        return Err(ChangeFault::Rows);
     }
     let objects = columns.references(OBJECT_ACTOR, read_optional(columns.of(OBJECT_COUNTER), rows)?)?;
     let keys = read_keys(&columns, rows)?;

@@ -60,14 +60,21 @@ impl Device {
 
 /// Makes a document with some answers, and devices that all hold it.
 pub(crate) fn devices<const N: usize>(prepare: impl FnOnce(&mut Device)) -> [Device; N] {
+    let saved = saved(prepare);
+    std::array::from_fn(|index| open(&saved, ActorBytes([u8::try_from(index).unwrap() + 1; 16])))
+}
+
+/// Makes a document with some answers, and saves it.
+pub(crate) fn saved(prepare: impl FnOnce(&mut Device)) -> Vec<u8> {
     let (replica, _) = Replica::create(ActorBytes([1; 16]), RecordType::Case, AT).unwrap();
     let mut creator = Device { replica, made: Vec::new() };
     prepare(&mut creator);
-    let saved = creator.replica.save();
-    std::array::from_fn(|index| {
-        let actor = ActorBytes([u8::try_from(index).unwrap() + 1; 16]);
-        Device { replica: Replica::load(&saved, actor).unwrap(), made: Vec::new() }
-    })
+    creator.replica.save()
+}
+
+/// Opens a device that holds a saved document.
+pub(crate) fn open(saved: &[u8], actor: ActorBytes) -> Device {
+    Device { replica: Replica::load(saved, actor).unwrap(), made: Vec::new() }
 }
 
 pub(crate) fn meet(a: &mut Device, b: &mut Device) {

@@ -11,6 +11,7 @@
 
 mod convergence;
 mod device;
+mod heads;
 
 use std::collections::BTreeMap;
 
@@ -71,16 +72,26 @@ fn a_record_reads_back_as_it_was_written_and_writing_it_again_writes_nothing() {
     let (mut replica, _) = Replica::create(ActorBytes([1; 16]), RecordType::Incident, AT).unwrap();
     let before = replica.hydrate().unwrap();
     let mut record = everything();
-    replica.reconcile(&before, &record, AT).unwrap().unwrap();
+    replica.reconcile(&before, &record, AT).unwrap().pop().unwrap();
     // Taking away what was never answered writes nothing.
     record.fields.remove("gone");
     assert_eq!(replica.hydrate().unwrap(), record);
-    assert_eq!(replica.reconcile(&record, &record, AT).unwrap(), None);
+    assert_eq!(replica.reconcile(&record, &record, AT).unwrap(), []);
     let all: Vec<Edit> = difference(&before, &record);
-    assert_eq!(replica.edit(&all, AT).unwrap(), None, "equal values make no change");
+    assert_eq!(replica.edit(&all, AT).unwrap(), [], "equal values make no change");
     let reloaded = Replica::load(&replica.save(), ActorBytes([2; 16])).unwrap();
     assert_eq!(reloaded.hydrate().unwrap(), record);
     assert!(reloaded.conflicts().is_empty());
+}
+
+#[test]
+fn a_text_rewritten_on_top_of_one_that_does_not_stand_is_written_whole() {
+    let (mut replica, _) = Replica::create(ActorBytes([1; 16]), RecordType::Incident, AT).unwrap();
+    let empty = replica.hydrate().unwrap();
+    let shown = empty.clone().with("notes", long("seen on Monday"));
+    let edited = empty.with("notes", long("seen on Monday and well"));
+    replica.reconcile(&shown, &edited, AT).unwrap().unwrap();
+    assert_eq!(replica.hydrate().unwrap(), edited);
 }
 
 #[test]
@@ -305,7 +316,7 @@ fn what_a_person_changed_leaves_alone_what_others_changed_meanwhile() {
     a.hear(&b);
     let mut edited = shown.clone().with("age", Value::Integer(5));
     edited.fields.insert("notes".into(), long("one two three"));
-    a.replica.reconcile(&shown, &edited, AT).unwrap().unwrap();
+    a.replica.reconcile(&shown, &edited, AT).unwrap().pop().unwrap();
     assert_eq!(a.answer("name"), Some(Value::text("Aminah")));
     assert_eq!(a.answer("notes"), Some(long("zero one two three")));
     assert_eq!(a.answer("age"), Some(Value::Integer(5)));

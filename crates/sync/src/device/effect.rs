@@ -275,7 +275,7 @@ pub enum Disconnect {
     #[error("no protocol version in common: update the older side")]
     Version,
     /// The relay's log ends before what this device was told to have stored: everything is asked for anew.
-    #[error("the relay's log is shorter than it said before: everything is asked for anew")]
+    #[error("the relay was set back: it lacks what it had handed over, everything is asked for anew")]
     LogShorter,
     /// The relay broke the protocol.
     #[error("the relay broke the protocol")]

@@ -8,7 +8,7 @@ use std::{
 use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, OpId, limits};
 use vereda_crypto::Signed;
-use vereda_policy::{ChainKind, Chains, Cite, Op, Receipt, detect_relay_fork, membership};
+use vereda_policy::{ChainKind, Chains, Cite, ForkProof, Op, Receipt, detect_relay_fork, membership};
 use vereda_protocol::{Chunk, Header, Logged, Position};
 
 use super::{
@@ -140,6 +140,22 @@ impl DeviceMachine {
         self.tell(Event::RelayForked { chain, seq });
         self.disconnect(Disconnect::RelayForked);
         Ok(true)
+    }
+
+    /// Says whether proof is kept that the relay, as it is since `relay_epoch`, gave two accounts of one thing.
+    pub(super) fn is_convicted(&self, relay_epoch: u64, store: &dyn DeviceStore) -> Result<bool, StoreError> {
+        let speaks = |receipt: &Signed<Receipt>| {
+            let receipt = receipt.clone().verify();
+            receipt.is_ok_and(|receipt| {
+                receipt.value().relay == self.config.relay && receipt.value().relay_epoch == relay_epoch
+            })
+        };
+        let evidence = load_all::<Evidence>(store, EVIDENCE, None)?;
+        Ok(evidence.iter().any(|(_, evidence)| match evidence {
+            Evidence::Fork { proof: ForkProof::Relay { a, b } } => speaks(a) || speaks(b),
+            Evidence::Branch { known, .. } => speaks(known),
+            _ => false,
+        }))
     }
 
     /// Compares heads that others know, from an invite, a linking code or a peer, with what the relay handed over. What is

@@ -161,8 +161,9 @@ impl DeviceMachine {
             return;
         }
         // What was said before the relay proved itself ends this attempt, not all of them: whoever is on the way can
-        // say it.
-        let again = self.online && (!self.is_live() || !reason.is_final());
+        // say it. That it was convicted is known here.
+        let is_final = reason.is_final() && (self.is_live() || reason == Disconnect::RelayForked);
+        let again = self.online && !is_final;
         let retry_at = again.then(|| self.now.monotonic.saturating_add(self.backoff()));
         self.phase = Phase::Offline { retry_at };
         self.attempts = self.attempts.saturating_add(1);
@@ -247,6 +248,10 @@ impl DeviceMachine {
         let meta = self.cache(store)?.meta.clone();
         if meta.relay_epoch.is_some_and(|known| known != opening.relay_epoch) {
             self.disconnect(Disconnect::RelayRestored);
+            return Ok(());
+        }
+        if self.is_convicted(opening.relay_epoch, &*store)? {
+            self.disconnect(Disconnect::RelayForked);
             return Ok(());
         }
         let mut nonce = [0; 32];

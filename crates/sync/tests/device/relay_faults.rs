@@ -142,8 +142,13 @@ fn an_operation_that_follows_another_than_the_one_given_a_receipt_convicts_the_r
     assert!(rig.saw(&Event::RelayForked { chain: case, seq: 2 }));
     assert_eq!(faults(&rig), [RelayFault::Forked { chain: case, seq: 2 }]);
     assert_eq!(rig.disconnects(), [Disconnect::RelayForked]);
-    let rig = rig.restart();
+    // Nothing is sent to it after a restart either.
+    let mut rig = rig.restart();
     assert_eq!(faults(&rig), [RelayFault::Forked { chain: case, seq: 2 }]);
+    rig.challenge();
+    assert!(rig.sent.is_empty(), "{:?}", rig.sent);
+    assert_eq!(rig.disconnects(), [Disconnect::RelayForked]);
+    assert_eq!(rig.machine.poll_timeout(), None, "no further attempt");
 }
 
 #[test]

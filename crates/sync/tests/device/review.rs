@@ -318,8 +318,8 @@ fn what_was_taken_in_before_its_author_heard_of_his_removal_is_asked_about_and_k
         let asked = rig.sent.iter().any(|sent| matches!(sent, Up::AskReview(links) if *links == [link_of(&chunk)]));
         assert!(asked, "{:?}", rig.sent);
         outcome(&mut rig, &chunk, answer);
-        let expected = if is_excluded { vec![link_of(&chunk)] } else { vec![] };
-        assert_eq!((rig.excluded(), rig.stored()), (expected, vec![chunk]));
+        let expected = if is_excluded { (vec![link_of(&chunk)], vec![]) } else { (vec![], vec![chunk]) };
+        assert_eq!((rig.excluded(), rig.stored()), expected);
         assert!(!rig.saw(&Event::Remake { document: rig.world.case }));
     };
     check(ChunkOutcome::Durable, false);

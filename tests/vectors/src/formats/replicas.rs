@@ -31,7 +31,7 @@ fn read(vectors: &[Vector]) -> Result<()> {
         }
         // What opens must also go on working.
         let edit = vereda_document::Edit::Set { path: FieldPath::field("age"), value: Value::Integer(8) };
-        replica.clone().edit(&[edit], crate::world::START)?.context("an edit changed nothing")?;
+        replica.clone().edit(&[edit], crate::world::START)?.pop().context("an edit changed nothing")?;
     }
     Ok(())
 }

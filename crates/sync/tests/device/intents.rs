@@ -5,7 +5,7 @@ use vereda_crypto::Signed;
 use vereda_policy::{
     Accept, Body, Chains, Frontier, FrontierTree, Invite, Op, Place, RemoveDevice, Revoke, Role, op_id_of_bytes,
 };
-use vereda_protocol::{Down, OfferedLeaf, OpOutcome, Position, RefusalCode, Up};
+use vereda_protocol::{Down, OfferedLeaf, OpOutcome, PolicyEntry, Position, RefusalCode, Up};
 use vereda_sync::device::{Event, IntentFailure, MemoryStore, RelayFault};
 
 use crate::{
@@ -93,6 +93,35 @@ fn an_intent_that_came_second_waits_for_the_news_before_it_is_signed_anew() {
     rig.down(&Down::Policy { entries: vec![news], cursor: Position(100) });
     let (_, op) = taken(&mut rig);
     assert_eq!(op.verify().unwrap().value().prev, Some(head));
+}
+
+#[test]
+fn an_intent_over_a_document_that_is_not_read_is_signed_anew_once_its_chain_was_fetched() {
+    let mut rig = managing();
+    let (case, team, amina) = (rig.world.case, rig.world.team, rig.world.amina.clone());
+    let (bashir, chipo) = (rig.world.bashir.user, rig.world.chipo.user);
+    // Amina leaves the team. Over its case she has authority by the agency; she reads it no more.
+    let leaves = rig.world.leaves(&amina, &[]);
+    let left = rig.world.revoke(&amina, &team, &leaves);
+    rig.policy(&[&left.op, &left.leaves], 100);
+    let news = rig.world.append(&amina.key, &case, grant(chipo, Role::Reader));
+    let head = rig.world.head(&case);
+    let id = rig.machine.enqueue_intent(&mut rig.store, case, grant(bashir, Role::Reader), Vec::new()).unwrap();
+    rig.commit();
+    let (request, _) = taken(&mut rig);
+    let upto = Position(200);
+    let visible = PolicyEntry::Visible { document: case, upto };
+    rig.down(&Down::Policy { entries: vec![visible], cursor: Position(100) });
+    assert_eq!(rig.sent.pop_front(), Some(Up::Backfill { document: case, after: Position(0), upto }));
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::HeadMoved(head) });
+    assert!(rig.sent.is_empty());
+    rig.down(&Down::BackfillPart { document: case, entries: vec![news], chunks: Vec::new(), cursor: upto });
+    let (request, op) = taken(&mut rig);
+    assert_eq!(op.clone().verify().unwrap().value().prev, Some(head));
+    let op_id = admitted(&mut rig, &op);
+    let receipt = rig.world.receipt(&op);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::Appended(receipt) });
+    assert!(rig.saw(&Event::IntentDone { id, op: op_id }));
 }
 
 #[test]

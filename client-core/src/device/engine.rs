@@ -46,6 +46,11 @@ impl<S: DeviceStore> Device<S> {
         Ok(machine.next_place(&self.store, document)?)
     }
 
+    /// Says whether nothing more that this device makes of a document in its present incarnation would be taken.
+    pub(super) fn is_closed(&self, document: &ChainId) -> Result<bool, StoreError> {
+        self.machine.as_ref().map_or(Ok(false), |machine| machine.is_closed(&self.store, document))
+    }
+
     /// Lists what waits to be sent.
     pub(crate) fn outbox(&self) -> Result<Vec<OutboxItem>, StoreError> {
         self.machine.as_ref().map_or(Ok(Vec::new()), |machine| machine.outbox(&self.store))

@@ -109,9 +109,15 @@ impl<S: DeviceStore> Device<S> {
         lost: &BTreeSet<Link>,
     ) -> Result<Option<Remade>, DeviceError> {
         let document = *id;
+        let edits = self.stored_edits(id)?;
+        let mut first = edits.first().map(|edit| edit.seq);
         let mut chunks = self.chunks(id, 0)?;
         for link in self.excluded(id)? {
-            chunks.extend(self.find_chunk(&link)?);
+            let Some((position, chunk)) = self.find_chunk(&link)? else { continue };
+            let is_lost = lost.contains(&link);
+            if is_lost || !self.is_replaced(&chunk, before, first)? {
+                chunks.push((position, chunk));
+            }
         }
         chunks.sort_by_key(|(position, _)| *position);
         chunks.dedup_by_key(|(position, _)| *position);
@@ -121,8 +127,6 @@ impl<S: DeviceStore> Device<S> {
         let actor = derive_actor(self.id(), before, document);
         let from = self.replayed(id, actor, &chunks, lost)?.replica.hydrate().ok();
         let mut old = self.replayed(id, actor, &chunks, &BTreeSet::new())?;
-        let edits = self.stored_edits(id)?;
-        let mut first = edits.first().map(|edit| edit.seq);
         for (_, chunk) in &chunks {
             let header = super::loading::read_header(chunk)?;
             if lost.contains(&header.link()) {
@@ -133,6 +137,15 @@ impl<S: DeviceStore> Device<S> {
         let wanted = old.replica.hydrate().map_err(|error| DocumentError::Hydrate { document, error })?;
         let made = first.and_then(|first| old.replica.own_changes(first).iter().map(|change| change.time).max());
         Ok(Some(Remade { from, wanted, made }))
+    }
+
+    /// Says whether the first stored edit took the place of an own chunk's changes: that did not stand any more when the edit
+    /// was written, which so does not rest on it.
+    fn is_replaced(&self, chunk: &Chunk, before: Incarnation, first: Option<u64>) -> Result<bool, StoreError> {
+        let header = super::loading::read_header(chunk)?;
+        let after = header.first_change.saturating_add(u64::from(header.change_count));
+        let is_own = (header.device, header.incarnation) == (self.id(), before);
+        Ok(is_own && first.is_some_and(|first| first < after))
     }
 
     /// Drops the old edits: their rows, the snapshot that may hold them, and the chunks that can not stand.

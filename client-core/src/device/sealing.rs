@@ -44,6 +44,10 @@ impl<S: DeviceStore> Device<S> {
             if self.remaking.contains_key(&document) || self.is_stuck(&document)? {
                 continue;
             }
+            if self.is_closed(&document)? {
+                self.remaking.entry(document).or_default();
+                continue;
+            }
             // The right to write ended: what was written before goes to review, by the heads that prove it.
             if self.contact.is_caught_up && self.content_role(&document, now) < Some(Role::Editor) {
                 has_sealed |= self.seal_late(&document, ambient)?;

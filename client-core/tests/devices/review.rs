@@ -333,3 +333,50 @@ fn an_edit_built_on_work_in_review_is_made_again_on_what_stands_under_its_author
     let digests = world.digests();
     assert_eq!(digests[amina], digests[berta]);
 }
+
+#[test]
+fn whoever_writes_on_after_her_work_was_turned_away_does_so_with_another_voice_and_loses_nothing() {
+    let mut world = World::new(99);
+    let (amina, north) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let berta = world.join(amina, north, Role::Editor, "Berta");
+    world.settle();
+    let (subject, _) = world.devices[berta].home().unwrap();
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"name_last": "Haddad"}}));
+    let lower = LowerRequest { chain: north, subject, to: Role::Reader };
+    world.on(amina, |device, ambient| device.lower(ambient, lower)).unwrap();
+    world.settle();
+    world.connect(berta);
+    let discard = DiscardRequest { document: case, reason: "Recorded twice".into() };
+    world.on(amina, |device, ambient| device.discard_review(ambient, &discard)).unwrap();
+    world.settle();
+    // She hears that it was turned away, is let in again for this case, and writes on, on top of what stands.
+    let referral = ReferRequest {
+        document: case,
+        to: subject,
+        role: Role::Editor,
+        expires: None,
+        purpose: None,
+        consent: None,
+        sections: Vec::new(),
+    };
+    world.on(amina, |device, ambient| device.refer(ambient, &referral)).unwrap();
+    for _ in 0..4 {
+        world.pass(std::time::Duration::from_secs(30));
+        world.settle();
+    }
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"address": "Here"}}));
+    world.connect(berta);
+    for _ in 0..4 {
+        world.pass(std::time::Duration::from_secs(30));
+        world.settle();
+    }
+    for device in [amina, berta] {
+        assert_eq!(world.field(device, &case, "address"), json!("Here"), "device {device}");
+        assert_eq!(world.field(device, &case, "name_last"), json!(null), "device {device}: it was turned away");
+    }
+    assert!(world.devices[berta].is_settled(), "{:?}", world.devices[berta].explain(&case));
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp, decode};
-use vereda_policy::{Body, ChainKind, Op, Receipt, chain_of, op_id_of_bytes};
+use vereda_policy::{Body, ChainKind, Op, Receipt, Role, chain_of, op_id_of_bytes};
 use vereda_protocol::Header;
 
 use crate::{
@@ -41,12 +41,13 @@ pub struct Sealing {
     pub at_ms: u64,
     /// Who read the document by all that the device knew before, or by the relay's log.
     pub readers: Readers,
-    /// The device knew that itself it read the document no more: it seals for review, under the last key that it held.
+    /// The device knew that itself it wrote to the document no more: it seals for review, under the last key that what its
+    /// edits rely on knows.
     pub is_late: bool,
     /// What the key of its epoch answers to, by the history that the device was served.
     pub commitment: Option<Digest>,
-    /// Of whom the device ever knew that they read the document.
-    pub known: BTreeSet<DeviceId>,
+    /// Of whom the device ever knew that they read the document, or were in a group.
+    pub known: BTreeSet<(ChainId, DeviceId)>,
 }
 
 /// Who reads a document. A group's key opens all that was sealed for the group while that key was its newest, also to
@@ -96,16 +97,24 @@ impl Knowledge {
         Some(Readers::of(&self.ledger, document))
     }
 
-    /// Lists who reads a document, or once did before something that is known too.
-    pub fn ever_readers(&self, document: &ChainId) -> BTreeSet<DeviceId> {
-        self.ever.iter().filter(|(of, _)| of == document).map(|(_, device)| *device).collect()
+    /// Says whether a device writes to a document; `None` where that is unknown.
+    pub fn writes(&self, device: &DeviceId, document: &ChainId) -> Option<bool> {
+        self.ledger.chain(document)?;
+        let role = self.ledger.readers(document, AsOf::Ever).get(device).copied();
+        Some(role >= Some(Role::Editor))
+    }
+
+    /// Lists who reads a document or is in a group, or once was before something that is known too.
+    pub fn ever_readers(&self, document: &ChainId) -> BTreeSet<(ChainId, DeviceId)> {
+        let groups: BTreeSet<ChainId> = self.ledger.groups().collect();
+        self.ever.iter().filter(|(of, _)| of == document || groups.contains(of)).copied().collect()
     }
 
     fn note_readers(&mut self) {
-        let documents: Vec<ChainId> = self.ledger.all_documents().collect();
-        for document in documents {
-            let readers = self.ledger.readers(&document, AsOf::Ever).into_keys();
-            self.ever.extend(readers.map(|device| (document, device)));
+        let chains: Vec<ChainId> = self.ledger.all_documents().chain(self.ledger.groups()).collect();
+        for chain in chains {
+            let readers = self.ledger.readers(&chain, AsOf::Ever).into_keys();
+            self.ever.extend(readers.map(|device| (chain, device)));
         }
     }
 

@@ -69,7 +69,12 @@ impl<'t, 'd> Writer<'t, 'd> {
             Edit::Append { path, text } => {
                 self.text(path, |current| vec![Splice { at: current.chars().count(), delete: 0, insert: text.clone() }])
             }
-            Edit::Rewrite { path, before, after } => self.text(path, |current| rebase(before, after, current)),
+            Edit::Rewrite { path, before, after } => {
+                // Where no text was ever begun, there is none that the change could be carried over to: it is written whole.
+                let is_begun = !hydrate::texts(self.transaction, self.roots, path).is_empty();
+                let before = if is_begun { before } else { "" };
+                self.text(path, |current| rebase(before, after, current))
+            }
             Edit::Pick { path, choice, picked } => {
                 if !is_code(choice) {
                     return Err(Fault::Place);

@@ -85,6 +85,16 @@ fn a_record_reads_back_as_it_was_written_and_writing_it_again_writes_nothing() {
 }
 
 #[test]
+fn a_text_rewritten_on_top_of_one_that_does_not_stand_is_written_whole() {
+    let (mut replica, _) = Replica::create(ActorBytes([1; 16]), RecordType::Incident, AT).unwrap();
+    let empty = replica.hydrate().unwrap();
+    let shown = empty.clone().with("notes", long("seen on Monday"));
+    let edited = empty.with("notes", long("seen on Monday and well"));
+    replica.reconcile(&shown, &edited, AT).unwrap().unwrap();
+    assert_eq!(replica.hydrate().unwrap(), edited);
+}
+
+#[test]
 fn an_answer_that_a_later_state_lacks_is_taken_away_of_whatever_kind() {
     let (mut replica, _) = Replica::create(ActorBytes([1; 16]), RecordType::Incident, AT).unwrap();
     let empty = replica.hydrate().unwrap();

@@ -12,6 +12,7 @@ use super::{
     effect::Event,
     frontiers::Reliant,
     machine::{DeviceMachine, Halt},
+    operations::op_waits,
     removals::place_of,
     shelf::ChainView,
     store::{DeviceStore, StoreError},
@@ -159,6 +160,10 @@ impl DeviceMachine {
         if origin == Origin::Relay {
             match self.judge_rights(view, store, header, false)? {
                 Reliant::Stands => {}
+                // It may have been taken in by what waits in its chain.
+                Reliant::Beyond if op_waits(store, &header.document)? => {
+                    return Ok(Judged::Waits(Awaited::Policy(header.document)));
+                }
                 Reliant::Beyond => return Ok(Judged::Breaks(QuarantineReason::BeyondFrontier, None)),
                 Reliant::Waits(awaited) => return Ok(Judged::Waits(awaited)),
             }

@@ -184,6 +184,17 @@ impl DeviceMachine {
         })
     }
 
+    /// Says whether something that this device made of a document in its present incarnation does not stand: nothing that it
+    /// makes in it would be taken as long as that is so.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn is_closed(&self, store: &dyn DeviceStore, document: &ChainId) -> Result<bool, StoreError> {
+        let row = load::<DocumentRow>(store, DOCUMENTS, document.as_bytes())?.unwrap_or_default();
+        let own = (self.device, self.config.incarnation);
+        Ok(row.authors.iter().any(|author| author.closed && (author.device, author.incarnation) == own))
+    }
+
     /// Finds the policy heads that this device's next chunk of a document cites; `None` where it may not write.
     ///
     /// # Errors

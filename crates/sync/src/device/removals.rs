@@ -158,18 +158,21 @@ impl DeviceMachine {
                 concerned.push(standing);
             }
         })?;
-        let (mut causes, mut wanted) = (BTreeMap::new(), Vec::new());
+        let (mut causes, mut wanted, mut asked) = (BTreeMap::new(), Vec::new(), Vec::new());
         let is_member = self.standing_in(document, &*store)?.is_some();
         let view = self.shelf.view(&*store);
         for Standing { link, header, .. } in &concerned {
             // What was made here and is on its way, or in review, is for the relay to say. So is that it was taken in, where
             // this device is not handed the decision.
             let is_said = |row: LinkRow| !row.at_relay || (!is_member && row.taken_in == Some(true));
-            if header.device == self.device && load::<LinkRow>(&*store, LINKS, link.as_bytes())?.is_some_and(is_said) {
+            let own = header.device == self.device;
+            if own && load::<LinkRow>(&*store, LINKS, link.as_bytes())?.is_some_and(is_said) {
                 continue;
             }
             match self.judge_rights(&view, &*store, header, authors.is_none())? {
                 Reliant::Stands => {}
+                // It was taken in before this device heard of the removal, or the relay lost it.
+                Reliant::Beyond if own && !is_member => asked.push(*link),
                 Reliant::Beyond => {
                     causes.insert(*link, Cause::Rights);
                 }
@@ -183,6 +186,7 @@ impl DeviceMachine {
         for (chain, removal, place) in wanted {
             self.want_leaf(chain, removal, place, store)?;
         }
+        self.ask_of_own(document, &asked, store)?;
         if causes.is_empty() { Ok(()) } else { self.exclude(document, &causes, store) }
     }
 

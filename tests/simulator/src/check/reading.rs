@@ -88,14 +88,24 @@ pub(crate) fn check_sealings(world: &mut World) {
 }
 
 /// Says whether a device was given the key of a chunk's epoch by what the chunk's author knew nothing of: by some history of
-/// the relay it read the document under that very epoch, and the author never knew of it as a reader. So he knew of no removal.
+/// the relay it read the document under that very epoch, or came into a group that did, and the author never knew of it as a
+/// reader, nor as one of that group. So he knew of no removal.
 fn was_given_unknown(world: &World, sealing: &Sealing, device: &DeviceId) -> bool {
-    let Sealing { header, commitment: Some(commitment), known, .. } = sealing else { return false };
+    let Sealing { header, commitment, known, .. } = sealing;
+    if known.contains(&(header.document, *device)) {
+        return false;
+    }
     let is_same = |model: &&Model| {
-        model.epoch(&header.document, header.epoch).is_some_and(|epoch| epoch.commitment == *commitment)
+        let epoch = model.epoch(&header.document, header.epoch);
+        epoch.zip(*commitment).is_some_and(|(epoch, commitment)| epoch.commitment == commitment)
     };
     let reads = |model: &Model| model.read_since_epoch(&header.document, header.epoch).contains(device);
-    !known.contains(device) && world.crook.ended.iter().chain([&world.model]).filter(is_same).any(reads)
+    let mut groups = world.crook.last_held_ms.keys().filter(|(document, _)| *document == header.document);
+    let came_in = |(_, group): &(ChainId, ChainId)| {
+        let member = (*group, *device);
+        world.crook.last_read_ms.contains_key(&member) && !known.contains(&member)
+    };
+    world.crook.ended.iter().chain([&world.model]).filter(is_same).any(reads) || groups.any(came_in)
 }
 
 fn held_later<'a>(world: &'a World, sealing: &'a Sealing) -> impl Iterator<Item = ChainId> + 'a {

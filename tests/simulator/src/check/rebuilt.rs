@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use vereda_base::ChainId;
 use vereda_crypto::{
-    ChunkKeyScope, DocumentEpochKey, Nonce24, commits_to, context, derive_actor, derive_chunk_key, hash, open,
+    ChunkKeyScope, DocumentEpochKey, Key32, Nonce24, commits_to, context, derive_actor, derive_chunk_key, hash, open,
     ops_root, padding::unpad,
 };
 use vereda_document::{Expect, ParsedChunk, Place, Replica};
+use vereda_protocol::Header;
 use vereda_records::{FieldPath, Value};
 
 use crate::{
@@ -30,15 +31,18 @@ impl Rebuilt {
     /// Opens and applies every chunk of a case in the log.
     pub(crate) fn of(world: &World, case: &ChainId) -> Result<Self, Breach> {
         let failed = |what: &str| Breach { checker: Checker::Agreement, what: format!("case {case}: {what}") };
-        let key_of = |epoch: u64| {
-            let held = |person: &Person| person.hand.with_held(|held| held.key(case, epoch).cloned());
-            world.people.iter().find_map(held).map(DocumentEpochKey::from_key)
+        // Where the relay forked, an epoch of one number is another in each history, and so is its key.
+        let keys_of = |epoch: u64| {
+            let held = move |person: &Person| person.hand.with_held(|held| held.key(case, epoch).cloned());
+            world.people.iter().filter_map(held).map(DocumentEpochKey::from_key)
         };
-        let first = key_of(0).ok_or_else(|| failed("no device ever held its first key"))?;
+        let first = keys_of(0).next().ok_or_else(|| failed("no device ever held its first key"))?;
         let chunks = world.model.chunks.get(case).map(Vec::as_slice).unwrap_or_default();
         let mut replica = Replica::empty(vereda_base::ActorBytes([0xff; 16]));
         for logged in chunks {
-            let key = key_of(logged.header.epoch).ok_or_else(|| failed("no device ever held the key of a chunk"))?;
+            let opens = |key: &DocumentEpochKey| commits_to(&logged.header.commitment, &chunk_key(&logged.header, key));
+            let key = keys_of(logged.header.epoch).find(opens);
+            let key = key.ok_or_else(|| failed("no device ever held the key of a chunk"))?;
             let chunk = admit(&replica, logged, &key, &first).map_err(failed)?;
             replica.apply(&chunk).map_err(|error| failed(&format!("a chunk does not apply: {error}")))?;
         }
@@ -68,21 +72,9 @@ fn admit(
     first: &DocumentEpochKey,
 ) -> Result<ParsedChunk, &'static str> {
     let header = &logged.header;
-    let scope = ChunkKeyScope {
-        suite: header.suite,
-        kind: 0,
-        document: header.document,
-        device: header.device,
-        incarnation: header.incarnation,
-        seq: header.seq,
-        epoch: header.epoch,
-    };
-    let chunk_key = derive_chunk_key(key, &scope);
-    if !commits_to(&header.commitment, &chunk_key) {
-        return Err("a chunk does not commit to its key");
-    }
-    let padded = open(&chunk_key, &Nonce24(*header.nonce), &header.associated_data(), &logged.chunk.ciphertext)
-        .map_err(|_| "a chunk does not open")?;
+    let padded =
+        open(&chunk_key(header, key), &Nonce24(*header.nonce), &header.associated_data(), &logged.chunk.ciphertext)
+            .map_err(|_| "a chunk does not open")?;
     let body = unpad(&padded).map_err(|_| "a chunk is not padded")?;
     let actor = derive_actor(header.device, header.incarnation, header.document);
     let context = replica.context(actor, header.first_change);
@@ -93,6 +85,19 @@ fn admit(
         return Err("a chunk does not match its ops_root");
     }
     Ok(parsed)
+}
+
+fn chunk_key(header: &Header, key: &DocumentEpochKey) -> Key32 {
+    let scope = ChunkKeyScope {
+        suite: header.suite,
+        kind: 0,
+        document: header.document,
+        device: header.device,
+        incarnation: header.incarnation,
+        seq: header.seq,
+        epoch: header.epoch,
+    };
+    derive_chunk_key(key, &scope)
 }
 
 /// Writes a place as devices do.

@@ -409,8 +409,11 @@ impl World {
             let document = header.document;
             let known = before.or_else(|| self.people.get(who)?.knowledge.readers(&document));
             let now = self.people.get(who).and_then(|person| person.knowledge.readers(&document));
-            let is_late = now.is_some_and(|now| !now.devices.contains(&id));
+            let writes = self.people.get(who).and_then(|person| person.knowledge.writes(&id, &document));
+            let is_late = writes == Some(false);
             let mut readers = known.unwrap_or_default();
+            // Who was let in by what came in the same moment reads what was sealed in it.
+            readers.extend(now.unwrap_or_default());
             readers.extend(Readers::of(&self.model.ledger, &document));
             let commitment = self.model.epoch(&document, header.epoch).map(|epoch| epoch.commitment);
             let person = self.people.get(who);

@@ -73,6 +73,8 @@ pub(super) enum Verdict {
     /// A document whose author's rights have ended: to be put into review.
     Review(Box<Verified<Op>>, Vec<WrapProof>),
     Answer(OpOutcome),
+    /// The head of its chain is another by now.
+    Moved(ChainId, OpId),
     /// A removal that does not name what is committed: this is.
     Offer(Vec<OfferedLeaf>),
 }
@@ -129,9 +131,7 @@ pub(super) fn check_op(
         // It rests on no group, so nobody could decide on it; by what he holds alone nobody lets himself in.
         Ok(_) if !relies && begins_document && !open.is_let_in() => return refused(RefusalCode::NotAuthorized),
         Ok(authorized) if !relies => authorized,
-        Err(refusal) if !(begins_document && has_ended(&refusal)) => {
-            return answer(chains, store, &op, &refusal).map(Verdict::Answer);
-        }
+        Err(refusal) if !(begins_document && has_ended(&refusal)) => return turn_down(chains, store, &op, &refusal),
         _ => {
             let agency = find_agency(chains, store, open, op.value())?;
             return match of_late(ledger).and(agency).and_then(|agency| Ok((agency, proofs?))) {
@@ -418,6 +418,22 @@ fn answer_removed(chains: &mut ChainCache, store: &dyn RelayStore, op: &Verified
     match known.and_then(|known| known.state.seq_of(&op_id_of_bytes(op.bytes()))) {
         Some(seq) => answer(chains, store, op, &OpRefusal::Known { seq }),
         None => Ok(OpOutcome::Refused(RefusalCode::NotAuthorized)),
+    }
+}
+
+/// What comes of an operation that may not be appended.
+fn turn_down(
+    chains: &mut ChainCache,
+    store: &dyn RelayStore,
+    op: &Verified<Op>,
+    refusal: &OpRefusal,
+) -> Result<Verdict, StoreError> {
+    match refusal {
+        // Whoever joins follows the head that his invite names, whether he sees the chain or not.
+        OpRefusal::HeadMoved { head, .. } if !matches!(op.value().body, Body::Accept(_)) => {
+            Ok(Verdict::Moved(chain_of(op.value()), *head))
+        }
+        _ => answer(chains, store, op, refusal).map(Verdict::Answer),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use vereda_base::{ChainId, Digest, OpId, Timestamp};
+use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_policy::{ChainKind, DocumentKind, Wrap};
 use vereda_protocol::{Chunk, Down, Goodbye, PolicyEntry, Position, UP_WINDOW_BYTES};
 

@@ -99,6 +99,35 @@ fn an_intent_that_came_second_waits_for_the_news_before_it_is_signed_anew() {
 }
 
 #[test]
+fn an_intent_over_a_document_that_is_not_read_is_signed_anew_once_its_chain_was_fetched() {
+    let mut rig = managing();
+    let (case, team, amina) = (rig.world.case, rig.world.team, rig.world.amina.clone());
+    let (bashir, chipo) = (rig.world.bashir.user, rig.world.chipo.user);
+    // Amina leaves the team. Over its case she has authority by the agency; she reads it no more.
+    let leaves = rig.world.leaves(&amina, &[]);
+    let left = rig.world.revoke(&amina, &team, &leaves);
+    rig.policy(&[&left.op, &left.leaves], 100);
+    let news = rig.world.append(&amina.key, &case, grant(chipo, Role::Reader));
+    let head = rig.world.head(&case);
+    let id = rig.machine.enqueue_intent(&mut rig.store, case, grant(bashir, Role::Reader), Vec::new()).unwrap();
+    rig.commit();
+    let (request, _) = taken(&mut rig);
+    let upto = Position(200);
+    let visible = PolicyEntry::Visible { document: case, upto };
+    rig.down(&Down::Policy { entries: vec![visible], cursor: Position(100) });
+    assert_eq!(rig.sent.pop_front(), Some(Up::Backfill { document: case, after: Position(0), upto }));
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::HeadMoved(head) });
+    assert!(rig.sent.is_empty());
+    rig.down(&Down::BackfillPart { document: case, entries: vec![news], chunks: Vec::new(), cursor: upto });
+    let (request, op) = taken(&mut rig);
+    assert_eq!(op.clone().verify().unwrap().value().prev, Some(head));
+    let op_id = admitted(&mut rig, &op);
+    let receipt = rig.world.receipt(&op);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::Appended(receipt) });
+    assert!(rig.saw(&Event::IntentDone { id, op: op_id }));
+}
+
+#[test]
 fn an_intent_whose_answer_was_lost_is_found_done_or_sent_again_as_it_was() {
     let mut rig = managing();
     let (case, bashir) = (rig.world.case, rig.world.bashir.user);

@@ -2,12 +2,13 @@
 //! may write.
 //!
 //! A name counts only if it was written by a device of the person (who or whose device bears it), or of a Manager of the
-//! team or agency that bears it. What a former Manager wrote counts as long as none of the present ones wrote another, so
-//! that no name goes with whoever gave it; a present one's device then says it again.
+//! team or agency that bears it. What a former Manager wrote, or a device that was removed, counts as long as none of the
+//! present ones wrote another, so that no name goes with whoever gave it; a present one's device then says it again. Of
+//! several the newest counts: not by any clock, which a device may set to the end of time, but by what its author had seen.
 
 use std::collections::BTreeMap;
 
-use vereda_base::{ActorBytes, ChainId, DeviceId, Timestamp};
+use vereda_base::{ActorBytes, ChainId, DeviceId};
 use vereda_document::Place;
 use vereda_policy::{ChainKind, ChainState, Chains, Heads, Role, membership};
 use vereda_records::Value;
@@ -42,8 +43,9 @@ pub(crate) struct WrittenName {
     pub(crate) name: String,
     /// Who wrote it.
     pub(crate) device: DeviceId,
-    /// When; with actor and seq, the order among those that count.
-    pub(crate) order: (Timestamp, ActorBytes, u64),
+    /// The counter of the operation, greater than that of every name its author had seen, and the actor: the order among
+    /// those that count.
+    pub(crate) order: (u64, ActorBytes),
 }
 
 /// The field that holds a chain's name.
@@ -69,7 +71,7 @@ pub(crate) fn written(document: &OpenDocument) -> Vec<WrittenName> {
         let (Place::Answer(path), Value::Text(name)) = (&entry.place, entry.value) else { return None };
         let bearer = bearer_of(&path.field)?;
         let device = document.author(&entry.actor)?;
-        Some(WrittenName { bearer, name, device, order: (entry.time, entry.actor, entry.seq) })
+        Some(WrittenName { bearer, name, device, order: (entry.counter, entry.actor) })
     });
     entries.collect()
 }
@@ -118,14 +120,13 @@ fn right_to_name(view: &dyn Chains, users: &[ChainId], name: &WrittenName) -> Op
     let chain = match &name.bearer {
         Bearer::Chain(chain) => chain,
         Bearer::Device(device) => {
-            let has_both = |state: &ChainState| state.device(device).is_some() && state.device(&name.device).is_some();
-            let is_own = users.iter().filter_map(|user| view.chain(user)).any(|state| has_both(&state));
-            return is_own.then_some(Right::Present);
+            let of_both = |state: &ChainState| state.device(device).and_then(|_| of_device(state, &name.device));
+            return users.iter().filter_map(|user| view.chain(user)).filter_map(|state| of_both(&state)).max();
         }
     };
     let state = view.chain(chain)?;
     match state.kind() {
-        ChainKind::User => state.device(&name.device).map(|_| Right::Present),
+        ChainKind::User => of_device(&state, &name.device),
         ChainKind::Team | ChainKind::Agency => {
             if membership(view, &name.device, chain, &Heads::newest(None)) == Some(Role::Manager) {
                 return Some(Right::Present);
@@ -134,6 +135,12 @@ fn right_to_name(view: &dyn Chains, users: &[ChainId], name: &WrittenName) -> Op
         }
         ChainKind::Document => None,
     }
+}
+
+/// Tells by what right a device speaks for its person: whoever has one that was removed does so no more.
+fn of_device(user: &ChainState, device: &DeviceId) -> Option<Right> {
+    let standing = user.device(device)?;
+    Some(if standing.stands_at(user.head_seq()) { Right::Present } else { Right::Former })
 }
 
 /// Says whether a device belongs to somebody who is or was Manager of a group, himself or through one of its teams.
@@ -190,7 +197,7 @@ mod tests {
         let (mallory, other) = join(&mut chains, 2);
         let (users, bearer) = ([chain, other], Bearer::Chain(chain));
         let written = |name: &str, device, at| {
-            let order = (Timestamp(at), ActorBytes([0; 16]), 1);
+            let order = (at, ActorBytes([0; 16]));
             WrittenName { bearer, name: name.to_owned(), device, order }
         };
         let check = |names: &[(&str, DeviceId)], expected: Option<&str>| {
@@ -202,6 +209,14 @@ mod tests {
         check(&[("أمينة", amina), ("\u{1b}[2J", amina)], Some("أمينة"));
         check(&[("Amina", amina), (&"x".repeat(MAX_NAME_CHARS + 1), amina), (" ", amina)], Some("Amina"));
         check(&[("\u{202e}anima", amina)], None);
+        let same = |name: &str, actor| WrittenName { order: (1, ActorBytes([actor; 16])), ..written(name, amina, 1) };
+        for names in [[same("A", 1), same("B", 2)], [same("B", 2), same("A", 1)]] {
+            assert_eq!(
+                accept(&chains, &users, names.to_vec())[&bearer].name,
+                "B",
+                "in whatever order they are heard of"
+            );
+        }
         let of_device = |author| {
             let name = WrittenName { bearer: Bearer::Device(amina), ..written("Phone", author, 1) };
             accept(&chains, &users, vec![name]).remove(&Bearer::Device(amina)).map(|found| found.name)

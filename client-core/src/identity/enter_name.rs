@@ -1,7 +1,7 @@
 //! Names into the directory.
 
 use vereda_base::ChainId;
-use vereda_document::Place;
+use vereda_document::Edit;
 use vereda_policy::{Heads, Role, membership};
 use vereda_records::{FieldPath, Value};
 use vereda_sync::device::DeviceStore;
@@ -29,7 +29,8 @@ impl<S: DeviceStore> Device<S> {
         self.write_into_directory(ambient, &directory::field(chain), name)
     }
 
-    /// Writes a name into a field of the directory; the caller commits.
+    /// Writes a name into a field of the directory, also where it stands there already: whoever wrote that may have no
+    /// right to. The caller commits.
     pub(crate) fn write_into_directory(
         &mut self,
         ambient: &mut Ambient<'_>,
@@ -37,11 +38,11 @@ impl<S: DeviceStore> Device<S> {
         name: &str,
     ) -> Result<(), DeviceError> {
         let id = self.open_directory()?;
-        let document = self.created_document(&id)?;
-        let hydrated = document.replica.hydrate();
-        let before = hydrated.map_err(|error| crate::device::DocumentError::Hydrate { document: id, error })?;
-        let after = before.clone().with(field, Value::text(name.trim()));
-        self.write_record(ambient, &id, &before, &after)?;
+        let at = ambient.now.wall;
+        let set = |value| Edit::Set { path: FieldPath::field(field), value };
+        // What equals what stands would not be written.
+        let edits = [set(Value::Deleted), set(Value::text(name.trim()))];
+        self.write(&id, |replica| replica.edit(&edits, at))?;
         self.write_line(&id)
     }
 
@@ -64,7 +65,8 @@ impl<S: DeviceStore> Device<S> {
         self.bring_books()
     }
 
-    /// Says names of teams and the agency again, as one of their Managers, that only former ones wrote; commits.
+    /// Says names of teams and the agency again, as one of their Managers, that only former ones wrote, and that of this
+    /// device's person, if only a removed device did; commits.
     pub(crate) fn restate_names(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
         if self.books.names_of_former.is_empty() || !self.may_write_names()? {
             return Ok(());
@@ -79,21 +81,12 @@ impl<S: DeviceStore> Device<S> {
         if named.is_empty() {
             return Ok(());
         }
-        let written = named.into_iter().try_for_each(|(group, name)| self.restate(ambient, &group, &name));
+        let written = named.into_iter().try_for_each(|(group, name)| self.write_name(ambient, &group, &name));
         if let Err(error) = written.and_then(|()| self.commit()) {
             self.roll_back();
             return Err(error);
         }
         self.bring_books()
-    }
-
-    /// Writes a name that stands there already, so that it is this device that says it.
-    fn restate(&mut self, ambient: &mut Ambient<'_>, group: &ChainId, name: &str) -> Result<(), DeviceError> {
-        let id = self.open_directory()?;
-        let at = ambient.now.wall;
-        let place = Place::Answer(FieldPath::field(directory::field(group)));
-        self.write(&id, |replica| replica.resolve(&place, Value::text(name), at))?;
-        self.write_line(&id)
     }
 
     /// Says whether the directory is here and this device may write to it.

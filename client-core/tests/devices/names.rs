@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vereda_base::ChainId;
+use vereda_base::{ChainId, Timestamp};
 use vereda_client_core::access::{LowerRequest, RevokeRequest};
 use vereda_policy::Role;
 
@@ -83,4 +83,65 @@ fn names_stay_when_the_manager_who_gave_them_is_put_out_or_lowered() {
     for device in [amina, berta, carmen] {
         assert_eq!(names(&world, device, &chains), expected, "device {device}");
     }
+}
+
+#[test]
+fn a_name_dated_to_the_end_of_time_gives_way_to_the_next_whatever_the_clocks_say() {
+    let Agency { mut world, amina, berta, .. } = agency(302);
+    let tablet = world.link(amina, "Tablet");
+    let now = world.now.wall;
+    let named = world.devices[tablet].id();
+    for (by, wall, name) in [
+        (tablet, Timestamp(i64::MAX / 2), "For ever"),
+        (amina, now, "Corrected"),
+        // By a clock that is late.
+        (tablet, Timestamp(0), "Corrected again"),
+    ] {
+        world.now.wall = wall;
+        world.on(by, |device, ambient| device.name_device(ambient, &named, name)).unwrap();
+        world.now.wall = now;
+        world.settle();
+        for device in [amina, tablet, berta] {
+            assert_eq!(world.devices[device].device_name(&named), Some(name), "device {device}");
+        }
+    }
+}
+
+#[test]
+fn what_a_removed_device_called_devices_of_its_person_gives_way_to_what_another_says() {
+    let Agency { mut world, amina, berta, .. } = agency(303);
+    let tablet = world.link(amina, "Tablet");
+    let stolen = world.link(amina, "Phone");
+    world.settle();
+    let (named, lost) = (world.devices[tablet].id(), world.devices[stolen].id());
+    for (device, name) in [(named, "Mine"), (lost, "Mine as well")] {
+        world.on(stolen, |stolen, ambient| stolen.name_device(ambient, &device, name)).unwrap();
+    }
+    world.settle();
+    assert_eq!(world.devices[berta].device_name(&named), Some("Mine"));
+    world.on(amina, |device, ambient| device.remove_device(ambient, &lost)).unwrap();
+    world.settle();
+    for device in [amina, tablet, berta] {
+        assert_eq!(world.devices[device].device_name(&named), Some("Tablet"), "device {device}");
+        assert_eq!(world.devices[device].device_name(&lost), Some("Mine as well"), "nobody else says another");
+    }
+}
+
+#[test]
+fn a_persons_name_that_only_a_removed_device_wrote_is_said_again_by_another() {
+    let Agency { mut world, amina, berta, carmen, .. } = agency(304);
+    let tablet = world.link(berta, "Tablet");
+    world.settle();
+    let (person, lost) = (user(&world, berta), world.devices[berta].id());
+    let held = |world: &World| world.devices[amina].store().memory.committed_rows(vereda_sync::device::tables::CHUNKS);
+    let before = held(&world);
+    world.on(tablet, |device, ambient| device.remove_device(ambient, &lost)).unwrap();
+    for _ in 0..6 {
+        world.settle();
+        world.pass(Duration::from_secs(30));
+    }
+    for device in [amina, tablet, carmen] {
+        assert_eq!(world.devices[device].name_of(&person), Some("Berta"), "device {device}");
+    }
+    assert_eq!(held(&world), before + 1);
 }

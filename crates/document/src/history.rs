@@ -27,6 +27,8 @@ pub struct HistoryEntry {
     pub actor: ActorBytes,
     /// Its seq under that actor.
     pub seq: u64,
+    /// Greater than that of whatever its author had seen, and no clock's.
+    pub counter: u64,
     /// When, by the clock of his device; whole seconds.
     pub time: Timestamp,
 }
@@ -110,7 +112,7 @@ impl HistoryReader<'_> {
             }
             let Some((place, value)) = self.put(operation, actor, object.counter, change.hash()) else { continue };
             match (value, place) {
-                (Some(value), place) => self.add(change, &anatomy, place, value, wanted),
+                (Some(value), place) => self.add(change, &anatomy, (place, value, counter), wanted),
                 (None, Place::Answer(path)) => {
                     self.texts.insert((anatomy.actor.0, counter), path);
                 }
@@ -121,7 +123,8 @@ impl HistoryReader<'_> {
             if wanted(&Place::Answer(path.clone()))
                 && let Some(text) = self.text_after(change.hash(), &path)
             {
-                self.add(change, &anatomy, Place::Answer(path), Value::LongText(text), wanted);
+                let written = (Place::Answer(path), Value::LongText(text), anatomy.max_op());
+                self.add(change, &anatomy, written, wanted);
             }
         }
     }
@@ -160,7 +163,13 @@ impl HistoryReader<'_> {
         }
     }
 
-    fn add(&mut self, change: &Change, anatomy: &Anatomy, place: Place, value: Value, wanted: &dyn Fn(&Place) -> bool) {
+    fn add(
+        &mut self,
+        change: &Change,
+        anatomy: &Anatomy,
+        (place, value, counter): (Place, Value, u64),
+        wanted: &dyn Fn(&Place) -> bool,
+    ) {
         if wanted(&place) {
             self.entries.push(HistoryEntry {
                 place,
@@ -168,6 +177,7 @@ impl HistoryReader<'_> {
                 change: change.hash().0,
                 actor: anatomy.actor,
                 seq: anatomy.seq,
+                counter,
                 time: from_seconds(anatomy.time),
             });
         }

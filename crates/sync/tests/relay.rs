@@ -11,6 +11,7 @@
 
 mod relay {
     mod authentication;
+    mod authority;
     mod bounds;
     mod chunks;
     mod endings;

@@ -60,6 +60,8 @@ impl DeviceMachine {
                 return self.take_own_decision(link, document, false, store);
             }
             RefusalCode::DependsOnUnadopted => return self.take_unadopted(link, document, store),
+            // It was said to stand once, and was asked about: it is kept.
+            RefusalCode::ReviewClosed if row.at_relay => return self.take_own_decision(link, document, false, store),
             RefusalCode::NotContiguous | RefusalCode::MissingDeps if self.follows_unsent(row, store)? => {
                 // What it builds on was refused for now, and goes before it again.
                 if let Some(place) = self.find_queued(&link, store)? {
@@ -83,7 +85,12 @@ impl DeviceMachine {
     }
 
     /// Notes that a chunk awaits a decision.
-    fn note_in_review(&mut self, link: Link, document: ChainId, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+    pub(super) fn note_in_review(
+        &mut self,
+        link: Link,
+        document: ChainId,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
         self.forget_queued(link, &document, store)?;
         if load::<RefusedRow>(store, REFUSED, link.as_bytes())?.is_some_and(|row| row.code.is_none()) {
             return Ok(());
@@ -142,10 +149,10 @@ impl DeviceMachine {
 
     /// Notes that the relay holds a chunk, and takes it out of the outbox.
     pub(super) fn acknowledge(&mut self, link: Link, row: LinkRow, store: &mut dyn DeviceStore) -> Result<(), Halt> {
-        if row.at_relay {
-            return Ok(());
-        }
         let document = row.document;
+        if row.at_relay {
+            return self.take_own_decision(link, document, true, store);
+        }
         self.note_logged(Logged::Chunk { document, link }, &*store)?;
         // What is confirmed now comes after all that was handed over.
         self.cache(&*store)?.meta.last_policy = None;

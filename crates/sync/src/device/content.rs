@@ -12,6 +12,7 @@ use super::{
     effect::Event,
     frontiers::Reliant,
     machine::{DeviceMachine, Halt},
+    operations::op_waits,
     removals::place_of,
     shelf::ChainView,
     store::{DeviceStore, StoreError},
@@ -171,6 +172,10 @@ impl DeviceMachine {
         if let Origin::Relay(held) = origin {
             match self.judge_rights(view, store, header, held, false)? {
                 Reliant::Stands | Reliant::Held(_) => {}
+                // It may have been taken in by what waits in its chain.
+                Reliant::Beyond(_) if op_waits(store, &header.document)? => {
+                    return Ok(Judged::Waits(Awaited::Policy(header.document)));
+                }
                 Reliant::Beyond(_) => return Ok(Judged::Breaks(QuarantineReason::BeyondFrontier, None)),
                 Reliant::Waits(awaited) => return Ok(Judged::Waits(awaited)),
             }

@@ -330,6 +330,6 @@ pub enum WakeReason {
     AnswerOverdue,
     /// The connection was silent for long: probe it.
     Keepalive,
-    /// A removal that waited is to be tried again.
-    RemovalDue,
+    /// A decision that waited is to be tried again.
+    IntentDue,
 }

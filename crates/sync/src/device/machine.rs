@@ -225,7 +225,7 @@ impl DeviceMachine {
             Phase::Session(session) => {
                 let deadline = session.deadline(&self.config.limits);
                 let due = self.rounds.next().filter(|_| session.caught_up);
-                Some(due.filter(|due| *due < deadline.0).map_or(deadline, |due| (due, WakeReason::RemovalDue)))
+                Some(due.filter(|due| *due < deadline.0).map_or(deadline, |due| (due, WakeReason::IntentDue)))
             }
         }
     }

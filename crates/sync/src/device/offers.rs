@@ -25,6 +25,8 @@ const MAX_UNMET: u32 = 12;
 /// The least and the longest delay before the next one is signed.
 const FIRST_DELAY: Duration = Duration::from_secs(60);
 const LONGEST_DELAY: Duration = Duration::from_secs(3_600);
+/// How long a chain is awaited that an invite leads to: the link may be here before the relay's news.
+const INVITED_TO: Duration = Duration::from_secs(60);
 
 /// An offer of which pages are still to come.
 #[derive(Debug)]
@@ -43,9 +45,17 @@ pub(super) struct Rounds {
     offers: BTreeMap<IntentId, (u32, Option<Monotonic>)>,
     /// What an offer named that had not come, and how many offers since named such.
     claims: BTreeMap<IntentId, (OfferedLeaf, u32)>,
+    /// Until when the chain is awaited that an invite leads to; `None` once that is over.
+    invited: BTreeMap<IntentId, Option<Monotonic>>,
 }
 
 impl Rounds {
+    /// Says whether the chain that an invite leads to may still come.
+    pub(super) fn may_come(&mut self, id: IntentId, now: Monotonic) -> bool {
+        let until = self.invited.entry(id).or_insert_with(|| Some(now.saturating_add(INVITED_TO)));
+        until.is_some_and(|until| until > now)
+    }
+
     /// Counts one more. Gives when the removal may be signed again.
     fn count(&mut self, id: IntentId, now: Monotonic) -> Monotonic {
         let (rounds, _) = self.offers.get(&id).copied().unwrap_or_default();
@@ -67,6 +77,7 @@ impl Rounds {
     pub(super) fn forget(&mut self, id: IntentId) {
         self.offers.remove(&id);
         self.claims.remove(&id);
+        self.invited.remove(&id);
     }
 
     fn claim(&self, id: IntentId) -> Option<(OfferedLeaf, u32)> {
@@ -81,14 +92,15 @@ impl Rounds {
         self.claims.remove(&id);
     }
 
-    /// Tells when the first of those that wait may be signed again.
+    /// Tells when the first of those that wait is due.
     pub(super) fn next(&self) -> Option<Monotonic> {
-        self.offers.values().filter_map(|(_, until)| *until).min()
+        self.offers.values().map(|(_, until)| until).chain(self.invited.values()).filter_map(|until| *until).min()
     }
 
     /// Ends the delays that are over.
     pub(super) fn release(&mut self, now: Monotonic) {
-        for (_, until) in self.offers.values_mut() {
+        let offers = self.offers.values_mut().map(|(_, until)| until);
+        for until in offers.chain(self.invited.values_mut()) {
             *until = until.filter(|until| *until > now);
         }
     }

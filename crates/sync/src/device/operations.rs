@@ -262,15 +262,25 @@ impl DeviceMachine {
     }
 }
 
+/// Says whether an operation of a chain waits for policy.
+pub(super) fn op_waits(store: &dyn DeviceStore, chain: &ChainId) -> Result<bool, StoreError> {
+    let mut found = false;
+    store.scan(WAITING_OPS, None, &mut |key, _| {
+        found = key.starts_with(chain.as_bytes());
+        if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(found)
+}
+
 /// Names the owner of a document in whose chain something waits for policy: it may be what took the document in.
 fn awaited_owner(store: &dyn DeviceStore, op: &Op) -> Result<Option<ChainId>, StoreError> {
     let Body::Create(create) = &op.body else { return Ok(None) };
-    let mut found = None;
-    store.scan(WAITING_OPS, None, &mut |key, _| {
-        found = owners(create).find(|owner| key.starts_with(owner.as_bytes()));
-        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    Ok(found)
+    for owner in owners(create) {
+        if op_waits(store, &owner)? {
+            return Ok(Some(owner));
+        }
+    }
+    Ok(None)
 }
 
 /// Says whether something that an operation's author may have relied on has no effect.

@@ -158,16 +158,18 @@ impl DeviceMachine {
                 concerned.push(standing);
             }
         })?;
-        let (mut causes, mut wanted, mut severed) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let (mut causes, mut wanted, mut asked) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut severed = BTreeMap::new();
         let is_member = self.standing_in(document, &*store)?.is_some();
         let view = self.shelf.view(&*store);
         for Standing { link, header, .. } in &concerned {
             // What was made here and is on its way, or in review, is for the relay to say. So is that it was taken in, where
             // this device is not handed the decision.
             let is_said = |row: LinkRow| !row.at_relay || (!is_member && row.taken_in == Some(true));
+            let own = header.device == self.device;
             let row = load::<LinkRow>(&*store, LINKS, link.as_bytes())?;
             let held = row.as_ref().and_then(|row| row.held);
-            if header.device == self.device && row.is_some_and(is_said) {
+            if own && row.is_some_and(is_said) {
                 continue;
             }
             let judged = self.judge_rights(&view, &*store, header, held, authors.is_none())?;
@@ -176,6 +178,8 @@ impl DeviceMachine {
             }
             match judged {
                 Reliant::Stands | Reliant::Held(_) => {}
+                // It was taken in before this device heard of the removal, or the relay lost it.
+                Reliant::Beyond(_) if own && !is_member => asked.push(*link),
                 Reliant::Beyond(_) => {
                     causes.insert(*link, Cause::Rights);
                 }
@@ -192,6 +196,7 @@ impl DeviceMachine {
         for (removal, link) in severed {
             self.note_severed(&removal, Logged::Chunk { document: *document, link }, store)?;
         }
+        self.ask_of_own(document, &asked, store)?;
         if causes.is_empty() { Ok(()) } else { self.exclude(document, &causes, store) }
     }
 

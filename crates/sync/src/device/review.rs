@@ -299,6 +299,31 @@ impl DeviceMachine {
         Ok(())
     }
 
+    /// Asks what became of own chunks that the relay holds, although by the removal of this device they do not stand.
+    pub(super) fn ask_of_own(
+        &mut self,
+        document: &ChainId,
+        links: &[Link],
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
+        for link in links {
+            self.note_in_review(*link, *document, store)?;
+        }
+        // Else it is asked with all others once everything is here.
+        let asks = self.session().is_some_and(|session| session.caught_up);
+        if asks { self.ask_what_became(links) } else { Ok(()) }
+    }
+
+    fn ask_what_became(&mut self, links: &[Link]) -> Result<(), Halt> {
+        for links in links.chunks(limits::MAX_NAMED) {
+            self.send(&Up::AskReview(links.to_vec()))?;
+            if let Some(session) = self.session() {
+                session.asked_review.extend(links);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn close_document(
         &mut self,
         document: &ChainId,
@@ -405,12 +430,7 @@ impl DeviceMachine {
 
     /// Asks what became of everything of this device's that was in review.
     pub(super) fn ask_review(&mut self, store: &mut dyn DeviceStore) -> Result<(), Halt> {
-        for links in links_in_review(&*store)?.chunks(limits::MAX_NAMED) {
-            self.send(&Up::AskReview(links.to_vec()))?;
-            if let Some(session) = self.session() {
-                session.asked_review.extend(links);
-            }
-        }
+        self.ask_what_became(&links_in_review(&*store)?)?;
         // There is no question for operations: they are handed over again.
         for (key, _) in load_all::<OutboxItem>(&*store, REVIEWED_OPS, None)? {
             self.hand_over_again(&key, store)?;

@@ -2,7 +2,9 @@
 
 use vereda_base::{ChainId, Link, OpId, limits};
 use vereda_crypto::Signed;
-use vereda_policy::{AppendContext, Chains, Draft, DraftError, Op, OpRefusal, Receipt, authorize, op_id_of_bytes};
+use vereda_policy::{
+    AppendContext, Body, Chains, Draft, DraftError, Op, OpRefusal, Receipt, authorize, op_id_of_bytes,
+};
 use vereda_protocol::{Chunk, OpOutcome, RefusalCode, Up};
 
 use super::{
@@ -297,6 +299,11 @@ impl DeviceMachine {
                         self.tell(Event::IntentDone { id, op });
                         Ok(true)
                     }
+                    Signing::Failed(IntentFailure::UnknownChain)
+                        if matches!(body, Body::Accept(_)) && self.rounds.may_come(id, self.now.monotonic) =>
+                    {
+                        Ok(false)
+                    }
                     Signing::Failed(reason) => {
                         self.remove(place, store)?;
                         self.tell(Event::IntentFailed { id, reason });
@@ -319,7 +326,7 @@ impl DeviceMachine {
         &self,
         place: u64,
         chain: &ChainId,
-        body: &vereda_policy::Body,
+        body: &Body,
         signed: Option<Signed<Op>>,
         store: &dyn DeviceStore,
     ) -> Result<Signing, Halt> {
@@ -358,6 +365,8 @@ impl DeviceMachine {
                 match authorize(&view, &op, &AppendContext::relay(vereda_policy::receipt_time(Some(&state), time))) {
                     Ok(op) => Signing::Ready(Box::new(op.signed().clone())),
                     Err(OpRefusal::Waiting { .. }) => Signing::NotYet,
+                    // The link may be here before the relay's news, and a bad one is for the relay to refuse.
+                    Err(OpRefusal::NoInvite { .. }) => Signing::Ready(Box::new(op.signed().clone())),
                     Err(
                         OpRefusal::Targets { .. }
                         | OpRefusal::Follows { .. }

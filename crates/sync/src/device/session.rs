@@ -120,7 +120,7 @@ impl DeviceMachine {
                     self.push(Effect::Probe);
                 }
             }
-            WakeReason::RemovalDue => {
+            WakeReason::IntentDue => {
                 self.rounds.release(self.now.monotonic);
                 return self.pump(store);
             }

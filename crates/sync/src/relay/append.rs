@@ -73,6 +73,8 @@ pub(super) enum Verdict {
     /// A document whose author's rights have ended: to be put into review.
     Review(Box<Verified<Op>>, Vec<WrapProof>),
     Answer(OpOutcome),
+    /// The head of its chain is another by now.
+    Moved(ChainId, OpId),
     /// A removal that does not name what is committed: this is.
     Offer(Vec<OfferedLeaf>),
 }
@@ -85,8 +87,8 @@ pub(super) struct Appended {
     pub(super) known: Arc<Known>,
     pub(super) position: Position,
     pub(super) wraps: Vec<(Position, WrapProof)>,
-    /// The invite that it took up.
-    pub(super) accepted: Option<OpId>,
+    /// It takes up an invite or calls one off, or puts out whoever may have made some.
+    pub(super) ends_invites: bool,
     /// The leaves of a removal.
     pub(super) frontier: Option<(Position, Arc<StoredFrontier>)>,
 }
@@ -129,9 +131,7 @@ pub(super) fn check_op(
         // It rests on no group, so nobody could decide on it; by what he holds alone nobody lets himself in.
         Ok(_) if !relies && begins_document && !open.is_let_in() => return refused(RefusalCode::NotAuthorized),
         Ok(authorized) if !relies => authorized,
-        Err(refusal) if !(begins_document && has_ended(&refusal)) => {
-            return answer(chains, store, &op, &refusal).map(Verdict::Answer);
-        }
+        Err(refusal) if !(begins_document && has_ended(&refusal)) => return turn_down(chains, store, &op, &refusal),
         _ => {
             let agency = find_agency(chains, store, open, op.value())?;
             return match of_late(ledger).and(agency).and_then(|agency| Ok((agency, proofs?))) {
@@ -213,7 +213,8 @@ pub(super) fn append_op(
         store.decide_document(&begun, ReviewStanding::Adopted)?;
     }
     note_founding(chains, store, open, passed.op.value(), &appended.known)?;
-    appended.accepted = note_guest(store, open, passed.op.value())?;
+    note_guest(store, open, passed.op.value())?;
+    appended.ends_invites = ends_invites(&passed.op.value().body);
     Ok(appended)
 }
 
@@ -243,7 +244,7 @@ pub(super) fn append_adopted(
     note_members(store, op.value(), &known)?;
     note_cites(chains, store, &op.value().device, &op.value().cites)?;
     let (op, receipt) = (op.signed().clone(), receipt.signed().clone());
-    Ok(Appended { op, receipt, known, position, wraps: placed, accepted: None, frontier })
+    Ok(Appended { op, receipt, known, position, wraps: placed, ends_invites: false, frontier })
 }
 
 /// Enters new members into the index, and of a section who governs it.
@@ -264,20 +265,28 @@ fn note_members(store: &mut dyn RelayStore, op: &Op, known: &Known) -> Result<()
     Ok(())
 }
 
-/// Counts the users that an invite brought, until one takes it up. Tells which invite that was.
-fn note_guest(store: &mut dyn RelayStore, open: &Open, op: &Op) -> Result<Option<OpId>, StoreError> {
+/// Counts the users that an invite brought, until one takes it up.
+fn note_guest(store: &mut dyn RelayStore, open: &Open, op: &Op) -> Result<(), StoreError> {
     match (&op.body, open.admission) {
-        (Body::Accept(accept), _) => {
-            store.set_guests(&accept.invite, 0)?;
-            Ok(Some(accept.invite))
-        }
+        (Body::Accept(accept), _) => store.set_guests(&accept.invite, 0),
         (Body::Create(_), Admission::Invited { invite, .. }) => {
             let guests = store.guests(&invite)?;
-            store.set_guests(&invite, guests.saturating_add(1))?;
-            Ok(None)
+            store.set_guests(&invite, guests.saturating_add(1))
         }
-        _ => Ok(None),
+        _ => Ok(()),
     }
+}
+
+const fn ends_invites(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Accept(_)
+            | Body::CancelInvite(_)
+            | Body::Revoke(_)
+            | Body::RemoveDevice(_)
+            | Body::Expire(_)
+            | Body::Assign(_)
+    )
 }
 
 /// Follows a founding: the user's chain first, then the agency, with which the secret is spent.
@@ -409,6 +418,22 @@ fn answer_removed(chains: &mut ChainCache, store: &dyn RelayStore, op: &Verified
     match known.and_then(|known| known.state.seq_of(&op_id_of_bytes(op.bytes()))) {
         Some(seq) => answer(chains, store, op, &OpRefusal::Known { seq }),
         None => Ok(OpOutcome::Refused(RefusalCode::NotAuthorized)),
+    }
+}
+
+/// What comes of an operation that may not be appended.
+fn turn_down(
+    chains: &mut ChainCache,
+    store: &dyn RelayStore,
+    op: &Verified<Op>,
+    refusal: &OpRefusal,
+) -> Result<Verdict, StoreError> {
+    match refusal {
+        // Whoever joins follows the head that his invite names, whether he sees the chain or not.
+        OpRefusal::HeadMoved { head, .. } if !matches!(op.value().body, Body::Accept(_)) => {
+            Ok(Verdict::Moved(chain_of(op.value()), *head))
+        }
+        _ => answer(chains, store, op, refusal).map(Verdict::Answer),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use vereda_base::{ChainId, Digest, Link, Now, OpId, Timestamp, limits::MAX_NAMED};
 use vereda_crypto::{Signed, Verified};
-use vereda_policy::{Op, Wrap, WrapProof};
+use vereda_policy::{ChainKind, Op, Wrap, WrapProof};
 use vereda_protocol::{Chunk, ChunkOutcome, Down, Goodbye, OpOutcome, PolicyEntry, RefusalCode};
 
 use super::{
@@ -42,6 +42,11 @@ impl RelayMachine {
                 self.offer(id, request, leaves);
                 return Ok(());
             }
+            Verdict::Moved(chain, head) => {
+                let outcome = self.hand_news(now.wall, id, chain, head, store)?;
+                self.send(id, &Down::OpResult { request, outcome });
+                return Ok(());
+            }
             Verdict::Answer(outcome) => {
                 self.send(id, &Down::OpResult { request, outcome });
                 return Ok(());
@@ -59,6 +64,36 @@ impl RelayMachine {
         self.deliver_decided(decided, now.wall, store)?;
         self.pass(id, end);
         Ok(())
+    }
+
+    /// Answers whoever decides at an old head of a chain: he signs anew when its news are with him. Of a document that he does
+    /// not read he is handed none, so he is told that they are there for him; or that he has no say there any more.
+    fn hand_news(
+        &mut self,
+        now: Timestamp,
+        id: SessionId,
+        chain: ChainId,
+        head: OpId,
+        store: &dyn RelayStore,
+    ) -> Result<OpOutcome, StoreError> {
+        let moved = OpOutcome::HeadMoved(head);
+        let known = self.chains.load(store, &chain)?;
+        let is_document = known.is_some_and(|known| known.state.kind() == ChainKind::Document);
+        if !is_document || self.ask(id, now, store, |sight| Ok(sight.sees_chain(&chain)))? {
+            return Ok(moved);
+        }
+        if !self.ask(id, now, store, |sight| Ok(sight.has_authority(&chain)))? {
+            return Ok(OpOutcome::Refused(RefusalCode::NotAuthorized));
+        }
+        let upto = store.end()?;
+        if let Some(open) = self.sessions.get(&id).and_then(Session::open) {
+            let cursor = open.stream.given.0;
+            self.send_stream(
+                id,
+                &Down::Policy { entries: vec![PolicyEntry::Visible { document: chain, upto }], cursor },
+            );
+        }
+        Ok(moved)
     }
 
     pub(super) fn put_chunk(
@@ -179,7 +214,8 @@ impl RelayMachine {
         if let Some(known) = self.chains.load(store, &chain)?
             && let Some(seq) = known.state.seq_of(&removal).filter(|seq| known.state.removal(*seq).is_some())
             && let Some(position) = known.position(seq)
-            && self.ask(id, now.wall, store, |sight| Ok(sight.sees_op(&chain, position)))?
+            && self
+                .ask(id, now.wall, store, |sight| Ok(sight.sees_op(&chain, position) || sight.has_authority(&chain)))?
         {
             let leaves = vereda_protocol::Position(position.0.saturating_add(1));
             let view = self.chains.view(store);

@@ -159,7 +159,8 @@ impl RelayMachine {
         let heads = store.heads(Scope::Chain(chain), after, upto, PAGE)?;
         let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(0) };
         let view = self.chains.view(store);
-        let mut page = read_page(&view, open, &heads, (upto, backfill.within), now, |_| true)?;
+        let sight = Sight::asked(&view, open, now);
+        let mut page = read_page(&view, open, &heads, (upto, backfill.within), sight, |_| true)?;
         if !backfill.has_leaves {
             page.entries.splice(0..0, read_leaves(&view, open, &chain, upto, now)?);
         }
@@ -211,8 +212,9 @@ fn read_policy(
     now: Timestamp,
 ) -> Result<Page, StoreError> {
     let foreign = |head: &Head| !open.stream.own.contains(&head.position);
-    let mut page = read_page(view, open, heads, (end, open.stream.within), now, foreign)?;
-    let (mut visible, mut sight) = (Vec::new(), Sight::new(view, open, now));
+    let sight = || Sight::new(view, open, now);
+    let mut page = read_page(view, open, heads, (end, open.stream.within), sight(), foreign)?;
+    let (mut visible, mut sight) = (Vec::new(), sight());
     for head in heads.iter().take_while(|head| head.position <= page.cursor) {
         let About::Op { chain } = head.about else { continue };
         let Some(known) = view.known(&chain).filter(|_| sight.sees_op(&chain, head.position)) else { continue };
@@ -229,7 +231,7 @@ fn read_content(
     end: Position,
     now: Timestamp,
 ) -> Result<Page, StoreError> {
-    read_page(view, open, heads, (end, 0), now, |_| true)
+    read_page(view, open, heads, (end, 0), Sight::new(view, open, now), |_| true)
 }
 
 /// Reads the entries that a device may see now, up to the size of a frame: of a frontier that stands first, those beyond
@@ -239,10 +241,10 @@ fn read_page(
     open: &Open,
     heads: &[Head],
     (end, mut within): (Position, usize),
-    now: Timestamp,
+    mut sight: Sight<'_, '_>,
     wanted: impl Fn(&Head) -> bool,
 ) -> Result<Page, StoreError> {
-    let (mut page, mut sight) = (Page::default(), Sight::new(view, open, now));
+    let mut page = Page::default();
     for head in heads {
         if page.bytes >= FRAME_BYTES {
             return Ok(page);
@@ -305,7 +307,7 @@ fn read_leaves(
     now: Timestamp,
 ) -> Result<Vec<PolicyEntry>, StoreError> {
     let mut entries = Vec::new();
-    if !Sight::new(view, open, now).sees_chain(document) {
+    if !Sight::asked(view, open, now).sees_chain(document) {
         return Ok(entries);
     }
     for position in view.store().frontiers_naming(document)? {

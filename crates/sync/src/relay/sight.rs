@@ -1,7 +1,7 @@
 //! What a device may see, as policy stands now.
 
 use vereda_base::{ChainId, Timestamp};
-use vereda_policy::{Body, ChainKind, ChainState, Chains, Evaluator, Heads, Op, Role, governs_section, may_read};
+use vereda_policy::{Body, ChainKind, ChainState, Chains, Evaluator, Heads, Need, Op, Role, governs_section, may_read};
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
@@ -18,11 +18,21 @@ pub(super) struct Sight<'a, 'v> {
     open: &'a Open,
     now: Timestamp,
     tenure: Tenure<'a, 'v>,
+    /// Counts whoever has authority over a document, read or not.
+    is_asked: bool,
 }
 
 impl<'a, 'v> Sight<'a, 'v> {
     pub(super) const fn new(view: &'a View<'v>, open: &'a Open, now: Timestamp) -> Self {
-        Self { view, open, now, tenure: Tenure::new(view, open.device, now) }
+        Self { view, open, now, tenure: Tenure::new(view, open.device, now), is_asked: false }
+    }
+
+    /// For what a device asks for: whoever has authority over a document sees who has roles in it, though he is handed no
+    /// news of it.
+    pub(super) const fn asked(view: &'a View<'v>, open: &'a Open, now: Timestamp) -> Self {
+        let mut sight = Self::new(view, open, now);
+        sight.is_asked = true;
+        sight
     }
 
     /// Says whether an entry is for the device.
@@ -67,7 +77,8 @@ impl<'a, 'v> Sight<'a, 'v> {
     pub(super) fn sees_chain(&self, chain: &ChainId) -> bool {
         self.view.known(chain).is_some_and(|known| {
             if known.state.kind() == ChainKind::Document {
-                return self.reads(chain) || self.governs(&known.state);
+                let has_authority = || self.is_asked && self.has_authority(chain);
+                return self.reads(chain) || self.governs(&known.state) || has_authority();
             }
             known.agency.is_some_and(|agency| self.open.agencies.contains(&agency)) || self.open.reach.contains(chain)
         })
@@ -84,6 +95,13 @@ impl<'a, 'v> Sight<'a, 'v> {
     /// Says whether the device may end roles in a section that it does not read: it then sees who has them, nothing else.
     fn governs(&self, document: &ChainState) -> bool {
         self.open.is_member() && governs_section(self.view, &self.open.device, document, Some(self.now))
+    }
+
+    /// Says whether the device may decide something in a document's chain by its newest heads, whether it reads it or not.
+    pub(super) fn has_authority(&self, document: &ChainId) -> bool {
+        let newest = Heads::newest(Some(self.now));
+        let mut evaluator = Evaluator::new(self.view, self.open.device, &newest);
+        self.open.is_member() && evaluator.role_for(document, Need::Ending(Role::Manager)) == Some(Role::Manager)
     }
 
     /// Makes entries of a removal's leaves, of the places that the device may see, from an index on. Gives the index to go

@@ -1,16 +1,19 @@
 //! Intents: signed once the relay is reached, over the heads as they are then.
 
-use vereda_base::{Digest, Incarnation, OpId};
+use std::time::Duration;
+
+use vereda_base::{ChainId, Digest, Incarnation, OpId};
 use vereda_crypto::Signed;
 use vereda_policy::{
-    Accept, Body, Chains, Frontier, FrontierTree, Invite, Op, Place, RemoveDevice, Revoke, Role, op_id_of_bytes,
+    Accept, Body, Chains, Create, Frontier, FrontierTree, Invite, Member, Op, Place, RemoveDevice, Revoke, Role,
+    op_id_of_bytes,
 };
-use vereda_protocol::{Down, OfferedLeaf, OpOutcome, Position, RefusalCode, Up};
+use vereda_protocol::{Down, OfferedLeaf, OpOutcome, PolicyEntry, Position, RefusalCode, Up};
 use vereda_sync::device::{Event, IntentFailure, MemoryStore, RelayFault};
 
 use crate::{
     rig::Rig,
-    world::{World, grant, link_of, tree_of},
+    world::{World, grant, group_epoch_for, link_of, tree_of},
 };
 
 /// Amina's device: she is Manager of agency and team.
@@ -93,6 +96,35 @@ fn an_intent_that_came_second_waits_for_the_news_before_it_is_signed_anew() {
     rig.down(&Down::Policy { entries: vec![news], cursor: Position(100) });
     let (_, op) = taken(&mut rig);
     assert_eq!(op.verify().unwrap().value().prev, Some(head));
+}
+
+#[test]
+fn an_intent_over_a_document_that_is_not_read_is_signed_anew_once_its_chain_was_fetched() {
+    let mut rig = managing();
+    let (case, team, amina) = (rig.world.case, rig.world.team, rig.world.amina.clone());
+    let (bashir, chipo) = (rig.world.bashir.user, rig.world.chipo.user);
+    // Amina leaves the team. Over its case she has authority by the agency; she reads it no more.
+    let leaves = rig.world.leaves(&amina, &[]);
+    let left = rig.world.revoke(&amina, &team, &leaves);
+    rig.policy(&[&left.op, &left.leaves], 100);
+    let news = rig.world.append(&amina.key, &case, grant(chipo, Role::Reader));
+    let head = rig.world.head(&case);
+    let id = rig.machine.enqueue_intent(&mut rig.store, case, grant(bashir, Role::Reader), Vec::new()).unwrap();
+    rig.commit();
+    let (request, _) = taken(&mut rig);
+    let upto = Position(200);
+    let visible = PolicyEntry::Visible { document: case, upto };
+    rig.down(&Down::Policy { entries: vec![visible], cursor: Position(100) });
+    assert_eq!(rig.sent.pop_front(), Some(Up::Backfill { document: case, after: Position(0), upto }));
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::HeadMoved(head) });
+    assert!(rig.sent.is_empty());
+    rig.down(&Down::BackfillPart { document: case, entries: vec![news], chunks: Vec::new(), cursor: upto });
+    let (request, op) = taken(&mut rig);
+    assert_eq!(op.clone().verify().unwrap().value().prev, Some(head));
+    let op_id = admitted(&mut rig, &op);
+    let receipt = rig.world.receipt(&op);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::Appended(receipt) });
+    assert!(rig.saw(&Event::IntentDone { id, op: op_id }));
 }
 
 #[test]
@@ -323,6 +355,74 @@ fn a_manager_removes_a_device_of_a_user_from_above() {
         }
         other => panic!("{other:?} {id:?} {:?}", rig.events),
     }
+}
+
+/// A second team, which Chipo is not in, and an invite into it.
+fn second_team(rig: &mut Rig) -> (ChainId, PolicyEntry) {
+    let world = &mut rig.world;
+    let manager = Member { subject: world.amina.user, role: Role::Manager };
+    let amina = world.amina.key.clone();
+    let team = world.begin(&amina, Create::team([7; 16], world.agency, vec![manager], group_epoch_for(1)));
+    (team, world.entries.last().unwrap().clone())
+}
+
+fn invited(rig: &mut Rig, team: &ChainId) -> (Body, PolicyEntry) {
+    let (amina, chipo, invite_key) = (rig.world.amina.key.clone(), rig.world.chipo.clone(), crate::world::key(40));
+    let invite = Invite { key: invite_key.device_id(), role: Role::Editor, expires: crate::rig::wall(900) };
+    let entry = rig.world.append(&amina, team, Body::Invite(invite));
+    (Body::Accept(Accept::with_key(rig.world.head(team), chipo.user, chipo.device(), &invite_key)), entry)
+}
+
+#[test]
+fn a_member_takes_up_an_invite_of_which_the_link_came_before_the_relays_news() {
+    let mut rig = Rig::caught_up(World::found());
+    let (team, begun) = second_team(&mut rig);
+    rig.policy(&[&begun], 100);
+    let (accept, news) = invited(&mut rig, &team);
+    rig.sent.clear();
+    rig.machine.enqueue_intent(&mut rig.store, team, accept, Vec::new()).unwrap();
+    rig.commit();
+    let (request, _) = taken(&mut rig);
+    let head = rig.world.head(&team);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::HeadMoved(head) });
+    assert!(rig.sent.is_empty());
+    rig.policy(&[&news], 101);
+    let (request, op) = taken(&mut rig);
+    assert_eq!(op.clone().verify().unwrap().value().prev, Some(head));
+    let id = admitted(&mut rig, &op);
+    let receipt = rig.world.receipt(&op);
+    rig.down(&Down::OpResult { request, outcome: OpOutcome::Appended(receipt) });
+    assert_eq!(rig.machine.chains(&rig.store).chain(&team).unwrap().head(), id);
+}
+
+#[test]
+fn an_invite_into_a_team_that_is_not_here_yet_waits_for_it_and_not_for_ever() {
+    let mut rig = Rig::caught_up(World::found());
+    let (team, begun) = second_team(&mut rig);
+    let (accept, news) = invited(&mut rig, &team);
+    rig.sent.clear();
+    let id = rig.machine.enqueue_intent(&mut rig.store, team, accept.clone(), Vec::new()).unwrap();
+    rig.commit();
+    assert!(rig.sent.is_empty() && rig.events.is_empty(), "{:?}", rig.events);
+    let mut other = rig.restart();
+    other.connect();
+    other.catch_up();
+    other.policy(&[&begun, &news], 101);
+    let (_, op) = taken(&mut other);
+    assert_eq!(op.verify().unwrap().value().body, accept);
+
+    let mut alone = Rig::caught_up(World::found());
+    let id_alone = alone.machine.enqueue_intent(&mut alone.store, team, accept, Vec::new()).unwrap();
+    alone.commit();
+    assert_eq!(id, id_alone);
+    let failed = Event::IntentFailed { id, reason: IntentFailure::UnknownChain };
+    for _ in 0..5 {
+        alone.after(Duration::from_secs(10));
+        alone.down(&Down::Credit(1));
+    }
+    assert!(!alone.saw(&failed));
+    alone.sleep();
+    assert!(alone.saw(&failed), "{:?}", alone.events);
 }
 
 #[test]

@@ -303,3 +303,26 @@ fn what_was_taken_in_of_somebody_put_out_stands_on_his_device_though_he_is_not_h
     check(&[ChunkOutcome::InReview, ChunkOutcome::Durable]);
     check(&[ChunkOutcome::Durable]);
 }
+
+#[test]
+fn what_was_taken_in_before_its_author_heard_of_his_removal_is_asked_about_and_kept() {
+    let check = |answer: ChunkOutcome, is_excluded: bool| {
+        let mut rig = Rig::caught_up(World::found());
+        let (chipo, team) = (rig.world.chipo.clone(), rig.world.team);
+        let chunk = rig.write();
+        let leaves = rig.world.leaves(&chipo, &[]);
+        let removed = rig.world.revoke(&chipo, &team, &leaves);
+        outcome(&mut rig, &chunk, ChunkOutcome::Durable);
+        rig.sent.clear();
+        rig.policy(&[&removed.op, &removed.leaves], 100);
+        let asked = rig.sent.iter().any(|sent| matches!(sent, Up::AskReview(links) if *links == [link_of(&chunk)]));
+        assert!(asked, "{:?}", rig.sent);
+        outcome(&mut rig, &chunk, answer);
+        let expected = if is_excluded { (vec![link_of(&chunk)], vec![]) } else { (vec![], vec![chunk]) };
+        assert_eq!((rig.excluded(), rig.stored()), expected);
+        assert!(!rig.saw(&Event::Remake { document: rig.world.case }));
+    };
+    check(ChunkOutcome::Durable, false);
+    check(ChunkOutcome::InReview, false);
+    check(ChunkOutcome::Refused(RefusalCode::ReviewClosed), true);
+}

@@ -1,6 +1,7 @@
 //! `vereda session`: commands as lines of JSON in, answers as lines of JSON out, connected all the while.
 
 mod access;
+mod recovery;
 mod request;
 
 use std::{io::BufRead, thread, time::Duration};
@@ -124,6 +125,10 @@ fn answer(opened: &Opened, Line { id, request }: Line) -> Outcome<bool> {
                 drop(print_json(&answer_line(&id, answer)));
             });
         }
+        Ok(Asked::Recover(recover)) => match recover.begin(opened) {
+            Ok(done) => drop(tokio::spawn(async move { drop(print_json(&answer_line(&id, done.await))) })),
+            Err(fault) => print_json(&answer_line(&id, Err(fault)))?,
+        },
         Ok(request) => print_json(&answer_line(&id, perform(opened, request)))?,
         Err(fault) => print_json(&answer_line(&id, Err(fault)))?,
     }

@@ -53,8 +53,8 @@ pub enum ReferError {
     /// The end is past.
     #[error("a referral ends in the future")]
     Expiry,
-    /// What is named as a section is none.
-    #[error("{section} is no section that this device knows")]
+    /// What is named as a section is none of the case.
+    #[error("{section} is no section of this case that this device knows")]
     NotASection {
         /// What was named.
         section: ChainId,
@@ -103,7 +103,9 @@ impl<S: DeviceStore> Device<S> {
         }
         for section in &request.sections {
             let kind = self.chain(section).and_then(|state| state.document_kind());
-            if kind != Some(DocumentKind::Section) {
+            // A case may note what is none of its sections.
+            let is_of_case = self.may_be_section_of(section, &document).map_err(DeviceError::from)?;
+            if kind != Some(DocumentKind::Section) || !is_of_case {
                 return Err(ReferError::NotASection { section: *section });
             }
             if self.holds_as_much(section, request, ambient.now.wall) {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use vereda_base::{ChainId, Timestamp};
 use vereda_sync::device::DeviceStore;
 
-use super::records::{noted_in, title_of};
+use super::records::title_of;
 use crate::{
     device::{Device, DeviceError, DocumentError},
     directory::FindError,
@@ -45,7 +45,9 @@ impl<S: DeviceStore> Device<S> {
     /// # Errors
     /// [`DeviceError`] by cause.
     pub fn list_sections(&mut self, case: &ChainId, now: Timestamp) -> Result<Vec<SectionLine>, DeviceError> {
-        let noted = noted_in(&self.record(case)?);
+        // A case that is not read here has no list.
+        self.created_document(case)?;
+        let noted = self.sections_noted_in(case)?;
         let mut lines = Vec::new();
         for section in self.sections_of(case)? {
             let title = match self.record(&section) {

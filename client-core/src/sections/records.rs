@@ -1,15 +1,17 @@
 //! How cases and sections know of one another: by answers under names of their own, which no form has.
 //!
-//! A section's record names its case and holds its title. The case's record names the section only where whoever began it
-//! chose so. What is kept at hand of that is a projection of the sections' records.
+//! A section's record names its case and holds its title. Everybody who writes it could write another case there; so that
+//! counts which whoever began it wrote first. The case's record names the section only where he chose so; it says nothing
+//! about a section of another case. What is kept at hand of that is a projection of the sections' records.
 
-use vereda_base::ChainId;
+use vereda_base::{ChainId, DeviceId};
 use vereda_policy::DocumentKind;
-use vereda_records::{Record, Value};
+use vereda_records::{FieldPath, Record, Value};
 use vereda_sync::device::{DeviceStore, StoreError};
 
 use crate::{
     device::{Device, DeviceError, DocumentError},
+    document::OpenDocument,
     tables::SECTIONS,
 };
 
@@ -33,9 +35,11 @@ pub(super) fn with_section(record: Record, section: &ChainId, title: Option<&str
     record.with(format!("{PREFIX}{section}"), value)
 }
 
-/// Reads the case that a section's record names.
-pub(super) fn case_of(record: &Record) -> Option<ChainId> {
-    match record.answer(CASE)? {
+/// Finds the case that the device which began a section wrote first.
+fn case_of(section: &OpenDocument, beginner: DeviceId) -> Option<ChainId> {
+    let history = section.replica.history(&FieldPath::field(CASE));
+    let own = history.into_iter().filter(|entry| section.author(&entry.actor) == Some(beginner));
+    match own.min_by_key(|entry| (entry.counter, entry.actor))?.value {
         Value::Text(case) => case.parse().ok(),
         _ => None,
     }
@@ -50,7 +54,7 @@ pub(super) fn title_of(record: &Record) -> Option<String> {
 }
 
 /// Lists the sections that a case's record names, with their titles where it has them.
-pub(super) fn noted_in(record: &Record) -> Vec<(ChainId, Option<String>)> {
+fn noted_in(record: &Record) -> Vec<(ChainId, Option<String>)> {
     let noted = record.fields.iter().filter_map(|(field, value)| {
         let section = field.strip_prefix(PREFIX)?.parse().ok()?;
         match value {
@@ -73,12 +77,35 @@ impl<S: DeviceStore> Device<S> {
             Err(DeviceError::Document(error)) if !matches!(error, DocumentError::Store(_)) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let Some(case) = case_of(&record) else { return Ok(()) };
+        let Some(case) = self.case_of_section(section)? else { return Ok(()) };
         let row = [case.as_bytes(), title_of(&record).unwrap_or_default().as_bytes()].concat();
         if self.store.get(SECTIONS, section.as_bytes())?.as_ref() == Some(&row) {
             return Ok(());
         }
         Ok(self.store.put(SECTIONS, case.as_bytes(), section.as_bytes(), &row)?)
+    }
+
+    /// Finds the case of a section that can be read here: what whoever began it wrote.
+    pub(super) fn case_of_section(&mut self, section: &ChainId) -> Result<Option<ChainId>, DeviceError> {
+        // It stays what it was: only what was written first counts.
+        if let Some(known) = self.case_at_hand(section)? {
+            return Ok(Some(known));
+        }
+        let Some(beginner) = self.chain(section).and_then(|state| Some(state.epoch(0)?.creator)) else {
+            return Ok(None);
+        };
+        Ok(case_of(self.created_document(section)?, beginner))
+    }
+
+    fn case_at_hand(&self, section: &ChainId) -> Result<Option<ChainId>, StoreError> {
+        let row = self.store.get(SECTIONS, section.as_bytes())?;
+        Ok(row.and_then(|row| row.first_chunk().copied()).map(ChainId))
+    }
+
+    /// Says whether something is a section of a case, as far as is known here.
+    pub(crate) fn may_be_section_of(&self, section: &ChainId, case: &ChainId) -> Result<bool, StoreError> {
+        let is_other = self.chain(section).is_some_and(|state| state.document_kind() != Some(DocumentKind::Section));
+        Ok(!is_other && self.case_at_hand(section)?.is_none_or(|known| known == *case))
     }
 
     /// The title of a section that can be read here.
@@ -90,13 +117,22 @@ impl<S: DeviceStore> Device<S> {
         (!title.is_empty()).then(|| title.to_owned())
     }
 
-    /// Lists the sections that a case's record names, with their titles where it has them; none where it is not read here.
+    /// Lists the sections that a case's record names and that are of no other, as far as is known here, with their titles
+    /// where it has them; none where it is not read here.
     pub(crate) fn sections_noted_in(&mut self, case: &ChainId) -> Result<Vec<(ChainId, Option<String>)>, DeviceError> {
-        match self.record(case) {
-            Ok(record) => Ok(noted_in(&record)),
-            Err(DeviceError::Document(error)) if !matches!(error, DocumentError::Store(_)) => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
+        let mut noted = match self.record(case) {
+            Ok(record) => noted_in(&record),
+            Err(DeviceError::Document(error)) if !matches!(error, DocumentError::Store(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut fault = None;
+        noted.retain(|(section, _)| {
+            self.may_be_section_of(section, case).unwrap_or_else(|error| {
+                fault = Some(error);
+                false
+            })
+        });
+        fault.map_or(Ok(noted), |error| Err(error.into()))
     }
 
     /// Lists the sections of a case that can be read here, in order of id.
@@ -135,7 +171,8 @@ mod tests {
     fn a_section_names_its_case_and_is_no_note_of_another() {
         let case = ChainId([3; 32]);
         let record = with_case(Record::new(RecordType::Case), &case, "Health");
-        assert_eq!((case_of(&record), title_of(&record).as_deref()), (Some(case), Some("Health")));
+        assert_eq!(record.answer(CASE), Some(&Value::text(case.to_string())));
+        assert_eq!(title_of(&record).as_deref(), Some("Health"));
         assert_eq!(noted_in(&record), []);
         assert!(record.fields.keys().all(|field| is_reserved(field)));
     }

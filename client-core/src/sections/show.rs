@@ -5,7 +5,7 @@ use vereda_base::ChainId;
 use vereda_policy::DocumentKind;
 use vereda_sync::device::DeviceStore;
 
-use super::records::{case_of, title_of};
+use super::records::title_of;
 use crate::{
     cases::CaseView,
     device::{Device, DeviceError},
@@ -46,7 +46,7 @@ impl<S: DeviceStore> Device<S> {
     pub fn show_section(&mut self, section: &ChainId) -> Result<SectionView, ShowSectionError> {
         self.check_section(section).map_err(|chain| ShowSectionError::NotASection { chain })?;
         let content = self.show_case(section)?;
-        let (of_case, title) = (case_of(&content.record), title_of(&content.record));
+        let (of_case, title) = (self.case_of_section(section)?, title_of(&content.record));
         Ok(SectionView { section: *section, of_case, title, content })
     }
 

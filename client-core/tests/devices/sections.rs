@@ -3,10 +3,12 @@
 use serde_json::{Value as Json, json};
 use vereda_base::ChainId;
 use vereda_client_core::{
-    access::{Hindrance, LowerRequest, ReferRequest, RevokeRequest},
+    access::{AssignError, AssignRequest, Hindrance, LowerRequest, ReferError, ReferRequest, RevokeRequest},
+    cases::plain::PlainEdit,
     sections::{CreateSection, CreateSectionError, Noted, SectionLine, SectionState},
 };
 use vereda_policy::{Member, Role};
+use vereda_records::{FieldPath, Value};
 
 use super::world::{World, edit};
 
@@ -239,4 +241,89 @@ fn a_manager_sees_who_has_a_section_that_is_closed_to_her_and_ends_that_without_
         assert!(world.devices[fatima].who_has_access(&section, now).is_ok(), "{section}");
         assert_eq!(answer(&mut world, fatima, &section), None);
     }
+}
+
+/// Writes an answer as no program of ours does: into a field that says how documents belong together.
+fn write_raw(world: &mut World, device: usize, document: &ChainId, field: &str, value: &str) {
+    let set = vereda_records::Edit::Set { path: FieldPath::field(field), value: Value::text(value) };
+    let request = PlainEdit { edits: vec![set], ..edit(json!({})) };
+    let edited = world.on(device, |device, ambient| device.edit_case(ambient, document, &request)).unwrap();
+    assert!(edited.changed);
+    world.settle();
+}
+
+#[test]
+fn a_section_stays_of_the_case_that_it_was_begun_for_whatever_its_editors_write() {
+    let Team { mut world, amina, berta, case } = team(86);
+    let other = world.create_case(amina, json!({"name_first": "Rana"}));
+    let (berta_user, _) = world.devices[berta].home().unwrap();
+    let members = vec![Member { subject: berta_user, role: Role::Editor }];
+    let section = begin(&mut world, amina, &CreateSection { members, ..health(case, Noted::Title) });
+    write_raw(&mut world, berta, &section, "vereda_section_of", &other.to_string());
+    let check = |world: &mut World| {
+        for device in [amina, berta] {
+            let view = world.devices[device].show_section(&section).unwrap();
+            assert_eq!(view.of_case, Some(case));
+            let of = |world: &mut World, case| {
+                lines(world, device, case).iter().map(|line| line.section).collect::<Vec<_>>()
+            };
+            assert_eq!((of(world, &case), of(world, &other)), (vec![section], vec![]));
+        }
+    };
+    check(&mut world);
+    for device in [amina, berta] {
+        world.devices[device].rebuild_lists().unwrap();
+        world.crash(device);
+        world.connect(device);
+    }
+    world.settle();
+    check(&mut world);
+    // What happens to the other case does not follow to it; what happens to its own does.
+    world.on(amina, |device, ambient| device.erase(ambient, &other)).unwrap();
+    world.settle();
+    assert_eq!(answer(&mut world, amina, &section), Some(json!("Sami")));
+    world.on(amina, |device, ambient| device.erase(ambient, &case)).unwrap();
+    world.settle();
+    assert_eq!(answer(&mut world, amina, &section), None);
+}
+
+#[test]
+fn a_case_that_names_a_section_of_another_case_has_no_effect_on_it() {
+    let Team { mut world, amina, berta, case } = team(87);
+    let other = world.create_case(amina, json!({"name_first": "Rana"}));
+    let third = world.create_case(amina, json!({"name_first": "Omar"}));
+    let section = begin(&mut world, amina, &health(case, Noted::Title));
+    let south = world.on(amina, |device, ambient| device.create_team(ambient, "South")).unwrap();
+    let carmen = world.join(amina, south, Role::Editor, "Carmen");
+    for named in [section, case] {
+        write_raw(&mut world, berta, &other, &format!("vereda_section_{named}"), "Health");
+    }
+    assert_eq!(lines(&mut world, amina, &other).len(), 0);
+    let now = world.now.wall;
+    let view = world.devices[amina].who_has_access(&other, now).unwrap();
+    assert!(view.sections.is_empty() && view.closed_sections.is_empty(), "{view:?}");
+    let sections = vec![section];
+    let request = ReferRequest {
+        document: other,
+        to: south,
+        role: Role::Reader,
+        expires: None,
+        purpose: None,
+        consent: None,
+        sections: sections.clone(),
+    };
+    let refused = world.on(amina, |device, ambient| device.refer(ambient, &request));
+    assert!(matches!(refused, Err(ReferError::NotASection { .. })), "{refused:?}");
+    let (to, role) = (south, Role::Editor);
+    let request = AssignRequest { case: other, to, role, transfer: false, sections };
+    let refused = world.on(amina, |device, ambient| device.assign(ambient, &request));
+    assert!(matches!(refused, Err(AssignError::NotASection { .. })), "{refused:?}");
+    let request = AssignRequest { sections: Vec::new(), transfer: true, ..request };
+    world.on(amina, |device, ambient| device.assign(ambient, &request)).unwrap();
+    world.settle();
+    assert_eq!(answer(&mut world, carmen, &section), None);
+    write_raw(&mut world, berta, &third, &format!("vereda_section_{section}"), "Health");
+    world.on(amina, |device, ambient| device.erase(ambient, &third)).unwrap();
+    world.settle();
+    assert_eq!(answer(&mut world, amina, &section), Some(json!("Sami")));
 }

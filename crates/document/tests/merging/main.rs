@@ -90,7 +90,7 @@ fn a_text_rewritten_on_top_of_one_that_does_not_stand_is_written_whole() {
     let empty = replica.hydrate().unwrap();
     let shown = empty.clone().with("notes", long("seen on Monday"));
     let edited = empty.with("notes", long("seen on Monday and well"));
-    replica.reconcile(&shown, &edited, AT).unwrap().unwrap();
+    replica.reconcile(&shown, &edited, AT).unwrap().pop().unwrap();
     assert_eq!(replica.hydrate().unwrap(), edited);
 }
 

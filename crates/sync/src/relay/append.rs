@@ -87,8 +87,8 @@ pub(super) struct Appended {
     pub(super) known: Arc<Known>,
     pub(super) position: Position,
     pub(super) wraps: Vec<(Position, WrapProof)>,
-    /// The invite that it took up.
-    pub(super) accepted: Option<OpId>,
+    /// It takes up an invite or calls one off, or puts out whoever may have made some.
+    pub(super) ends_invites: bool,
     /// The leaves of a removal.
     pub(super) frontier: Option<(Position, Arc<StoredFrontier>)>,
 }
@@ -213,7 +213,8 @@ pub(super) fn append_op(
         store.decide_document(&begun, ReviewStanding::Adopted)?;
     }
     note_founding(chains, store, open, passed.op.value(), &appended.known)?;
-    appended.accepted = note_guest(store, open, passed.op.value())?;
+    note_guest(store, open, passed.op.value())?;
+    appended.ends_invites = ends_invites(&passed.op.value().body);
     Ok(appended)
 }
 
@@ -243,7 +244,7 @@ pub(super) fn append_adopted(
     note_members(store, op.value(), &known)?;
     note_cites(chains, store, &op.value().device, &op.value().cites)?;
     let (op, receipt) = (op.signed().clone(), receipt.signed().clone());
-    Ok(Appended { op, receipt, known, position, wraps: placed, accepted: None, frontier })
+    Ok(Appended { op, receipt, known, position, wraps: placed, ends_invites: false, frontier })
 }
 
 /// Enters new members into the index, and of a section who governs it.
@@ -264,20 +265,28 @@ fn note_members(store: &mut dyn RelayStore, op: &Op, known: &Known) -> Result<()
     Ok(())
 }
 
-/// Counts the users that an invite brought, until one takes it up. Tells which invite that was.
-fn note_guest(store: &mut dyn RelayStore, open: &Open, op: &Op) -> Result<Option<OpId>, StoreError> {
+/// Counts the users that an invite brought, until one takes it up.
+fn note_guest(store: &mut dyn RelayStore, open: &Open, op: &Op) -> Result<(), StoreError> {
     match (&op.body, open.admission) {
-        (Body::Accept(accept), _) => {
-            store.set_guests(&accept.invite, 0)?;
-            Ok(Some(accept.invite))
-        }
+        (Body::Accept(accept), _) => store.set_guests(&accept.invite, 0),
         (Body::Create(_), Admission::Invited { invite, .. }) => {
             let guests = store.guests(&invite)?;
-            store.set_guests(&invite, guests.saturating_add(1))?;
-            Ok(None)
+            store.set_guests(&invite, guests.saturating_add(1))
         }
-        _ => Ok(None),
+        _ => Ok(()),
     }
+}
+
+const fn ends_invites(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Accept(_)
+            | Body::CancelInvite(_)
+            | Body::Revoke(_)
+            | Body::RemoveDevice(_)
+            | Body::Expire(_)
+            | Body::Assign(_)
+    )
 }
 
 /// Follows a founding: the user's chain first, then the agency, with which the secret is spent.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use vereda_base::{ChainId, Digest, OpId, Timestamp};
+use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_policy::{ChainKind, DocumentKind, Wrap};
 use vereda_protocol::{Chunk, Down, Goodbye, PolicyEntry, Position, UP_WINDOW_BYTES};
 
@@ -29,13 +29,13 @@ impl RelayMachine {
         now: Timestamp,
         store: &dyn RelayStore,
     ) -> Result<(), StoreError> {
-        let Appended { op, receipt, known, position, wraps: placed, accepted, frontier } = appended;
+        let Appended { op, receipt, known, position, wraps: placed, ends_invites, frontier } = appended;
         // Who belonged to the chain until now hears of its own removal.
         let mut concerned = self.concerned(known, *position);
         self.refresh_named(known, *position, now, store)?;
         concerned.extend(self.concerned(known, *position));
-        if let Some(invite) = accepted {
-            self.end_guests(known, invite);
+        if *ends_invites {
+            self.end_guests(now, store)?;
         }
         if let Some(author) = author {
             self.note_own(author, *position, placed.iter().map(|(position, _)| *position));
@@ -378,15 +378,20 @@ impl RelayMachine {
         sessions.into_iter().try_for_each(|id| self.refresh(id, before, now, store))
     }
 
-    /// Lets go of whoever came by an invite that another took up.
-    fn end_guests(&mut self, known: &Known, invite: &OpId) {
-        let sessions: Vec<SessionId> = known.agency.iter().flat_map(|agency| self.audience.of_agency(agency)).collect();
-        for id in sessions {
-            let admission = self.sessions.get(&id).and_then(Session::open).map(|open| open.admission);
-            if matches!(admission, Some(Admission::Invited { invite: of, .. }) if of == *invite) {
+    /// Lets go of whoever came by an invite that is open no longer: another took it up, or it was called off, or whoever
+    /// made it was put out.
+    fn end_guests(&mut self, now: Timestamp, store: &dyn RelayStore) -> Result<(), StoreError> {
+        let invited = |(id, session): (&SessionId, &Session)| match session.open()?.admission {
+            Admission::Invited { chain, invite, .. } => Some((*id, chain, invite)),
+            _ => None,
+        };
+        let guests: Vec<_> = self.sessions.iter().filter_map(invited).collect();
+        for (id, chain, invite) in guests {
+            if invite_until(&mut self.chains, store, &chain, &invite, now)?.is_none() {
                 self.end_session(id, Goodbye::InviteSpent);
             }
         }
+        Ok(())
     }
 
     /// Finds out again where the devices belong of which a role or an invite has ended by itself, before anything else is

@@ -157,6 +157,31 @@ fn an_invite_lets_one_person_in_until_it_is_taken_or_its_time_is_over() {
 }
 
 #[test]
+fn a_guest_is_let_go_of_when_his_invite_is_called_off_or_whoever_made_it_is_put_out() {
+    let expires = NOW.saturating_add(Duration::from_secs(60));
+    let check = |calls_off: bool| {
+        let (mut room, mut manager, id, agency) = Room::founded();
+        let (mut other, other_id) = room.join((&mut manager, id), agency, Role::Manager, 7);
+        let invite = other.invite(agency, Role::Reader, 5, expires);
+        assert_appended(&room.put(other_id, &invite));
+        manager.learn(&invite.op);
+        let person = Person::new(9);
+        let guest = room.connect(&person, |opening| person.credential(opening, agency, invite.id(), 5));
+        assert_eq!(room.goodbye(guest), None);
+        if calls_off {
+            let cancel = manager.cancel(agency, invite.id());
+            assert_appended(&room.put(id, &cancel));
+        } else {
+            let user = other.user();
+            revoke(&mut room, (&mut manager, id), agency, user);
+        }
+        assert_eq!(room.goodbye(guest), Some(Goodbye::InviteSpent));
+    };
+    check(true);
+    check(false);
+}
+
+#[test]
 fn whoever_was_put_out_before_he_knew_that_he_was_in_is_let_in_to_learn_it() {
     let (mut room, mut manager, id, agency) = Room::founded();
     let (person, _) = room.join((&mut manager, id), agency, Role::Reader, 7);

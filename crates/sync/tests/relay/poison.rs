@@ -8,7 +8,7 @@ use vereda_crypto::{DeviceKey, Verified};
 use vereda_policy::{
     BadRotate, Body, Chains, Cite, DocumentKind, Draft, EpochFault, Invite, Parent, ParentAuthority, Role,
 };
-use vereda_protocol::{ChunkOutcome, OpOutcome, RefusalCode};
+use vereda_protocol::{ChunkOutcome, Goodbye, OpOutcome, RefusalCode};
 use vereda_sync::people::{NOW, Person, Put};
 use vereda_sync::relay::{Input, SessionId};
 
@@ -19,6 +19,7 @@ struct Team {
     room: Room,
     manager: Person,
     desk: SessionId,
+    agency: ChainId,
     member: Person,
     line: SessionId,
     team: ChainId,
@@ -32,7 +33,7 @@ impl Team {
         let team = made.chain();
         let (mut member, line) = room.join((&mut manager, desk), team, role, 2);
         learn(&mut member, &room.take(line));
-        Self { room, manager, desk, member, line, team }
+        Self { room, manager, desk, agency, member, line, team }
     }
 }
 
@@ -107,10 +108,14 @@ fn who_was_put_out_does_not_come_back_by_an_invite_that_he_made_before() {
     assert_appended(&team.room.put(id, &joining));
     let user = team.member.user();
     revoke(&mut team.room, (&mut team.manager, team.desk), team.team, user);
-    friend.chains = team.manager.chains.clone();
-    friend.learn(&joining.op);
-    let accept = friend.accept(team.team, invite.id(), 9);
-    assert_eq!(team.room.put(id, &accept), OpOutcome::Refused(RefusalCode::InviteSpent));
+    assert_eq!(team.room.goodbye(id), Some(Goodbye::InviteSpent));
+    let again = team.room.connect(&friend, |opening| shown.credential(opening, team.team, invite.id(), 9));
+    assert_eq!(team.room.goodbye(again), Some(Goodbye::InviteSpent));
+    // Nor does somebody by it who is in already.
+    let (mut known, line) = team.room.join((&mut team.manager, team.desk), team.agency, Role::Reader, 3);
+    known.chains = team.manager.chains.clone();
+    let accept = known.accept(team.team, invite.id(), 9);
+    assert_eq!(team.room.put(line, &accept), OpOutcome::Refused(RefusalCode::InviteSpent));
 }
 
 #[test]

@@ -115,8 +115,10 @@ pub struct Device<S: DeviceStore> {
     excluding: BTreeSet<ChainId>,
     /// Documents with edits to be made again under a new incarnation, with the own chunks that can not stand.
     remaking: BTreeMap<ChainId, BTreeSet<Link>>,
-    /// This device stopped being a member of something whose keys it holds.
+    /// This device stopped being a member of something whose keys it holds, or that was erased.
     has_lost: bool,
+    /// Chains whose keys are held that an earlier process may have learnt to be erased: yet to be looked at.
+    maybe_erased: BTreeSet<ChainId>,
     pub(crate) contact: Contact,
     effects: Vec<Effect>,
     changed: BTreeSet<ChainId>,
@@ -181,6 +183,7 @@ impl<S: IncarnatedStore> Device<S> {
             excluding: BTreeSet::new(),
             remaking: BTreeMap::new(),
             has_lost: false,
+            maybe_erased: BTreeSet::new(),
             contact: Contact::default(),
             effects: Vec::new(),
             changed: BTreeSet::new(),
@@ -357,6 +360,7 @@ impl<S: DeviceStore> Device<S> {
             && self.rotations.is_idle()
             && self.remaking.is_empty()
             && !self.has_lost
+            && self.maybe_erased.is_empty()
     }
 
     /// Counts how often a document was read from the store since the device was opened.

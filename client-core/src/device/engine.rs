@@ -113,6 +113,11 @@ impl<S: DeviceStore> Device<S> {
         self.machine.as_ref().map_or(Ok(None), |machine| machine.cites(&self.store, document))
     }
 
+    /// Says whether what was written in a document is late: this device may write there no more, by the relay's clock.
+    pub(super) fn is_late(&self, document: &ChainId) -> Result<bool, StoreError> {
+        self.machine.as_ref().map_or(Ok(false), |machine| machine.is_late(&self.store, document))
+    }
+
     /// Sets a stored chunk aside as evidence.
     pub(super) fn quarantine(&mut self, link: &Link) -> Result<(), StoreError> {
         self.machine.as_mut().map_or(Ok(()), |machine| machine.quarantine_content(&mut self.store, link))

@@ -17,6 +17,9 @@ use crate::{
     tables::{EDITS, PROJECTIONS, RELIANCES, SECTIONS, SNAPSHOTS},
 };
 
+/// Chains looked at in one step.
+const LOOKED_AT: usize = 64;
+
 impl<S: DeviceStore> Device<S> {
     /// Notes on what heads the newest edit of a document may rely: a right that ends before it is sent is proven by them.
     pub(super) fn note_reliance(&mut self, document: &ChainId) -> Result<(), StoreError> {
@@ -29,7 +32,7 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Says at start whether this device stopped being a member of a group whose key it holds, in a process that did not
-    /// come to destroying it.
+    /// come to destroying it; notes that documents are to be looked at, which are many.
     pub(super) fn find_lost(&mut self) -> Result<(), StoreError> {
         for kind in [ChainKind::User, ChainKind::Team, ChainKind::Agency] {
             let groups = self.list_chains(kind)?;
@@ -40,7 +43,16 @@ impl<S: DeviceStore> Device<S> {
                 groups.iter().filter(holds).any(|group| evaluator.membership(group).is_none())
             });
         }
+        self.maybe_erased = self.keyring.chains();
         Ok(())
+    }
+
+    /// Looks at the next few chains whose keys are held, whether they were erased, with the relay at hand or without; says
+    /// whether there are more.
+    pub(super) fn find_erased(&mut self) -> bool {
+        let next: Vec<ChainId> = std::iter::from_fn(|| self.maybe_erased.pop_first()).take(LOOKED_AT).collect();
+        self.has_lost |= next.iter().any(|chain| self.is_erased(chain));
+        self.has_lost || !self.maybe_erased.is_empty()
     }
 
     /// Seals what was not sent of what was lost, then destroys its keys and content; commits both.

@@ -23,11 +23,12 @@ impl<S: DeviceStore> Device<S> {
         }
         let mut did = false;
         for (document, link) in self.resealing.clone() {
-            if self.unsealable.contains(&document) {
+            // Who may write no longer needs no key for it.
+            let is_late = self.is_late(&document)?;
+            if self.unsealable.contains(&document) && !is_late {
                 continue;
             }
-            // Who may write no longer needs no key for it.
-            if self.cites(&document)?.is_some() && !self.renew_before_writing(&document, ambient)? {
+            if !is_late && !self.renew_before_writing(&document, ambient)? {
                 self.unsealable.insert(document);
                 continue;
             }
@@ -56,9 +57,10 @@ impl<S: DeviceStore> Device<S> {
     /// Seals a chunk again; says whether that is done with, or waits for a key or for news.
     fn reseal_one(&mut self, document: &ChainId, link: &Link, ambient: &mut Ambient<'_>) -> Result<bool, DeviceError> {
         let Some((_, chunk)) = self.find_chunk(link)? else { return Ok(true) };
-        let Some(cites) = self.cites(document)? else {
+        let cites = match self.cites(document)? {
+            Some(cites) if !self.is_late(document)? => cites,
             // The role has ended since: it goes to review as it was sealed.
-            return self.replace_chunk(&chunk);
+            _ => return self.replace_chunk(&chunk),
         };
         let header = super::loading::read_header(&chunk)?;
         let Some(epoch) = self.chain(document).and_then(|state| Some(state.newest_epoch()?.number)) else {

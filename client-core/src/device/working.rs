@@ -27,7 +27,7 @@ impl<S: DeviceStore> Device<S> {
     /// # Errors
     /// [`DeviceError`] by cause; what is left is tried again at the next call.
     pub fn work(&mut self, ambient: &mut Ambient<'_>) -> Result<Step, DeviceError> {
-        let mut is_more = false;
+        let mut is_more = self.find_erased();
         if self.has_lost {
             self.leave_lost(ambient)?;
         }

@@ -9,6 +9,7 @@ use vereda_client_core::{
     cases::CreateCase,
 };
 use vereda_policy::Role;
+use vereda_sync::device::Table;
 
 use super::world::{World, edit};
 
@@ -180,4 +181,27 @@ fn a_key_that_a_process_did_not_come_to_destroying_is_destroyed_after_the_next_s
     world.connect(carmen);
     rest(&mut world);
     assert_eq!(world.devices[carmen].epochs_of(&case), (1, 0));
+}
+
+#[test]
+fn what_was_erased_and_a_process_did_not_come_to_destroying_is_destroyed_after_the_next_start_also_offline() {
+    let (mut world, [amina, berta, _], _, case) = office(176);
+    world.settle();
+    let rows = |world: &World| world.devices[berta].store().memory.committed_rows(Table("client projections"));
+    world.devices[berta].show_case(&case).unwrap();
+    let before = rows(&world);
+    world.on(amina, |device, ambient| device.erase(ambient, &case)).unwrap();
+    world.settle_until(|world| world.devices[berta].explain(&case).is_ok_and(|found| found.state == "erased"));
+    world.crash(berta);
+    assert_eq!(world.devices[berta].explain(&case).unwrap().state, "erased");
+    assert_eq!(
+        world.devices[berta].epochs_of(&case),
+        (1, 1),
+        "she has applied that it was erased, and not come to more"
+    );
+    world.settle();
+    assert_eq!(world.devices[berta].epochs_of(&case), (1, 0));
+    assert_eq!(rows(&world), before - 1);
+    world.connect(berta);
+    assert!(world.devices[berta].is_settled());
 }

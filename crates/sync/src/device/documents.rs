@@ -206,6 +206,19 @@ impl DeviceMachine {
         Ok(cites)
     }
 
+    /// Says whether this device may write in a document no more: its role has ended, or has passed by the relay's clock
+    /// where that is known. What was written before is handed in as it is, and the relay puts it before a Manager.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    pub fn is_late(&self, store: &dyn DeviceStore, document: &ChainId) -> Result<bool, StoreError> {
+        let view = self.shelf.view(store);
+        let now = self.relay_time(self.now.monotonic);
+        let cites = cite_content(&view, &self.device, document, Role::Editor, now);
+        view.finish()?;
+        Ok(cites.is_none())
+    }
+
     /// Counts a document's stored chunks; also the local position that the next one gets.
     ///
     /// # Errors

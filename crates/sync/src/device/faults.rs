@@ -191,14 +191,16 @@ impl DeviceMachine {
         Ok(())
     }
 
-    /// The relay lacks what it handed over last: everything is asked for anew, once.
+    /// The relay lacks what it handed over last: everything is asked for anew, once, and own work is handed in again.
     pub(super) fn take_forgotten(&mut self, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
         let meta = &mut self.cache(store)?.meta;
         let (last, told) = (meta.last.take(), meta.policy.max(meta.content));
         (meta.policy, meta.content) = (Position(0), Position(0));
         if let Some(last) = last {
+            meta.confirmed = Some(0);
             let nowhere = ChainId([0; 32]);
             self.keep_evidence(&nowhere, &place_key(&nowhere, told.0), &Evidence::Forgotten { last }, store)?;
+            self.queue_lost(store)?;
         }
         self.disconnect(Disconnect::LogShorter);
         Ok(())

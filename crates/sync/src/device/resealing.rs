@@ -41,9 +41,8 @@ impl DeviceMachine {
         let link = header.link();
         let found = self.find_outgoing(&link, &*store);
         let (row, stored, place) = self.noting(found)?.ok_or(EnqueueError::NotWaiting)?;
-        let rights = self.cites(&*store, &header.document);
-        // Who may write no longer hands it in as it is: the relay puts it before a Manager.
-        let is_late = self.noting(rights)?.is_none();
+        let is_late = self.is_late(&*store, &header.document);
+        let is_late = self.noting(is_late)?;
         let view = self.shelf.view(&*store);
         let is_newer = header.epoch > row.epoch || (header.epoch == row.epoch && header.cites != stored.cites);
         let advances = check_cites_advance(&view, &stored.cites, &header.cites).is_ok();

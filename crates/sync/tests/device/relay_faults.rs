@@ -202,6 +202,15 @@ fn a_relay_that_lacks_what_it_handed_over_last_is_named_and_asked_for_everything
     }
     assert!(rig.machine.is_live());
     assert_eq!(faults(&rig), [RelayFault::Forgot { chain: document }]);
+    let is_sent = |up: &Up| matches!(up, Up::PutChunk(again) if *again == chunk);
+    assert_eq!(rig.sent.iter().filter(|up| is_sent(up)).count(), 1, "what it may have lost is sent again");
+    rig.down(&Down::ChunkResult { link, outcome: ChunkOutcome::Durable });
+    assert_eq!(rig.machine.outbox(&rig.store).unwrap(), []);
+    rig.lose();
+    rig.sleep();
+    rig.connect_again();
+    assert!(rig.machine.is_live() && rig.sent.iter().all(|up| !is_sent(up)), "and once");
+    assert_eq!(faults(&rig), [RelayFault::Forgot { chain: document }], "it holds as much as it confirmed");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use vereda_base::{ChainId, Link, OpId};
 use vereda_crypto::Signature;
 use vereda_protocol::{
-    ChunkOutcome, Credential, Down, Goodbye, Leaves, OfferedLeaf, OpOutcome, Opening, Packer, PolicyEntry, Position,
-    RefusalCode, Unpacker, Up, decode_down, decode_up, encode_down, encode_up, founding_credential,
+    ChunkOutcome, Credential, Down, Goodbye, Leaves, Logged, OfferedLeaf, OpOutcome, Opening, Packer, PolicyEntry,
+    Position, RefusalCode, Unpacker, Up, decode_down, decode_up, encode_down, encode_up, founding_credential,
 };
 
 use super::{Format, frontiers, proofs::auth_of};
@@ -109,6 +109,8 @@ fn ups() -> Result<Vec<(String, Up)>> {
         ("auth by invite", auth(Credential::Invite { chain: world.team, invite: world.invite, proof })),
         ("pull from nothing", Up::Pull { policy: Position(0), content: Position(0), last: None }),
         ("pull", Up::Pull { policy: Position(127), content: Position(u64::MAX), last: None }),
+        ("pull after an operation", pull_after(Logged::Op { chain: world.team, op: OpId([0xd6; 32]) })),
+        ("pull after a chunk", pull_after(Logged::Chunk { document: world.case, link: Link([0xd7; 32]) })),
         ("backfill", Up::Backfill { document: world.case, after: Position(0), upto: Position(128) }),
         ("credit", Up::Credit(300)),
         ("ask leaves", Up::AskLeaves { chain: world.team, removal: OpId([0xd8; 32]), keys: vec![frontiers::absent()] }),
@@ -116,6 +118,10 @@ fn ups() -> Result<Vec<(String, Up)>> {
         ("ask offer", Up::AskOffer { request: 4, from: 2_048 }),
     ];
     Ok(named.into_iter().map(|(name, message)| (name.to_owned(), message)).collect())
+}
+
+fn pull_after(last: Logged) -> Up {
+    Up::Pull { policy: Position(3), content: Position(128), last: Some(last) }
 }
 
 fn downs() -> Vec<(String, Down)> {

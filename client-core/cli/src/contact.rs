@@ -26,7 +26,8 @@ impl Contact {
         Self::of(opened, opened.device())
     }
 
-    fn of<S: IncarnatedStore + Send + 'static>(opened: &Opened, device: &SharedDevice<S>) -> Outcome<Self> {
+    /// As [`Self::begin`], of a device beside the vault's own.
+    pub(crate) fn of<S: IncarnatedStore + Send + 'static>(opened: &Opened, device: &SharedDevice<S>) -> Outcome<Self> {
         let tls = opened.tls();
         device.with(Device::go_online)?;
         let device = device.clone();
@@ -61,9 +62,20 @@ pub(crate) fn drive_until<S: IncarnatedStore + Send + 'static>(
     if device.with(|device, _| device.home()).is_none() {
         return Err(DeviceError::NoAgency.into());
     }
+    let contact = Contact::of(opened, device)?;
+    let done = opened.runtime().block_on(reach(device, patience, holds));
+    drop(contact);
+    done
+}
+
+/// Waits until something holds of a device that is connected, or until an attempt to connect it fails.
+pub(crate) async fn reach<S: IncarnatedStore + Send + 'static>(
+    device: &SharedDevice<S>,
+    patience: Duration,
+    holds: impl Fn(&Device<S>) -> bool,
+) -> Outcome {
     let mut notices = device.notices();
     let mut steps = device.steps();
-    let contact = Contact::of(opened, device)?;
     let waiting = async {
         loop {
             if device.with(|device, _| holds(device)) {
@@ -83,9 +95,7 @@ pub(crate) fn drive_until<S: IncarnatedStore + Send + 'static>(
             }
         }
     };
-    let done = opened.runtime().block_on(async { timeout(patience, waiting).await });
-    drop(contact);
-    match done {
+    match timeout(patience, waiting).await {
         Ok(done) => done,
         Err(_) => Err(Fault::pending(format!(
             "not all is exchanged after {} s; what was asked for is stored and completes by itself",

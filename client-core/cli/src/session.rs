@@ -1,6 +1,7 @@
 //! `vereda session`: commands as lines of JSON in, answers as lines of JSON out, connected all the while.
 
 mod access;
+mod recovery;
 mod request;
 
 use std::{io::BufRead, thread, time::Duration};
@@ -124,6 +125,10 @@ fn answer(opened: &Opened, Line { id, request }: Line) -> Outcome<bool> {
                 drop(print_json(&answer_line(&id, answer)));
             });
         }
+        Ok(Asked::Recover(recover)) => match recover.begin(opened) {
+            Ok(done) => drop(tokio::spawn(async move { drop(print_json(&answer_line(&id, done.await))) })),
+            Err(fault) => print_json(&answer_line(&id, Err(fault)))?,
+        },
         Ok(request) => print_json(&answer_line(&id, perform(opened, request)))?,
         Err(fault) => print_json(&answer_line(&id, Err(fault)))?,
     }
@@ -170,6 +175,9 @@ pub(crate) fn event_of(notice: Notice) -> Option<Json> {
         Notice::Event(Event::RelayWithholds { chain }) => {
             json!({"event": "relay_fault", "fault": "withholds", "chain": chain})
         }
+        Notice::Event(Event::RelaySevers { chain }) => {
+            json!({"event": "relay_fault", "fault": "severs", "chain": chain})
+        }
         Notice::Event(_) => return None,
         Notice::NotReached(reason) => json!({"event": "not_reached", "reason": reason}),
         Notice::Changed(documents) => json!({"event": "changed", "documents": documents}),
@@ -195,6 +203,9 @@ pub(crate) fn sentence_of(notice: &Notice) -> Option<String> {
         }
         Notice::Event(Event::RelayWithholds { chain }) => {
             format!("Beware: the relay withholds news of {} that colleagues know.", short(chain))
+        }
+        Notice::Event(Event::RelaySevers { chain }) => {
+            format!("Beware: a removal in {} does not name work that the relay had handed over before.", short(chain))
         }
         Notice::Event(_) => return None,
         Notice::NotReached(reason) => {

@@ -14,7 +14,10 @@ use vereda_client_core::{
 };
 use vereda_records::starter::child_protection;
 
-use super::access::{self, AccessRequest, Decision, DeviceRequest};
+use super::{
+    access::{self, AccessRequest, Decision, DeviceRequest},
+    recovery::{Recover, RecoverRequest},
+};
 use crate::{
     command::{read_configuration, read_primero},
     fault::{Fault, Outcome},
@@ -31,6 +34,8 @@ pub(super) enum Asked {
     Decision(Decision),
     /// Devices.
     Device(DeviceRequest),
+    /// Becoming a device of somebody who lost all others; takes as long as the relay does.
+    Recover(Recover),
 }
 
 impl Asked {
@@ -39,7 +44,9 @@ impl Asked {
         let access = || AccessRequest::deserialize(&object).map(Self::Access);
         let decision = || Decision::deserialize(&object).map(Self::Decision);
         let device = || DeviceRequest::deserialize(&object).map(Self::Device);
-        let asked = access().or_else(|_| decision()).or_else(|_| device());
+        let recover =
+            || RecoverRequest::deserialize(&object).map(|RecoverRequest::Recover(asked)| Self::Recover(asked));
+        let asked = access().or_else(|_| decision()).or_else(|_| device()).or_else(|_| recover());
         asked.or_else(|_| Request::deserialize(object.clone()).map(Self::Base))
     }
 }
@@ -144,6 +151,8 @@ pub(super) fn perform(opened: &Opened, asked: Asked) -> Outcome<Json> {
         Asked::Access(asked) => return opened.device().with(|device, now| access::perform(device, now, asked)),
         Asked::Decision(asked) => return opened.device().with(|device, now| access::decide(device, now, asked)),
         Asked::Device(asked) => return opened.device().with(|device, now| access::handle_devices(device, now, asked)),
+        // Answered by the session itself, once the relay was reached.
+        Asked::Recover(_) => return Ok(Json::Null),
     };
     let counters = opened.device().counters();
     let bytes = (counters.up(), counters.down());

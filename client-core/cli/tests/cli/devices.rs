@@ -134,3 +134,28 @@ fn a_recovery_key_is_shown_once_listed_and_brings_a_new_device_in() {
     assert_eq!((&status["person"], &status["relay_faults"]), (&json!("Amina"), &json!([])));
     assert_eq!(phone.json(&["device", "list"])["devices"].as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn a_recovery_key_brings_a_new_device_in_over_a_session() {
+    let relay = Relay::start();
+    let amina = Home::with_vault("amina");
+    let founding = relay.founding_link();
+    amina.ok(&["agency", "create", "--founding", &founding, "--name", "Child Aid", "--person", "Amina"]);
+    amina.ok(&["sync"]);
+    let made = amina.json(&["device", "recovery", "make"]);
+    let (link, key) = (made["link"].as_str().unwrap(), made["key"].as_str().unwrap());
+    let phone = Home::with_vault("phone");
+    let mut session = phone.session();
+    let recover = |key: &str| json!({"do": "device.recovery.recover", "link": link, "key": key, "name": "Phone"});
+    let wrong = key.replace(&key[..1], if key.starts_with('7') { "8" } else { "7" });
+    let refused = session.ask(recover(&wrong));
+    assert_eq!((&refused["ok"], &refused["code"]), (&json!(false), &json!("unusable")), "{refused}");
+    let user = session.ok(recover(key))["user"].clone();
+    assert_eq!(user, amina.json(&["status"])["user"]);
+    session.ok(json!({"do": "sync"}));
+    let status = session.ok(json!({"do": "status"}));
+    assert_eq!((&status["membership"], &status["person"]), (&json!("member"), &json!("Amina")));
+    let taken = session.ask(recover(key));
+    assert_eq!((&taken["ok"], &taken["error"].is_string()), (&json!(false), &true), "{taken}");
+    assert_eq!(session.ok(json!({"do": "device.list"}))["devices"].as_array().unwrap().len(), 3);
+}

@@ -17,6 +17,7 @@ mod repairing;
 mod resealing;
 mod rotating;
 mod sealing;
+mod skipping;
 mod vaulted;
 mod working;
 
@@ -32,6 +33,7 @@ use vereda_sync::device::{
 
 pub(crate) use books::{Books, Line};
 pub use error::{DeviceError, DocumentError};
+pub use incarnating::IncarnatedStore;
 pub(crate) use loading::read_header;
 pub(crate) use making::draw_nonce;
 use pauses::Pauses;
@@ -40,7 +42,7 @@ pub(crate) use sealing::Stuck;
 pub use working::Step;
 
 use crate::{
-    document::OpenDocument,
+    document::{Awaited, OpenDocument},
     facts::{DeviceKeys, Membership, load_deceived, load_incarnation, save_incarnation},
     keyring::Keyring,
     tables::{EDITS, OPENING},
@@ -52,18 +54,6 @@ pub struct Ambient<'a> {
     pub now: Now,
     /// Fresh randomness.
     pub rng: &'a mut dyn CryptoRng,
-}
-
-/// A store that knows its incarnation, and can begin a new one.
-pub trait IncarnatedStore: DeviceStore {
-    /// Tells the present incarnation.
-    fn incarnation(&self) -> Incarnation;
-
-    /// Begins a new incarnation: others know more of this device than it does itself.
-    ///
-    /// # Errors
-    /// A sentence for people.
-    fn renew_incarnation(&mut self, rng: &mut dyn CryptoRng) -> Result<Incarnation, String>;
 }
 
 /// A device.
@@ -92,6 +82,8 @@ pub struct Device<S: DeviceStore> {
     locked: BTreeSet<ChainId>,
     /// Documents set aside: the program died while it opened them.
     set_aside: BTreeSet<ChainId>,
+    /// Documents of which chunks were passed over, and what they wait for.
+    skipping: BTreeMap<ChainId, Awaited>,
     /// Chains of which keys are missing.
     keyless: BTreeSet<ChainId>,
     /// Epochs that this process called bad.
@@ -169,6 +161,7 @@ impl<S: IncarnatedStore> Device<S> {
             locked: BTreeSet::new(),
             stale: BTreeSet::new(),
             set_aside: BTreeSet::new(),
+            skipping: BTreeMap::new(),
             keyless: BTreeSet::new(),
             called_bad: BTreeSet::new(),
             keys_may_open: true,

@@ -4,6 +4,7 @@ mod index;
 mod opening;
 mod resealing;
 mod sealing;
+mod skipping;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ pub use resealing::ResealError;
 pub(crate) use resealing::{Resealing, reseal};
 pub use sealing::SealError;
 pub(crate) use sealing::SealInputs;
+pub(crate) use skipping::{Awaited, Skipped};
 
 /// How many changes of each actor a chunk covers, those that it builds on included.
 pub(crate) type Clock = BTreeMap<ActorBytes, u64>;
@@ -40,6 +42,8 @@ pub(crate) struct OpenDocument {
     pub(crate) replica: Replica,
     /// Chunk rows taken in, in the store's order.
     pub(crate) taken: u64,
+    /// Of these, the chunks that were passed over.
+    pub(crate) skipped: Skipped,
     /// What each chunk that was taken in covers.
     pub(crate) clocks: BTreeMap<Link, Clock>,
     /// The same in the order in which they were taken in, as it is saved with the replica.
@@ -89,6 +93,7 @@ impl OpenDocument {
             authors: BTreeMap::new(),
             places,
             taken: 0,
+            skipped: Skipped::default(),
             clocks: BTreeMap::new(),
             chunks: BTreeMap::new(),
             edits: Vec::new(),
@@ -146,6 +151,7 @@ impl OpenDocument {
             below,
         };
         self.note_indexed(chunk, actor, self.clock_of(header, actor));
+        self.note_mixed();
         self.authors.insert(actor, header.device);
     }
 

@@ -16,6 +16,8 @@ pub(crate) const EDITS: Table = Table("client edits");
 pub(crate) const SNAPSHOTS: Table = Table("client snapshots");
 /// What lists show, by document, grouped by kind.
 pub(crate) const PROJECTIONS: Table = Table("client projections");
+/// What documents wait for of which chunks were passed over because a key is missing: by document.
+pub(crate) const SKIPPED: Table = Table("client skipped");
 /// Chunks whose content was refused, as evidence.
 pub(crate) const REFUSED: Table = Table("client refused");
 /// Invites made on this device, with their secrets.

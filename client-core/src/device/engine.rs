@@ -124,9 +124,11 @@ impl<S: DeviceStore> Device<S> {
     }
 
     /// Finds the chains of which keys are missing: once at start, later ones are noted as their wraps arrive. Of documents
-    /// only those of which none is held, so that not every chain is read; of the others when a chunk does not open.
+    /// only those of which none is held, so that not every chain is read, and those of which a chunk did not open; of the
+    /// others when one does not.
     pub(super) fn find_keyless(&mut self) -> Result<(), StoreError> {
-        let mut keyless = BTreeSet::new();
+        self.find_skipping()?;
+        let mut keyless: BTreeSet<ChainId> = self.skipping.keys().copied().collect();
         for kind in [ChainKind::User, ChainKind::Team, ChainKind::Agency] {
             let lacks = |chain: &ChainId| self.chain(chain).is_some_and(|state| self.keyring.lacks_some(&state));
             keyless.extend(self.list_chains(kind)?.into_iter().filter(lacks));

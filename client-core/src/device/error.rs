@@ -74,6 +74,12 @@ pub enum DocumentError {
         /// The document.
         document: ChainId,
     },
+    /// What this device wrote in it before does not open here any more: it goes on under another actor.
+    #[error("document {document} holds work of this device whose key is not here: sync first, then write")]
+    Eclipsed {
+        /// The document.
+        document: ChainId,
+    },
     /// Its first chunk is not here yet.
     #[error("document {document} is on its way")]
     Empty {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use rand_core::CryptoRng;
 use vereda_base::{ChainId, Incarnation, Link, Timestamp};
 use vereda_crypto::derive_actor;
 use vereda_document::Replica;
@@ -10,12 +11,24 @@ use vereda_protocol::Chunk;
 use vereda_records::Record;
 use vereda_sync::device::{DeviceStore, StoreError};
 
-use super::{Ambient, Device, DeviceError, DocumentError, IncarnatedStore, sealing::edit_key};
+use super::{Ambient, Device, DeviceError, DocumentError, sealing::edit_key};
 use crate::{
     document::OpenDocument,
     facts::save_incarnation,
     tables::{EDITS, SNAPSHOTS},
 };
+
+/// A store that knows its incarnation, and can begin a new one.
+pub trait IncarnatedStore: DeviceStore {
+    /// Tells the present incarnation.
+    fn incarnation(&self) -> Incarnation;
+
+    /// Begins a new incarnation: others know more of this device than it does itself.
+    ///
+    /// # Errors
+    /// A sentence for people.
+    fn renew_incarnation(&mut self, rng: &mut dyn CryptoRng) -> Result<Incarnation, String>;
+}
 
 /// What edits that are to be made again come to.
 struct Remade {
@@ -71,6 +84,11 @@ impl<S: DeviceStore> Device<S> {
     ) -> Result<(), DeviceError> {
         let document = *id;
         let failed = |error| DocumentError::Edit { document, error };
+        if lost.is_empty() && self.stored_edits(id)?.is_empty() {
+            // It is only gone on with under the new actor, as the earlier one's changes are not all here.
+            self.stale.insert(document);
+            return Ok(());
+        }
         let Some(Remade { from, wanted, made }) = self.read_old(id, before, lost)? else { return Ok(()) };
         // They are shown as of when somebody wrote them.
         let at = made.unwrap_or(ambient.now.wall);
@@ -121,12 +139,12 @@ impl<S: DeviceStore> Device<S> {
         }
         chunks.sort_by_key(|(position, _)| *position);
         chunks.dedup_by_key(|(position, _)| *position);
-        if !lost.is_empty() && !self.holds_keys_of(id, &chunks)? {
-            return Ok(None);
-        }
         let actor = derive_actor(self.id(), before, document);
         let from = self.replayed(id, actor, &chunks, lost)?.replica.hydrate().ok();
         let mut old = self.replayed(id, actor, &chunks, &BTreeSet::new())?;
+        if lost.iter().any(|link| old.skipped.has(link)) {
+            return Ok(None);
+        }
         for (_, chunk) in &chunks {
             let header = super::loading::read_header(chunk)?;
             if lost.contains(&header.link()) {
@@ -160,15 +178,6 @@ impl<S: DeviceStore> Device<S> {
         }
     }
 
-    fn holds_keys_of(&self, id: &ChainId, chunks: &[(u64, Chunk)]) -> Result<bool, StoreError> {
-        for (_, chunk) in chunks {
-            if self.chunk_keys(id, super::loading::read_header(chunk)?.epoch).is_none() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// Takes in chunks of a document apart from some, without snapshot and edits.
     fn replayed(
         &self,
@@ -181,12 +190,10 @@ impl<S: DeviceStore> Device<S> {
         let refused = self.refused(id)?;
         for (position, chunk) in chunks {
             let header = super::loading::read_header(chunk)?;
-            let Some(keys) = self.chunk_keys(id, header.epoch) else { break };
             let link = header.link();
             if !refused.contains(&(link, chunk.id())) && !without.contains(&link) {
-                let actor = derive_actor(header.device, header.incarnation, *id);
                 // What is refused here was refused before, or will be when the document is opened again.
-                drop(document.take_chunk(chunk, &header, actor, &keys));
+                drop(self.take_or_skip(&mut document, *position, chunk, &header));
             }
             document.taken = position.saturating_add(1);
         }

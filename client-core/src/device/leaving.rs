@@ -159,6 +159,7 @@ impl<S: DeviceStore> Device<S> {
             for table in [SNAPSHOTS, PROJECTIONS, RELIANCES, SECTIONS] {
                 self.store.delete(table, chain.as_bytes())?;
             }
+            self.forget_skipped(chain)?;
             if let Some(machine) = &mut self.machine {
                 machine.forget_wraps(&mut self.store, chain)?;
             }

@@ -11,7 +11,7 @@ use vereda_sync::device::{DeviceStore, StoreError};
 
 use super::{Device, DeviceError, DocumentError};
 use crate::{
-    document::{ChunkFault, ChunkKeys, Index, LocalEdit, OpenDocument},
+    document::{ChunkFault, ChunkKeys, Index, LocalEdit, OpenDocument, Skipped},
     tables::{EDITS, OPENING, REFUSED, SNAPSHOTS},
 };
 
@@ -35,12 +35,15 @@ struct Snapshot {
     /// What is known of the chunks in it.
     #[n(2)]
     index: Index,
+    /// What was passed over; absent where nothing was.
+    #[n(3)]
+    skipped: Option<Skipped>,
 }
 
 impl<S: DeviceStore> Device<S> {
     /// Opens a document and takes in what arrived; commits if that wrote anything, so call it before writing.
     pub(crate) fn document(&mut self, id: &ChainId) -> Result<&mut OpenDocument, DeviceError> {
-        let document = match self.open.remove(id) {
+        let document = match self.take_open(id) {
             Some(open) => open,
             None => self.guarded(id)?,
         };
@@ -52,7 +55,7 @@ impl<S: DeviceStore> Device<S> {
 
     /// Opens a document without taking in what arrived since it was opened; else as [`Self::document`].
     pub(super) fn opened(&mut self, id: &ChainId) -> Result<&mut OpenDocument, DeviceError> {
-        let document = match self.open.remove(id) {
+        let document = match self.take_open(id) {
             Some(open) => open,
             None => self.guarded(id)?,
         };
@@ -79,8 +82,8 @@ impl<S: DeviceStore> Device<S> {
         if document.replica.is_created() {
             return Ok(document);
         }
-        let document = *id;
-        Err(match (is_known, has_key) {
+        let (document, is_awaited) = (*id, !document.skipped.is_empty());
+        Err(match (is_known, has_key && !is_awaited) {
             (false, _) => DocumentError::Unknown { document },
             (true, false) => DocumentError::Locked { document },
             (true, true) => DocumentError::Empty { document },
@@ -131,11 +134,14 @@ impl<S: DeviceStore> Device<S> {
             // A snapshot that does not open is no loss: everything in it is in chunks and edits.
             let mut document = OpenDocument::saved(*id, actor, &snapshot.saved, snapshot.index).ok()??;
             document.taken = snapshot.taken;
+            document.skipped = snapshot.skipped.unwrap_or_default();
             Some(document)
         });
         // Nor one with chunks in it that do not stand any more.
         let excluded = self.excluded(id)?;
         let opened = opened.filter(|document| !excluded.iter().any(|link| document.has_chunk(link)));
+        // Nor one without what can be taken in by now and may be built on already.
+        let opened = opened.and_then(|document| self.without_gaps(document));
         let mut document = opened.unwrap_or_else(|| OpenDocument::empty(*id, actor));
         document.note_author(actor, self.id());
         let (document, kept_up) = self.keep_up(document);
@@ -167,6 +173,7 @@ impl<S: DeviceStore> Device<S> {
     /// Takes in the chunks that arrived since.
     fn keep_up(&mut self, mut document: OpenDocument) -> (OpenDocument, Result<(), DeviceError>) {
         let outcome = self.take_arrived(&mut document);
+        let outcome = outcome.and_then(|has_written| Ok(has_written | self.note_skipped(&document)?));
         let outcome = outcome.and_then(|has_written| {
             let is_due = document.since_snapshot >= snapshot_after(document.change_count());
             let has_saved = is_due && document.replica.is_created();
@@ -178,8 +185,8 @@ impl<S: DeviceStore> Device<S> {
         (document, outcome)
     }
 
-    /// Takes in the chunks that arrived since; says whether any was refused and noted. Stops at a chunk whose key is not
-    /// here yet.
+    /// Takes in the chunks that arrived since; says whether any was refused and noted. Those whose keys are missing
+    /// are passed over.
     fn take_arrived(&mut self, document: &mut OpenDocument) -> Result<bool, DeviceError> {
         let id = document.document;
         if self.chunk_count(&id)? <= document.taken {
@@ -188,7 +195,6 @@ impl<S: DeviceStore> Device<S> {
         let mut refused: Option<BTreeSet<_>> = None;
         let mut has_written = false;
         let count = self.chunk_count(&id)?;
-        let mut is_whole = true;
         for (position, chunk) in self.chunks(&id, document.taken)? {
             let header = read_header(&chunk)?;
             let link = header.link();
@@ -197,25 +203,21 @@ impl<S: DeviceStore> Device<S> {
                 None => refused.insert(self.refused(&id)?),
             };
             if !document.has_chunk(&link) && !known_refused.contains(&(link, chunk.id())) {
-                let Some(keys) = self.chunk_keys(&id, header.epoch) else {
-                    self.note_keyless(&id);
-                    is_whole = false;
-                    break;
-                };
-                let actor = derive_actor(header.device, header.incarnation, id);
-                if let Err(fault) = document.take_chunk(&chunk, &header, actor, &keys) {
-                    tracing::warn!(document = %id, %link, %fault, "chunk refused");
-                    known_refused.insert((link, chunk.id()));
-                    self.note_refused(&header, &chunk.id(), &fault)?;
-                    has_written = true;
+                match self.take_or_skip(document, position, &chunk, &header) {
+                    Ok(false) => {}
+                    Ok(true) => self.note_keyless(&id),
+                    Err(fault) => {
+                        tracing::warn!(document = %id, %link, %fault, "chunk refused");
+                        known_refused.insert((link, chunk.id()));
+                        self.note_refused(&header, &chunk.id(), &fault)?;
+                        has_written = true;
+                    }
                 }
             }
             document.taken = position.saturating_add(1);
         }
-        if is_whole {
-            // Those that do not stand any more are not shown.
-            document.taken = count;
-        }
+        // Those that do not stand any more are not shown.
+        document.taken = count;
         Ok(has_written)
     }
 
@@ -255,7 +257,8 @@ impl<S: DeviceStore> Device<S> {
 
     fn save_snapshot(&mut self, document: &mut OpenDocument) -> Result<(), StoreError> {
         let (taken, saved, index) = (document.taken, document.replica.save(), document.index().clone());
-        let snapshot = Snapshot { taken, saved, index };
+        let skipped = Some(document.skipped.clone()).filter(|skipped| !skipped.is_empty());
+        let snapshot = Snapshot { taken, saved, index, skipped };
         self.store.put(SNAPSHOTS, &[], document.document.as_bytes(), &encode(&snapshot))?;
         document.since_snapshot = 0;
         document.was_replayed = false;

@@ -92,7 +92,11 @@ impl<S: DeviceStore> Device<S> {
         document: &ChainId,
         write: impl FnOnce(&mut Replica) -> Result<Vec<LocalChange>, vereda_document::EditError>,
     ) -> Result<Option<LocalChange>, DeviceError> {
-        let open = self.created_document(document)?;
+        self.created_document(document)?;
+        if self.is_eclipsed(document) {
+            return Err(DocumentError::Eclipsed { document: *document }.into());
+        }
+        let open = self.opened(document)?;
         let written = write(&mut open.replica);
         let changes = written.map_err(|error| DocumentError::Edit { document: *document, error })?;
         changes.iter().for_each(|change| open.note_edit(change));

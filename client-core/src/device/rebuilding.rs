@@ -36,6 +36,9 @@ impl<S: DeviceStore> Device<S> {
     pub(super) fn find_remaking(&mut self) -> Result<(), StoreError> {
         let Some(machine) = &self.machine else { return Ok(()) };
         self.remaking = machine.to_remake(&self.store)?;
+        for document in self.skipping.keys().copied().collect::<Vec<_>>() {
+            self.note_eclipsed(&document);
+        }
         for document in self.unsealed.clone() {
             if !self.excluded(&document)?.is_empty() && self.rests_on_excluded(&document) {
                 self.remaking.entry(document).or_default();

@@ -71,14 +71,22 @@ impl<S: DeviceStore> Device<S> {
             self.unswept.clear();
             return Ok(false);
         }
-        self.enter_name(ambient)?;
-        self.enter_device_name(ambient)?;
-        self.restate_names(ambient)?;
+        match self.enter_names(ambient) {
+            // A new incarnation comes first.
+            Err(DeviceError::Document(DocumentError::Eclipsed { .. })) => return Ok(true),
+            entered => entered?,
+        }
         let mut is_more = self.repair(ambient)?;
         is_more |= self.renew_groups(ambient)?;
         is_more |= self.reseal_all(ambient)?;
         self.sign_beacon(ambient)?;
         Ok(is_more)
+    }
+
+    fn enter_names(&mut self, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
+        self.enter_name(ambient)?;
+        self.enter_device_name(ambient)?;
+        self.restate_names(ambient)
     }
 
     /// Brings up to `most` documents and their lines in lists up to date; commits.

@@ -78,6 +78,7 @@ impl<S: DeviceStore> Device<S> {
             {
                 explanation("saved", "Saved on this device; it is sent when the relay is reached.")
             }
+            SyncState::Acknowledged if let Some(comes) = self.waits_for_part(document) => of_part(comes),
             state => of_state(state),
         })
     }
@@ -105,6 +106,19 @@ impl<S: DeviceStore> Device<S> {
 
 fn explanation(state: &'static str, sentence: impl Into<String>) -> Explanation {
     Explanation { state, sentence: sentence.into() }
+}
+
+/// Of a document all of which is here, and of which part does not open.
+fn of_part(comes: bool) -> Explanation {
+    explanation(
+        "waiting_for_key",
+        if comes {
+            "Part of it cannot be shown yet: its key is on its way from a colleague's device."
+        } else {
+            "Part of it was written under a key that somebody called bad and that is not here. All else is shown; that part \
+             is too once a colleague's device passes the key on."
+        },
+    )
 }
 
 fn of_state(state: SyncState) -> Explanation {

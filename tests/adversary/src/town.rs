@@ -158,6 +158,13 @@ impl Town {
         self.settle();
     }
 
+    /// Ends a device's process, and starts it again from its store.
+    pub fn restart(&mut self, device: usize) {
+        self.cut(device);
+        let store = self.devices[device].store().clone();
+        self.devices[device] = Device::open(store, &mut Ambient { now: self.now, rng: &mut self.rng }).unwrap();
+    }
+
     /// Takes a device offline.
     pub fn cut(&mut self, device: usize) {
         self.on(device, |device, ambient| device.go_offline(ambient)).unwrap();

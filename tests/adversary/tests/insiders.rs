@@ -10,6 +10,7 @@
 
 mod insiders {
     mod crowding;
+    mod hostage;
 }
 
 use std::time::Duration;

@@ -325,3 +325,30 @@ fn a_manager_of_one_case_does_not_bring_his_own_team_in_over_it() {
         assert_eq!(team.room.put(team.line, &again), refused);
     }
 }
+
+#[test]
+fn who_was_put_out_is_not_kept_in_by_a_document_that_he_prepared_before() {
+    for is_granted in [false, true] {
+        let mut team = Team::new(Role::Reader);
+        let user = team.member.user();
+        let parents = [(user, ParentAuthority::Full), (team.team, ParentAuthority::RevokeOnly)];
+        let planted = with_parents(&mut team, DocumentKind::Case, &parents);
+        assert_appended(&team.room.put(team.line, &planted));
+        if is_granted {
+            // Whom a Manager of the team names stays, for that document.
+            let case = team.room.case((&mut team.manager, team.desk), team.team);
+            let grant = team.manager.grant(case, user, Role::Reader);
+            assert_appended(&team.room.put(team.desk, &grant));
+        }
+        revoke(&mut team.room, (&mut team.manager, team.desk), team.team, user);
+        learn(&mut team.member, &team.room.take(team.line));
+        let next = team.manager.invite(team.team, Role::Reader, 8, NOW.saturating_add(Duration::from_secs(60)));
+        assert_appended(&team.room.put(team.desk, &next));
+        assert_eq!(op_ids(&team.room.take(team.line)).contains(&next.id()), is_granted);
+        let again = team.room.connect_member(&team.member);
+        assert_eq!(op_ids(&team.room.pull(again, 0, 0)).contains(&next.id()), is_granted);
+        let other = team.member.create_case(user);
+        let outcome = team.room.put(again, &other);
+        assert_eq!(matches!(outcome, OpOutcome::Appended(_)), is_granted, "{outcome:?}");
+    }
+}

@@ -11,6 +11,7 @@ mod leaving;
 mod loading;
 mod making;
 mod opening;
+mod pauses;
 mod rebuilding;
 mod repairing;
 mod resealing;
@@ -33,6 +34,7 @@ pub(crate) use books::{Books, Line};
 pub use error::{DeviceError, DocumentError};
 pub(crate) use loading::read_header;
 pub(crate) use making::draw_nonce;
+use pauses::Pauses;
 use rotating::Rotations;
 pub(crate) use sealing::Stuck;
 pub use working::Step;
@@ -104,6 +106,7 @@ pub struct Device<S: DeviceStore> {
     /// Chains of which keys are held and that were not looked at yet for whoever lacks a wrap.
     unswept: BTreeSet<ChainId>,
     rotations: Rotations,
+    pauses: Pauses,
     /// Until then no beacon is signed, as one was lately.
     pub(crate) beacon_from: Option<Monotonic>,
     /// Chunks that the relay wants sealed again.
@@ -174,6 +177,7 @@ impl<S: IncarnatedStore> Device<S> {
             deferred: BTreeSet::new(),
             unswept: BTreeSet::new(),
             rotations: Rotations::default(),
+            pauses: Pauses::default(),
             beacon_from: None,
             resealing: BTreeSet::new(),
             excluding: BTreeSet::new(),
@@ -338,7 +342,7 @@ impl<S: DeviceStore> Device<S> {
 
     /// Tells when [`Self::work`] has something to do by itself.
     pub fn poll_work(&self) -> Option<Monotonic> {
-        let due = self.repair_from.into_iter().chain(self.rotations.due()).min();
+        let due = self.repair_from.into_iter().chain(self.rotations.due()).chain(self.pauses.due()).min();
         due.filter(|_| self.contact.is_caught_up)
     }
 
@@ -415,6 +419,7 @@ impl<S: DeviceStore> Device<S> {
                 self.contact.is_caught_up = true;
                 self.keys_may_open = true;
                 self.rotations.groups_changed = true;
+                self.pauses.end_all();
                 self.repairing.extend(self.membership.as_ref().map(|membership| membership.agency));
             }
             Event::Disconnected { reason, .. } => {
@@ -441,10 +446,12 @@ impl<S: DeviceStore> Device<S> {
             }
             Event::IntentDone { id, .. } => {
                 self.keys_may_open = true;
+                self.pauses.note_fate(*id, false);
                 self.note_fate(*id, None);
             }
             Event::IntentFailed { id, reason } => {
                 self.rotations.note_failed(*id, *reason);
+                self.pauses.note_fate(*id, true);
                 self.keys_may_open = true;
                 self.note_fate(*id, Some(reason.to_string()));
                 self.look_again(*reason);

@@ -175,6 +175,9 @@ pub(crate) fn event_of(notice: Notice) -> Option<Json> {
         Notice::Event(Event::RelayWithholds { chain }) => {
             json!({"event": "relay_fault", "fault": "withholds", "chain": chain})
         }
+        Notice::Event(Event::RelaySevers { chain }) => {
+            json!({"event": "relay_fault", "fault": "severs", "chain": chain})
+        }
         Notice::Event(_) => return None,
         Notice::NotReached(reason) => json!({"event": "not_reached", "reason": reason}),
         Notice::Changed(documents) => json!({"event": "changed", "documents": documents}),
@@ -200,6 +203,9 @@ pub(crate) fn sentence_of(notice: &Notice) -> Option<String> {
         }
         Notice::Event(Event::RelayWithholds { chain }) => {
             format!("Beware: the relay withholds news of {} that colleagues know.", short(chain))
+        }
+        Notice::Event(Event::RelaySevers { chain }) => {
+            format!("Beware: a removal in {} does not name work that the relay had handed over before.", short(chain))
         }
         Notice::Event(_) => return None,
         Notice::NotReached(reason) => {

@@ -277,7 +277,9 @@ impl<S: DeviceStore> Device<S> {
         let Some(state) = self.chain(chain) else { return };
         if state.kind() != ChainKind::Document {
             self.stale.extend(self.books.directory_document);
+            self.pauses.end_all();
         }
+        self.pauses.end(chain);
         self.has_lost |= state.is_erased() && self.keyring.key(chain, 0).is_some();
     }
 

@@ -78,13 +78,17 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    /// Lists the chains of which keys are held and that this device is no member of.
+    /// Lists the chains of which keys are held and that this device is no member of. Those that were found never to have been
+    /// are not among them: what spoke against their beginning may be a lie of the relay's.
     fn lost_chains(&self) -> BTreeSet<ChainId> {
         let held = self.keyring.chains();
         self.view(|view, device| {
             let heads = Heads::newest(None);
             let mut evaluator = Evaluator::new(view, device, &heads);
-            let is_lost = |chain: &ChainId| evaluator.membership(chain).is_none() || self.is_erased(chain);
+            let is_lost = |chain: &ChainId| {
+                let is_known = view.chain(chain).is_some();
+                is_known && (evaluator.membership(chain).is_none() || self.is_erased(chain))
+            };
             held.into_iter().filter(is_lost).collect()
         })
     }

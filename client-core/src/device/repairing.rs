@@ -48,7 +48,7 @@ impl<S: DeviceStore> Device<S> {
             // Of a chain that the relay does not have yet it takes nothing else.
             let can = |state: &ChainState| state.last_time().is_some() && self.keyring.holds_newest(state);
             let holds = self.chain(&chain).is_some_and(|state| can(&state));
-            if lacking.is_empty() || !holds || self.is_repair_queued(&chain)? {
+            if lacking.is_empty() || !holds || self.pauses.holds(&chain) || self.is_repair_queued(&chain)? {
                 self.repairing.remove(&chain);
                 continue;
             }
@@ -100,7 +100,8 @@ impl<S: DeviceStore> Device<S> {
         let target = |(wrap, _): &(Wrap, WrapProof)| Target { recipient: wrap.recipient, epoch: wrap.recipient_epoch };
         let targets = wraps.iter().map(target).collect();
         let body = Body::Repair(Repair { epoch: epoch.number, wraps: list, targets });
-        self.intend(chain, body, wraps.into_iter().map(|(wrap, _)| wrap).collect())?;
+        let id = self.intend(chain, body, wraps.into_iter().map(|(wrap, _)| wrap).collect())?;
+        self.pauses.note_intent(id, chain);
         Ok(())
     }
 

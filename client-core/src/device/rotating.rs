@@ -59,6 +59,11 @@ impl<S: DeviceStore> Device<S> {
             let wait = TURN.saturating_mul(u32::try_from(self.turn()).unwrap_or(0).saturating_add(1));
             self.rotations.from.get_or_insert(now.saturating_add(wait));
         }
+        if self.pauses.pass(now) {
+            self.rotations.groups_changed = true;
+            self.unsealable.clear();
+            self.repairing.append(&mut self.deferred);
+        }
         if self.rotations.from.is_some_and(|from| from <= now) {
             self.rotations.from = None;
             self.rotations.groups_changed = true;
@@ -158,7 +163,7 @@ impl<S: DeviceStore> Device<S> {
         now: Timestamp,
         ambient: &mut Ambient<'_>,
     ) -> Result<bool, DeviceError> {
-        let Some(state) = self.chain(chain) else { return Ok(false) };
+        let Some(state) = self.chain(chain).filter(|_| !self.pauses.holds(chain)) else { return Ok(false) };
         let is_under_way = |item: &OutboxItem| match item {
             OutboxItem::Intent { chain: of, body: Body::Rotate(_) | Body::Expire(_), .. } => of == chain,
             _ => false,
@@ -172,6 +177,7 @@ impl<S: DeviceStore> Device<S> {
                 let frontier = FrontierTree::new([]).frontier();
                 let id = self.intend(*chain, Body::Expire(Expire { subject, frontier }), Vec::new())?;
                 self.rotations.intents.insert(id);
+                self.pauses.note_intent(id, *chain);
             }
             self.commit()?;
             return Ok(true);
@@ -188,6 +194,7 @@ impl<S: DeviceStore> Device<S> {
         self.keyring.keep_next(&mut self.store, chain, &next.key)?;
         let id = self.intend(*chain, Body::Rotate(next.rotate), next.wraps)?;
         self.rotations.intents.insert(id);
+        self.pauses.note_intent(id, *chain);
         self.commit()?;
         Ok(true)
     }

@@ -9,7 +9,7 @@ use crate::device::{Device, DeviceError};
 /// Something that speaks against the relay. What it rests on is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RelayFaultView {
-    /// One word: `forked`, `withholds`, `rolled_back`, `cuts_off`.
+    /// One word: `forked`, `withholds`, `rolled_back`, `cuts_off`, `invents`, `severs`.
     pub fault: &'static str,
     /// The chain that it shows in.
     pub chain: Option<ChainId>,
@@ -73,6 +73,13 @@ impl<S: DeviceStore> Device<S> {
                 Some(chain),
                 "the relay would have had a removal cut off work that it had confirmed: it was not signed; tell whoever \
                  runs the relay",
+            ),
+            RelayFault::Severs { chain } => self.view_fault(
+                "severs",
+                Some(chain),
+                "the relay handed over a removal that does not name work that it had handed over before: it withheld the removal, \
+                 or has it cut work off; what came here before it is kept; ask whoever is said to have removed somebody, and \
+                 tell whoever answers for the agency",
             ),
             RelayFault::Invents { chain } => self.view_fault(
                 "invents",

@@ -21,13 +21,56 @@ struct Removed {
     begun: ChainId,
 }
 
-/// Berta wrote offline, in a case of the team and in a new one, and was removed from the team meanwhile.
-fn removed(seed: u64) -> Removed {
+/// Amina founded the agency and began a case of its team; Berta is an Editor in that.
+struct Pair {
+    world: World,
+    amina: usize,
+    berta: usize,
+    north: ChainId,
+    case: ChainId,
+}
+
+fn pair(seed: u64) -> Pair {
     let mut world = World::new(seed);
     let (amina, north) = world.found();
     let case = world.create_case(amina, json!({"name_first": "Samir"}));
     world.connect(amina);
     let berta = world.join(amina, north, Role::Editor, "Berta");
+    world.settle();
+    Pair { world, amina, berta, north, case }
+}
+
+/// Berta wrote offline in the case and was lowered to Reader meanwhile: it is in review.
+fn lowered(seed: u64) -> Pair {
+    let Pair { mut world, amina, berta, north, case } = pair(seed);
+    let (subject, _) = world.devices[berta].home().unwrap();
+    world.cut(berta);
+    world.edit_case(berta, &case, json!({"set": {"name_last": "Haddad"}}));
+    let lower = LowerRequest { chain: north, subject, to: Role::Reader };
+    world.on(amina, |device, ambient| device.lower(ambient, lower)).unwrap();
+    world.settle();
+    world.connect(berta);
+    Pair { world, amina, berta, north, case }
+}
+
+/// Lets somebody write in a case, beside his team.
+fn refer(world: &mut World, by: usize, document: ChainId, to: ChainId) {
+    let (expires, purpose, consent, sections) = (None, None, None, Vec::new());
+    let request = ReferRequest { document, to, role: Role::Editor, expires, purpose, consent, sections };
+    world.on(by, |device, ambient| device.refer(ambient, &request)).unwrap();
+}
+
+/// Lets happen what devices leave to others for a while.
+fn rest(world: &mut World) {
+    for _ in 0..4 {
+        world.pass(std::time::Duration::from_secs(30));
+        world.settle();
+    }
+}
+
+/// Berta wrote offline, in a case of the team and in a new one, and was removed from the team meanwhile.
+fn removed(seed: u64) -> Removed {
+    let Pair { mut world, amina, berta, north, case } = pair(seed);
     let dora = world.join(amina, north, Role::Editor, "Dora");
     world.settle();
     world.cut(berta);
@@ -116,12 +159,7 @@ fn a_whole_case_that_is_adopted_is_held_by_whom_it_was_begun_for() {
 
 #[test]
 fn a_section_for_nobody_but_its_beginner_who_was_put_out_keeps_nothing_else_from_being_adopted() {
-    let mut world = World::new(97);
-    let (amina, north) = world.found();
-    let case = world.create_case(amina, json!({"name_first": "Samir"}));
-    world.connect(amina);
-    let berta = world.join(amina, north, Role::Editor, "Berta");
-    world.settle();
+    let Pair { mut world, amina, berta, north, case } = pair(97);
     world.cut(berta);
     let request = CreateSection {
         case,
@@ -198,12 +236,7 @@ fn who_was_put_out_is_told_by_whom_and_when_also_after_a_restart() {
 
 #[test]
 fn work_of_a_removed_device_is_marked_in_review() {
-    let mut world = World::new(95);
-    let (amina, north) = world.found();
-    let case = world.create_case(amina, json!({"name_first": "Samir"}));
-    world.connect(amina);
-    let berta = world.join(amina, north, Role::Editor, "Berta");
-    world.settle();
+    let Pair { mut world, amina, berta, case, .. } = pair(95);
     world.cut(berta);
     world.edit_case(berta, &case, json!({"set": {"name_first": "Samira"}}));
     let (device, now) = (world.devices[berta].id(), world.now.wall);
@@ -229,32 +262,11 @@ fn devices_of_who_left_are_not_offered_for_removal_and_it_is_said_why() {
 
 #[test]
 fn an_edit_built_on_a_discarded_one_by_who_was_lowered_since_goes_to_review_and_nothing_is_tried_endlessly() {
-    let mut world = World::new(97);
-    let (amina, north) = world.found();
-    let case = world.create_case(amina, json!({"name_first": "Samir"}));
-    world.connect(amina);
-    let berta = world.join(amina, north, Role::Editor, "Berta");
-    world.settle();
+    let Pair { mut world, amina, berta, case, .. } = lowered(97);
     let (subject, _) = world.devices[berta].home().unwrap();
-    // Written offline and lowered meanwhile: in review.
-    world.cut(berta);
-    world.edit_case(berta, &case, json!({"set": {"name_last": "Haddad"}}));
-    let lower = LowerRequest { chain: north, subject, to: Role::Reader };
-    world.on(amina, |device, ambient| device.lower(ambient, lower)).unwrap();
-    world.settle();
-    world.connect(berta);
     assert_eq!(reviews(&mut world, amina).len(), 1);
     // Let in again for this case, she writes on top of it; that is turned away meanwhile and she is lowered again.
-    let referral = ReferRequest {
-        document: case,
-        to: subject,
-        role: Role::Editor,
-        expires: None,
-        purpose: None,
-        consent: None,
-        sections: Vec::new(),
-    };
-    world.on(amina, |device, ambient| device.refer(ambient, &referral)).unwrap();
+    refer(&mut world, amina, case, subject);
     world.settle();
     world.cut(berta);
     world.edit_case(berta, &case, json!({"set": {"address": "Here"}}));
@@ -275,41 +287,18 @@ fn an_edit_built_on_a_discarded_one_by_who_was_lowered_since_goes_to_review_and_
 
 #[test]
 fn an_edit_built_on_work_in_review_is_made_again_on_what_stands_under_its_authors_name_and_time() {
-    let mut world = World::new(98);
-    let (amina, north) = world.found();
-    let case = world.create_case(amina, json!({"name_first": "Samir"}));
-    world.connect(amina);
-    let berta = world.join(amina, north, Role::Editor, "Berta");
-    world.settle();
+    let Pair { mut world, amina, berta, case, .. } = lowered(98);
     let (subject, _) = world.devices[berta].home().unwrap();
-    world.cut(berta);
-    world.edit_case(berta, &case, json!({"set": {"name_last": "Haddad"}}));
-    let lower = LowerRequest { chain: north, subject, to: Role::Reader };
-    world.on(amina, |device, ambient| device.lower(ambient, lower)).unwrap();
-    world.settle();
-    world.connect(berta);
     let incarnation = world.devices[berta].store().incarnation;
     // Let in again for this case, she goes on where she was, on top of what is in review.
-    let referral = ReferRequest {
-        document: case,
-        to: subject,
-        role: Role::Editor,
-        expires: None,
-        purpose: None,
-        consent: None,
-        sections: Vec::new(),
-    };
-    world.on(amina, |device, ambient| device.refer(ambient, &referral)).unwrap();
+    refer(&mut world, amina, case, subject);
     world.settle();
     world.cut(berta);
     world.edit_case(berta, &case, json!({"set": {"address": "Here"}}));
     let written = world.now.wall;
     world.pass(std::time::Duration::from_secs(600));
     world.connect(berta);
-    for _ in 0..4 {
-        world.pass(std::time::Duration::from_secs(30));
-        world.settle();
-    }
+    rest(&mut world);
     for device in [amina, berta] {
         assert_eq!(world.field(device, &case, "address"), json!("Here"), "device {device}");
         assert_eq!(world.field(device, &case, "name_last"), json!(null), "device {device}: it is in review");
@@ -322,10 +311,7 @@ fn an_edit_built_on_work_in_review_is_made_again_on_what_stands_under_its_author
     assert!(world.devices[berta].is_settled(), "{:?}", world.devices[berta].explain(&case));
     // What was in review is taken in as it was.
     world.on(amina, |device, ambient| device.adopt_review(ambient, &case)).unwrap();
-    for _ in 0..4 {
-        world.pass(std::time::Duration::from_secs(30));
-        world.settle();
-    }
+    rest(&mut world);
     for device in [amina, berta] {
         assert_eq!(world.field(device, &case, "name_last"), json!("Haddad"), "device {device}");
         assert_eq!(world.field(device, &case, "address"), json!("Here"), "device {device}");
@@ -336,44 +322,18 @@ fn an_edit_built_on_work_in_review_is_made_again_on_what_stands_under_its_author
 
 #[test]
 fn whoever_writes_on_after_her_work_was_turned_away_does_so_with_another_voice_and_loses_nothing() {
-    let mut world = World::new(99);
-    let (amina, north) = world.found();
-    let case = world.create_case(amina, json!({"name_first": "Samir"}));
-    world.connect(amina);
-    let berta = world.join(amina, north, Role::Editor, "Berta");
-    world.settle();
+    let Pair { mut world, amina, berta, case, .. } = lowered(99);
     let (subject, _) = world.devices[berta].home().unwrap();
-    world.cut(berta);
-    world.edit_case(berta, &case, json!({"set": {"name_last": "Haddad"}}));
-    let lower = LowerRequest { chain: north, subject, to: Role::Reader };
-    world.on(amina, |device, ambient| device.lower(ambient, lower)).unwrap();
-    world.settle();
-    world.connect(berta);
     let discard = DiscardRequest { document: case, reason: "Recorded twice".into() };
     world.on(amina, |device, ambient| device.discard_review(ambient, &discard)).unwrap();
     world.settle();
     // She hears that it was turned away, is let in again for this case, and writes on, on top of what stands.
-    let referral = ReferRequest {
-        document: case,
-        to: subject,
-        role: Role::Editor,
-        expires: None,
-        purpose: None,
-        consent: None,
-        sections: Vec::new(),
-    };
-    world.on(amina, |device, ambient| device.refer(ambient, &referral)).unwrap();
-    for _ in 0..4 {
-        world.pass(std::time::Duration::from_secs(30));
-        world.settle();
-    }
+    refer(&mut world, amina, case, subject);
+    rest(&mut world);
     world.cut(berta);
     world.edit_case(berta, &case, json!({"set": {"address": "Here"}}));
     world.connect(berta);
-    for _ in 0..4 {
-        world.pass(std::time::Duration::from_secs(30));
-        world.settle();
-    }
+    rest(&mut world);
     for device in [amina, berta] {
         assert_eq!(world.field(device, &case, "address"), json!("Here"), "device {device}");
         assert_eq!(world.field(device, &case, "name_last"), json!(null), "device {device}: it was turned away");

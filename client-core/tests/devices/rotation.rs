@@ -172,3 +172,39 @@ fn a_role_whose_time_has_passed_is_ended_first_and_then_the_key_is_renewed() {
         assert!(world.devices[device].status().unwrap().settled, "device {device}");
     }
 }
+
+#[test]
+fn what_the_relay_refuses_is_asked_for_more_and_more_seldom_and_at_once_when_something_changes() {
+    let (mut world, [amina, berta, carlos], team, case) = three(73);
+    let before = world.copy_relay();
+    revoke(&mut world, amina, team, carlos);
+    [amina, berta, carlos].into_iter().for_each(|device| world.cut(device));
+    let after = world.copy_relay();
+    // A relay that lost the removal refuses what rests on it, and cannot say why.
+    world.set_relay_back(before);
+    world.edit_case(berta, &case, json!({"set": {"name_first": "Samira"}}));
+    world.connect(berta);
+    let asked = |world: &World| world.devices[berta].store().puts.borrow()[&Table("sync_outbox")];
+    let mut by_quarter = Vec::new();
+    for _ in 0..8 {
+        let known = asked(&world);
+        for _ in 0..900 {
+            world.pass(Duration::from_secs(1));
+            world.settle();
+        }
+        by_quarter.push(asked(&world) - known);
+    }
+    assert!(by_quarter[0] > 0, "{by_quarter:?}");
+    assert!(by_quarter.iter().sum::<usize>() < 60, "{by_quarter:?}");
+    assert!(by_quarter[4..].iter().sum::<usize>() < 12, "{by_quarter:?}");
+    // The removal is there again.
+    world.cut(berta);
+    world.set_relay_back(after);
+    world.connect(berta);
+    for _ in 0..10 {
+        world.pass(Duration::from_secs(1));
+        world.settle();
+    }
+    assert_eq!(world.devices[berta].epochs_of(&case), (2, 2));
+    assert!(world.devices[berta].status().unwrap().settled);
+}

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod faults;
 mod frontiers;
 mod gaps;
+mod holding;
 pub mod machine;
 mod offers;
 mod operations;

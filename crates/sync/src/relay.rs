@@ -12,6 +12,7 @@
 pub mod store;
 
 mod admit;
+mod agency;
 mod append;
 mod audience;
 mod authenticate;

@@ -149,6 +149,12 @@ impl Victim {
         }
     }
 
+    /// Lets time pass.
+    pub fn pass(&mut self, time: Duration) {
+        self.now.monotonic = self.now.monotonic.saturating_add(time);
+        self.now.wall = self.now.wall.saturating_add(time);
+    }
+
     /// Loses the connection.
     pub fn lose(&mut self) {
         self.input(Input::Closed);

@@ -16,4 +16,5 @@ mod colluders {
     mod frontiers;
     mod removals;
     mod sessions;
+    mod severing;
 }

@@ -154,11 +154,16 @@ impl DeviceMachine {
             return self.take_own_decision(link, document, true, store);
         }
         self.note_logged(Logged::Chunk { document, link }, &*store)?;
+        // What is confirmed now comes after all that was handed over.
+        self.cache(&*store)?.meta.last_policy = None;
         self.count_confirmed(&row, store)?;
         // Of whoever is no member any more it was in review, or is in the frontier of his removal.
         let is_late = row.taken_in.is_none() && self.standing_in(&document, &*store)?.is_none();
         let taken_in = if is_late { Some(true) } else { row.taken_in };
-        save(store, LINKS, document.as_bytes(), link.as_bytes(), &LinkRow { at_relay: true, taken_in, ..row })?;
+        // What was taken in after a removal is not in its frontier.
+        let held =
+            if taken_in.is_some() { None } else { Some(row.held.map_or_else(|| self.note_handed(&*store), Ok)?) };
+        save(store, LINKS, document.as_bytes(), link.as_bytes(), &LinkRow { at_relay: true, taken_in, held, ..row })?;
         self.forget_queued(link, &document, store)?;
         self.take_own_decision(link, document, true, store)?;
         self.tell(Event::Acknowledged { link, document });

@@ -17,8 +17,9 @@ use super::{
     shelf::ChainView,
     store::{DeviceStore, StoreError},
     tables::{
-        AWAITED, Awaited, CHUNKS, Cause, DOCUMENTS, DocumentRow, EXCLUDED, ExcludedRow, LINKS, LinkRow, QUARANTINE,
-        QuarantineReason, QuarantinedChunk, UNKEPT, WAITING_CHUNKS, WaitingChunk, load, place_key, read, save,
+        AWAITED, Awaited, CHUNKS, Cause, DOCUMENTS, DocumentRow, EXCLUDED, ExcludedRow, Held, LINKS, LinkRow,
+        QUARANTINE, QuarantineReason, QuarantinedChunk, UNKEPT, WAITING_CHUNKS, WaitingChunk, load, place_key, read,
+        save,
     },
     tally::{Kept, Room},
 };
@@ -41,8 +42,8 @@ pub(super) enum Judged {
 /// Who hands a chunk in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// The relay, which says that it stands.
-    Relay,
+    /// The relay, which says that it stands; when it did so before.
+    Relay(Option<Held>),
     /// This device itself: whether it stands is for the relay to say.
     Here,
 }
@@ -50,14 +51,25 @@ pub(super) enum Origin {
 impl DeviceMachine {
     /// Judges a chunk from outside, at this position of the relay's log or before, and does with it what it deserves.
     pub(super) fn take_chunk(&mut self, chunk: Chunk, upto: Position, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        self.take_handed(chunk, upto, Origin::Relay(None), store)
+    }
+
+    /// As [`Self::take_chunk`], of a chunk that may have been here before.
+    pub(super) fn take_handed(
+        &mut self,
+        chunk: Chunk,
+        upto: Position,
+        origin: Origin,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
         let Ok(header) = chunk.header.clone().verify() else {
             let document = vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES)
                 .map_or(ChainId([0; 32]), |header| header.document);
             return self.quarantine(&chunk, document, QuarantineReason::BadHeader, None, store);
         };
         let document = header.value().document;
-        match self.judge(&header, &chunk, Origin::Relay, &*store)? {
-            Judged::Stands(header) => self.keep_chunk(&header, &chunk, true, store),
+        match self.judge(&header, &chunk, origin, &*store)? {
+            Judged::Stands(header) => self.keep_chunk(&header, &chunk, origin, store),
             Judged::Known(row) => self.take_known_chunk(&header, &chunk, row, store),
             Judged::Excluded => Ok(()),
             Judged::Waits(awaited) => {
@@ -157,14 +169,14 @@ impl DeviceMachine {
             Err(ContentRefusal::Waiting { chain, .. }) => return Ok(Judged::Waits(Awaited::Policy(chain))),
             Err(_) => return Ok(Judged::Breaks(QuarantineReason::NotAuthorized, None)),
         };
-        if origin == Origin::Relay {
-            match self.judge_rights(view, store, header, false)? {
-                Reliant::Stands => {}
+        if let Origin::Relay(held) = origin {
+            match self.judge_rights(view, store, header, held, false)? {
+                Reliant::Stands | Reliant::Held(_) => {}
                 // It may have been taken in by what waits in its chain.
-                Reliant::Beyond if op_waits(store, &header.document)? => {
+                Reliant::Beyond(_) if op_waits(store, &header.document)? => {
                     return Ok(Judged::Waits(Awaited::Policy(header.document)));
                 }
-                Reliant::Beyond => return Ok(Judged::Breaks(QuarantineReason::BeyondFrontier, None)),
+                Reliant::Beyond(_) => return Ok(Judged::Breaks(QuarantineReason::BeyondFrontier, None)),
                 Reliant::Waits(awaited) => return Ok(Judged::Waits(awaited)),
             }
         }
@@ -241,7 +253,7 @@ impl DeviceMachine {
         &mut self,
         header: &Authorized<Header>,
         chunk: &Chunk,
-        at_relay: bool,
+        origin: Origin,
         store: &mut dyn DeviceStore,
     ) -> Result<(), Halt> {
         let header = header.value();
@@ -250,7 +262,12 @@ impl DeviceMachine {
         let position = row.count;
         row.append(header, link);
         store.put(CHUNKS, document.as_bytes(), &place_key(&document, position), &vereda_base::encode(chunk))?;
-        let place = LinkRow { document, position, epoch: header.epoch, at_relay, taken_in: None };
+        let (at_relay, held) = match origin {
+            Origin::Here => (false, None),
+            Origin::Relay(Some(held)) => (true, Some(held)),
+            Origin::Relay(None) => (true, Some(self.note_handed(&*store)?)),
+        };
+        let place = LinkRow { document, position, epoch: header.epoch, at_relay, taken_in: None, held };
         save(store, LINKS, document.as_bytes(), link.as_bytes(), &place)?;
         self.release(EXCLUDED, document.as_bytes(), link.as_bytes(), store)?;
         save(store, DOCUMENTS, &[], document.as_bytes(), &row)?;

@@ -167,7 +167,7 @@ impl DeviceMachine {
                 while let Some((seq, link)) = last {
                     let at_relay = load::<LinkRow>(store, LINKS, link.as_bytes())?.is_some_and(|row| row.at_relay);
                     if at_relay {
-                        held.push(Made { place, seq, id: Digest(link.0) });
+                        held.push(Made { place, seq, id: Digest(link.0), held: None });
                         break;
                     }
                     let chunk = load_by_link(store, &link)?;

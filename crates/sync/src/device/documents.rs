@@ -121,7 +121,7 @@ impl DeviceMachine {
             Judged::Breaks(reason, _) => return Err(EnqueueError::Breaks(reason)),
         };
         let link = header.value().link();
-        let done = match self.keep_chunk(&authorized, chunk, false, store) {
+        let done = match self.keep_chunk(&authorized, chunk, Origin::Here, store) {
             Ok(()) => Ok(()),
             Err(Halt::Store(error)) => Err(error),
             Err(Halt::Violation | Halt::Overfull) => Ok(()),

@@ -213,6 +213,12 @@ pub enum Event {
         /// The chain.
         chain: ChainId,
     },
+    /// A removal that the relay handed over does not name what it had handed over before: it withheld that removal, or let it
+    /// cut work off.
+    RelaySevers {
+        /// The removal's chain.
+        chain: ChainId,
+    },
     /// A chain holds something unknown to this version: it stays read-only until the program is updated.
     UpdateNeeded {
         /// The chain.

@@ -11,16 +11,19 @@ use vereda_policy::{
     AdoptedDocument, AppendContext, Authorized, Body, ChainMap, ChainState, Chains, Op, Place, authorize, chain_of,
     check_receipt, op_id_of_bytes, op_reliance,
 };
+use vereda_protocol::Logged;
 
 use super::{
     effect::Event,
     frontiers::{Made, Reliant},
+    holding::UNBOUNDED,
     machine::{DeviceMachine, Halt},
     store::{DeviceStore, StoreError},
     tables::{
-        Awaited, CHAINS, Cause, DOCUMENTS, DocumentRow, EXCLUDED, Evidence, ExcludedRow, OPS, OpRow, load_all,
-        place_key, read, save,
+        Awaited, CHAINS, Cause, DOCUMENTS, DocumentRow, EVIDENCE, EXCLUDED, Evidence, ExcludedRow, Held, OPS, OpRow,
+        load_all, place_key, read, save,
     },
+    tally::Kept,
 };
 
 /// Rounds after which an evaluation stands as it is: it changes in the third only where removals void one another.
@@ -53,6 +56,7 @@ impl DeviceMachine {
         store: &dyn DeviceStore,
         op: &Verified<Op>,
         context: &AppendContext,
+        held: Option<Held>,
     ) -> Result<Reliant, StoreError> {
         let relies = match op_reliance(view, op, context) {
             Ok(relies) => relies,
@@ -65,31 +69,45 @@ impl DeviceMachine {
         }
         let (chain, id) = (chain_of(op.value()), op_id_of_bytes(op.bytes()));
         let place = Place::Ops { chain, device: op.value().device };
-        self.reliant(view, store, &relies, &Made { place, seq: op.value().seq, id: Digest(id.0) })
+        self.reliant(view, store, &relies, &Made { place, seq: op.value().seq, id: Digest(id.0), held })
     }
 
-    /// Says whether an operation of these devices in these chains has an effect and lies beyond a frontier.
+    /// Says whether an operation of these devices in these chains has an effect and lies beyond a frontier. Notes where the
+    /// relay had handed one over before the removal.
     pub(super) fn has_new_void(
-        &self,
+        &mut self,
         places: &BTreeSet<(ChainId, DeviceId)>,
-        store: &dyn DeviceStore,
+        store: &mut dyn DeviceStore,
     ) -> Result<bool, StoreError> {
         let chains: BTreeSet<ChainId> = places.iter().map(|(chain, _)| *chain).collect();
-        let view = self.shelf.view(store);
-        let mut found = false;
+        let (mut found, mut severed) = (false, BTreeMap::new());
+        let view = self.shelf.view(&*store);
         for chain in chains {
-            for (_, row) in load_all::<OpRow>(store, OPS, Some(chain.as_bytes()))? {
-                if row.is_void || row.receipt.is_none() || found {
+            for (_, row) in load_all::<OpRow>(&*store, OPS, Some(chain.as_bytes()))? {
+                // How a document was taken in is asked where everything is evaluated.
+                if row.is_void || row.receipt.is_none() {
                     continue;
                 }
+                let is_adopted = row.adopted.is_some();
                 let arrived = self.arrive(row)?;
                 if places.contains(&(chain, arrived.op.value().device)) {
-                    found = self.judge_op_reliance(&view, store, &arrived.op, &arrived.context)? == Reliant::Beyond;
+                    let judged = self.judge_arrived(&view, &*store, &arrived)?;
+                    found |= judged.is_beyond();
+                    if let Some(removal) = judged.severing().filter(|_| !is_adopted) {
+                        severed.entry(removal).or_insert(Logged::Op { chain, op: arrived.id });
+                    }
                 }
             }
         }
         view.finish()?;
+        for (removal, what) in severed {
+            self.note_severed(&removal, what, store)?;
+        }
         Ok(found)
+    }
+
+    fn judge_arrived(&self, view: &dyn Chains, store: &dyn DeviceStore, one: &Arrived) -> Result<Reliant, StoreError> {
+        self.judge_op_reliance(view, store, &one.op, &one.context, one.row.held)
     }
 
     /// Evaluates all operations that are held anew, in order of arrival, and then all content.
@@ -148,7 +166,7 @@ impl DeviceMachine {
                 None => false,
                 // What only this device knows, and what was adopted, relies on nothing.
                 Some(op) if one.row.receipt.is_none() || op.adopted().is_some() => true,
-                Some(_) => self.judge_op_reliance(&evaluation.chains, store, &one.op, &one.context)? != Reliant::Beyond,
+                Some(_) => !self.judge_arrived(&evaluation.chains, store, one)?.is_beyond(),
             };
             evaluation.take(one, authorized.filter(|_| stands))?;
         }
@@ -165,10 +183,7 @@ impl DeviceMachine {
         let mut beyond = BTreeSet::new();
         for one in arrived {
             let is_adopted = one.row.adopted.is_some();
-            if one.row.receipt.is_some()
-                && !is_adopted
-                && self.judge_op_reliance(chains, store, &one.op, &one.context)? == Reliant::Beyond
-            {
+            if one.row.receipt.is_some() && !is_adopted && self.judge_arrived(chains, store, one)?.is_beyond() {
                 beyond.insert(one.id);
             }
         }
@@ -198,10 +213,12 @@ impl DeviceMachine {
             let key = place_key(&one.chain, seq);
             if evaluation.dropped.contains(&one.chain) {
                 store.delete(OPS, &key)?;
+                // It was stored and stood: it is kept, whatever there is room for.
+                let value = vereda_base::encode(&Evidence::Create { row: one.row.clone() });
+                let kept = Kept { table: EVIDENCE, group: one.chain.as_bytes(), key: &key, value: &value };
+                self.keep_within(&kept, UNBOUNDED, store)?;
                 if seq == 0 {
                     store.delete(CHAINS, one.chain.as_bytes())?;
-                    let evidence = Evidence::Create { row: one.row.clone() };
-                    self.keep_evidence(&one.chain, &key, &evidence, store)?;
                     self.tell(Event::OpQuarantined { chain: one.chain, seq });
                 }
                 continue;
@@ -237,7 +254,7 @@ impl DeviceMachine {
             let (Cause::Rights, Some(position)) = (row.cause, row.position) else { continue };
             let Some(chunk) = super::content::load_chunk(&*store, &row.document, position)? else { continue };
             let header = read(super::tables::CHUNKS, chunk.header.bytes())?;
-            if self.judge_rights(&view, &*store, &header, true)? == Reliant::Stands {
+            if self.judge_rights(&view, &*store, &header, row.held, true)?.stands() {
                 stands_again.push((row.document, position, vereda_base::Link(key.try_into().unwrap_or([0; 32]))));
             }
         }

@@ -9,9 +9,9 @@ use vereda_base::{ChainId, Link, limits};
 use vereda_protocol::{Chunk, Header};
 
 use super::{
-    config::{Amount, Bound},
-    content::load_chunk,
+    content::{Origin, load_chunk},
     effect::Event,
+    holding::UNBOUNDED,
     machine::{DeviceMachine, Halt},
     store::{DeviceStore, StoreError},
     tables::{
@@ -20,9 +20,6 @@ use super::{
     },
     tally::Kept,
 };
-
-/// No bound: of rows that only stored chunks give rise to.
-const UNBOUNDED: Bound = Bound { group: None, whole: Amount { rows: u64::MAX, bytes: u64::MAX } };
 
 /// A stored chunk as [`DeviceMachine::scan_standing`] shows it.
 pub(super) struct Standing {
@@ -132,10 +129,11 @@ impl DeviceMachine {
         let document = standing.header.document;
         let place = load::<LinkRow>(&*store, LINKS, link.as_bytes())?;
         let at_relay = place.as_ref().is_some_and(|place| place.at_relay);
-        let epoch = place.map_or(standing.header.epoch, |place| place.epoch);
+        let epoch = place.as_ref().map_or(standing.header.epoch, |place| place.epoch);
+        let held = place.and_then(|place| place.held);
         let own = standing.header.device == self.device;
         store.delete(LINKS, link.as_bytes())?;
-        let row = ExcludedRow { position: Some(standing.position), cause, epoch, at_relay, own, document };
+        let row = ExcludedRow { position: Some(standing.position), cause, epoch, at_relay, own, document, held };
         let (group, value) = (document.as_bytes().as_slice(), vereda_base::encode(&row));
         self.keep_within(&Kept { table: EXCLUDED, group, key: link.as_bytes(), value: &value }, UNBOUNDED, store)?;
         if own {
@@ -161,7 +159,8 @@ impl DeviceMachine {
     ) -> Result<(), Halt> {
         let (document, link) = (header.document, header.link());
         let own = header.device == self.device;
-        let row = ExcludedRow { position: None, cause, epoch: header.epoch, at_relay: true, own, document };
+        let epoch = header.epoch;
+        let row = ExcludedRow { position: None, cause, epoch, at_relay: true, own, document, held: None };
         let (group, value) = (document.as_bytes().as_slice(), vereda_base::encode(&row));
         let kept = Kept { table: EXCLUDED, group, key: link.as_bytes(), value: &value };
         self.keep_within(&kept, self.config.limits.keep.waiting_chunks, store)?;
@@ -188,7 +187,7 @@ impl DeviceMachine {
             return Ok(());
         };
         let upto = self.cache(&*store)?.meta.content;
-        self.take_chunk(chunk, upto, store)
+        self.take_handed(chunk, upto, Origin::Relay(row.held), store)
     }
 
     /// Lets incarnations go on of which nothing is excluded any more; or, to judge what is, all of them.

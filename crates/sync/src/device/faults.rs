@@ -8,8 +8,10 @@ use std::{
 use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, OpId, limits};
 use vereda_crypto::Signed;
-use vereda_policy::{ChainKind, Chains, Cite, ForkProof, Op, Receipt, detect_relay_fork, membership};
-use vereda_protocol::{Chunk, Header, Logged, Position};
+use vereda_policy::{
+    ChainKind, Chains, Cite, ForkProof, Op, Receipt, chain_of, detect_relay_fork, membership, op_id_of_bytes,
+};
+use vereda_protocol::{Chunk, Header, Logged, PolicyEntry, Position};
 
 use super::{
     effect::{Disconnect, Event},
@@ -71,6 +73,12 @@ pub enum RelayFault {
         /// The removal's chain.
         chain: ChainId,
     },
+    /// A removal that it gave a receipt for does not name what it had handed over before that came here: it withheld the
+    /// removal, or let it cut that off.
+    Severs {
+        /// The removal's chain.
+        chain: ChainId,
+    },
 }
 
 /// A head that others know.
@@ -94,6 +102,7 @@ impl DeviceMachine {
                 Evidence::Fork { .. } | Evidence::Branch { .. } => faults.push(RelayFault::Forked { chain, seq }),
                 Evidence::Lost { held, confirmed } => faults.push(RelayFault::Lost { held, confirmed }),
                 Evidence::Claim { .. } => faults.push(RelayFault::Invents { chain }),
+                Evidence::Severed { .. } => faults.push(RelayFault::Severs { chain }),
                 Evidence::Offer { .. } => faults.push(RelayFault::CutsOff { chain }),
                 Evidence::Forgotten { last: Logged::Op { chain, .. } | Logged::Chunk { document: chain, .. } } => {
                     faults.push(RelayFault::Forgot { chain });
@@ -191,10 +200,40 @@ impl DeviceMachine {
         Ok(())
     }
 
+    /// Notes the last operation that the relay hands over in the order of its log: what comes after it may be older, content, and
+    /// documents that became visible.
+    pub(super) fn note_logged_policy(
+        &mut self,
+        entries: &[PolicyEntry],
+        store: &dyn DeviceStore,
+    ) -> Result<(), StoreError> {
+        let last = entries.iter().rev().find_map(|entry| match entry {
+            PolicyEntry::Op { op, .. } => vereda_base::decode::<Op>(op.bytes(), limits::MAX_OP_BYTES)
+                .ok()
+                .map(|value| Logged::Op { chain: chain_of(&value), op: op_id_of_bytes(op.bytes()) }),
+            _ => None,
+        });
+        let known = &mut self.cache(store)?.meta.last_policy;
+        *known = last.or(*known);
+        Ok(())
+    }
+
+    /// Chooses what the relay is asked whether it has it still: what it handed over last; where that is content, what it last
+    /// handed over of policy, and then each in turn. A relay that was set back, or tells another story, may have either in
+    /// common with the one before.
+    pub(super) fn last_to_ask(&mut self, store: &dyn DeviceStore) -> Result<Option<Logged>, StoreError> {
+        let meta = &mut self.cache(store)?.meta;
+        let is_content = matches!(meta.last, Some(Logged::Chunk { .. }));
+        let policy = meta.last_policy.filter(|policy| is_content && meta.asked != Some(*policy));
+        meta.asked = policy.or(meta.last);
+        Ok(meta.asked)
+    }
+
     /// The relay lacks what it handed over last: everything is asked for anew, once, and own work is handed in again.
     pub(super) fn take_forgotten(&mut self, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
         let meta = &mut self.cache(store)?.meta;
-        let (last, told) = (meta.last.take(), meta.policy.max(meta.content));
+        let (last, told) = (meta.asked.take(), meta.policy.max(meta.content));
+        (meta.last, meta.last_policy) = (None, None);
         (meta.policy, meta.content) = (Position(0), Position(0));
         if let Some(last) = last {
             meta.confirmed = Some(0);

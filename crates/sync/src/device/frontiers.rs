@@ -8,9 +8,10 @@ use vereda_protocol::{Leaves, Up};
 
 use super::{
     config::{Amount, Bound},
+    holding::Order,
     machine::{DeviceMachine, Halt},
     store::{DeviceStore, StoreError},
-    tables::{Awaited, LEAVES, WAITING_LEAVES, WANTED_LEAVES, WHOLE_FRONTIERS, load, load_all, save},
+    tables::{Awaited, Held, LEAVES, WAITING_LEAVES, WANTED_LEAVES, WHOLE_FRONTIERS, load, load_all, save},
     tally::{Kept, Room},
 };
 
@@ -46,10 +47,30 @@ impl Said {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reliant {
     Stands,
-    /// One of them does not reach that far.
-    Beyond,
+    /// One of them does not reach that far, and was given its receipt after this was here: so it stands all the same.
+    Held(Reliance),
+    /// One of them does not reach that far. With one that came here after this, if there is such.
+    Beyond(Option<Reliance>),
     /// One of them is not known.
     Waits(Awaited),
+}
+
+impl Reliant {
+    pub(super) const fn stands(&self) -> bool {
+        matches!(self, Self::Stands | Self::Held(_))
+    }
+
+    pub(super) const fn is_beyond(&self) -> bool {
+        matches!(self, Self::Beyond(_))
+    }
+
+    /// A removal that does not name what the relay had handed over before it.
+    pub(super) const fn severing(&self) -> Option<Reliance> {
+        match self {
+            Self::Held(reliance) | Self::Beyond(Some(reliance)) => Some(*reliance),
+            Self::Stands | Self::Beyond(None) | Self::Waits(_) => None,
+        }
+    }
 }
 
 /// What was made where.
@@ -59,6 +80,8 @@ pub(super) struct Made {
     pub(super) seq: u64,
     /// The link, or the operation's id.
     pub(super) id: Digest,
+    /// Since when it is here with the relay's word that it stands.
+    pub(super) held: Option<Held>,
 }
 
 /// Leaves whose removal is not here yet.
@@ -202,19 +225,30 @@ impl DeviceMachine {
         made: &Made,
     ) -> Result<Reliant, StoreError> {
         let key = made.place.key();
-        let mut unknown = None;
+        let (mut unknown, mut severing, mut is_beyond) = (None, None, false);
         for reliance in relies {
             let frontier = reliance.frontier(view);
             match self.said(store, &reliance.removal, frontier.as_ref(), &key)?.reaches(made.seq, made.id) {
                 Some(true) => {}
-                Some(false) => return Ok(Reliant::Beyond),
+                Some(false) => {
+                    let order = self.order_of(view, store, reliance, made)?;
+                    is_beyond |= order != Order::Before;
+                    if order != Order::After {
+                        severing = severing.or(Some(*reliance));
+                    }
+                }
                 None => {
                     let Reliance { chain, removal, .. } = *reliance;
                     unknown.get_or_insert(Awaited::Leaf { chain, removal, key });
                 }
             }
         }
-        Ok(unknown.map_or(Reliant::Stands, Reliant::Waits))
+        Ok(match (is_beyond, unknown, severing) {
+            (true, _, severing) => Reliant::Beyond(severing),
+            (false, Some(unknown), _) => Reliant::Waits(unknown),
+            (false, None, Some(reliance)) => Reliant::Held(reliance),
+            (false, None, None) => Reliant::Stands,
+        })
     }
 
     /// Finds what a removal's frontier says of a place.

@@ -17,7 +17,7 @@ use super::{
     machine::{DeviceMachine, Halt},
     shelf::ChainView,
     store::{DeviceStore, StoreError},
-    tables::{Awaited, CHAINS, Evidence, OPS, OpRow, REMOVED, WAITING_OPS, load, place_key, save},
+    tables::{Awaited, CHAINS, Evidence, Held, OPS, OpRow, REMOVED, WAITING_OPS, load, place_key, save},
 };
 
 /// What effect an operation has.
@@ -41,9 +41,21 @@ impl DeviceMachine {
         receipt: Signed<Receipt>,
         store: &mut dyn DeviceStore,
     ) -> Result<(), Halt> {
+        let held = self.note_handed(&*store)?;
+        self.take_handed_op(op, receipt, held, store)
+    }
+
+    /// As [`Self::take_op`], of one that has been here since.
+    pub(super) fn take_handed_op(
+        &mut self,
+        op: Signed<Op>,
+        receipt: Signed<Receipt>,
+        held: Held,
+        store: &mut dyn DeviceStore,
+    ) -> Result<(), Halt> {
         let receipt = receipt.verify().map_err(|_| Halt::Violation)?;
         let (chain, seq) = (receipt.value().chain, receipt.value().seq);
-        let row = OpRow::new(op.clone(), Some(receipt.signed().clone()));
+        let row = OpRow { held: Some(held), ..OpRow::new(op.clone(), Some(receipt.signed().clone())) };
         let op = match verify_op(op) {
             Ok(op) => op,
             Err(error) if error.needs_update() => {
@@ -154,14 +166,14 @@ impl DeviceMachine {
         if authorized.adopted().is_some() {
             return Ok(Effectual::Full(Box::new(authorized)));
         }
-        Ok(match self.judge_op_reliance(view, store, op, context)? {
-            Reliant::Stands => Effectual::Full(Box::new(authorized)),
-            Reliant::Beyond if let Some(owner) = awaited_owner(store, op.value())? => {
+        Ok(match self.judge_op_reliance(view, store, op, context, None)? {
+            Reliant::Stands | Reliant::Held(_) => Effectual::Full(Box::new(authorized)),
+            Reliant::Beyond(_) if let Some(owner) = awaited_owner(store, op.value())? => {
                 Effectual::Waits(Awaited::Policy(owner))
             }
             // A chain whose first operation has no effect has never been.
-            Reliant::Beyond if op.value().seq == 0 => Effectual::Forbidden,
-            Reliant::Beyond => Effectual::Void,
+            Reliant::Beyond(_) if op.value().seq == 0 => Effectual::Forbidden,
+            Reliant::Beyond(_) => Effectual::Void,
             Reliant::Waits(awaited) => Effectual::Waits(awaited),
         })
     }

@@ -36,6 +36,7 @@ impl DeviceMachine {
             Down::Policy { entries, .. } if entries.is_empty() => return Err(Halt::Violation),
             Down::Content { chunks, .. } if chunks.is_empty() => return Err(Halt::Violation),
             Down::Policy { entries, cursor } => {
+                self.note_logged_policy(&entries, store)?;
                 self.take_entries(entries, store)?;
                 self.check_heads(store)?;
                 let meta = &mut self.cache(store)?.meta;
@@ -171,8 +172,10 @@ impl DeviceMachine {
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         for (key, row) in rows {
             self.release(WAITING_OPS, &[], &key, store)?;
-            if let Some(receipt) = row.receipt {
-                self.take_op(row.op, receipt, store)?;
+            match (row.receipt, row.held) {
+                (Some(receipt), Some(held)) => self.take_handed_op(row.op, receipt, held, store)?,
+                (Some(receipt), None) => self.take_op(row.op, receipt, store)?,
+                (None, _) => {}
             }
         }
         Ok(())

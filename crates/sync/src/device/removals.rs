@@ -7,7 +7,7 @@ use vereda_policy::{
     Body, ChainKind, ChainState, Chains, Cite, Evaluator, Heads, Op, Place, ReplayedOp, Role, cite_content,
     content_reliance, membership,
 };
-use vereda_protocol::Header;
+use vereda_protocol::{Header, Logged};
 
 use super::{
     effect::Event,
@@ -17,8 +17,8 @@ use super::{
     shelf::ChainView,
     store::{DeviceStore, StoreError},
     tables::{
-        Awaited, Cause, DOCUMENTS, DocumentRow, LINKS, LinkRow, OPS, OpRow, REMOVED, load, load_all, place_key, read,
-        save,
+        Awaited, Cause, DOCUMENTS, DocumentRow, Held, LINKS, LinkRow, OPS, OpRow, REMOVED, load, load_all, place_key,
+        read, save,
     },
 };
 
@@ -77,7 +77,7 @@ impl DeviceMachine {
             }
         }
         // Operations first: on them rests who might write at all.
-        if !ops.is_empty() && self.has_new_void(&ops, &*store)? {
+        if !ops.is_empty() && self.has_new_void(&ops, store)? {
             self.evaluate_anew(store)?;
         }
         for (document, authors) in documents {
@@ -103,7 +103,7 @@ impl DeviceMachine {
             let document = ChainId(key.try_into().unwrap_or([0; 32]));
             last.extend(row.authors.iter().filter_map(|author| {
                 let place = Place::Content { document, device: author.device, incarnation: author.incarnation };
-                Some(Made { place, seq: author.next_seq.saturating_sub(1), id: Digest(author.last?.0) })
+                Some(Made { place, seq: author.next_seq.saturating_sub(1), id: Digest(author.last?.0), held: None })
             }));
         }
         last.extend(last_ops(&*store, None)?);
@@ -159,6 +159,7 @@ impl DeviceMachine {
             }
         })?;
         let (mut causes, mut wanted, mut asked) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let mut severed = BTreeMap::new();
         let is_member = self.standing_in(document, &*store)?.is_some();
         let view = self.shelf.view(&*store);
         for Standing { link, header, .. } in &concerned {
@@ -166,14 +167,20 @@ impl DeviceMachine {
             // this device is not handed the decision.
             let is_said = |row: LinkRow| !row.at_relay || (!is_member && row.taken_in == Some(true));
             let own = header.device == self.device;
-            if own && load::<LinkRow>(&*store, LINKS, link.as_bytes())?.is_some_and(is_said) {
+            let row = load::<LinkRow>(&*store, LINKS, link.as_bytes())?;
+            let held = row.as_ref().and_then(|row| row.held);
+            if own && row.is_some_and(is_said) {
                 continue;
             }
-            match self.judge_rights(&view, &*store, header, authors.is_none())? {
-                Reliant::Stands => {}
+            let judged = self.judge_rights(&view, &*store, header, held, authors.is_none())?;
+            if let Some(removal) = judged.severing() {
+                severed.entry(removal).or_insert(*link);
+            }
+            match judged {
+                Reliant::Stands | Reliant::Held(_) => {}
                 // It was taken in before this device heard of the removal, or the relay lost it.
-                Reliant::Beyond if own && !is_member => asked.push(*link),
-                Reliant::Beyond => {
+                Reliant::Beyond(_) if own && !is_member => asked.push(*link),
+                Reliant::Beyond(_) => {
                     causes.insert(*link, Cause::Rights);
                 }
                 Reliant::Waits(Awaited::Leaf { chain, removal, .. }) => {
@@ -186,6 +193,9 @@ impl DeviceMachine {
         for (chain, removal, place) in wanted {
             self.want_leaf(chain, removal, place, store)?;
         }
+        for (removal, link) in severed {
+            self.note_severed(&removal, Logged::Chunk { document: *document, link }, store)?;
+        }
         self.ask_of_own(document, &asked, store)?;
         if causes.is_empty() { Ok(()) } else { self.exclude(document, &causes, store) }
     }
@@ -196,6 +206,7 @@ impl DeviceMachine {
         view: &ChainView<'_>,
         store: &dyn DeviceStore,
         header: &Header,
+        held: Option<Held>,
         wholly: bool,
     ) -> Result<Reliant, StoreError> {
         let link = header.link();
@@ -205,14 +216,14 @@ impl DeviceMachine {
         }
         if wholly {
             if state.is_none() {
-                return Ok(Reliant::Beyond);
+                return Ok(Reliant::Beyond(None));
             }
             // Form and signature held when it was stored.
             match Heads::cited(view, &header.cites, None) {
                 Ok(cited) => {
                     let role = Evaluator::new(view, header.device, &cited).role(&header.document);
                     if role < Some(Role::Editor) {
-                        return Ok(Reliant::Beyond);
+                        return Ok(Reliant::Beyond(None));
                     }
                 }
                 Err(waiting) => return Ok(Reliant::Waits(Awaited::Policy(waiting.chain))),
@@ -221,7 +232,7 @@ impl DeviceMachine {
         match content_reliance(view, header) {
             Ok(relies) if relies.is_empty() => Ok(Reliant::Stands),
             Ok(relies) => {
-                let made = Made { place: place_of(header), seq: header.seq, id: Digest(link.0) };
+                let made = Made { place: place_of(header), seq: header.seq, id: Digest(link.0), held };
                 self.reliant(view, store, &relies, &made)
             }
             Err(waiting) => Ok(Reliant::Waits(Awaited::Policy(waiting.chain))),
@@ -315,7 +326,8 @@ pub(super) fn last_ops(store: &dyn DeviceStore, chain: Option<&ChainId>) -> Resu
         let op: Op = vereda_base::decode(row.op.bytes(), limits::MAX_OP_BYTES)
             .map_err(|_| StoreError::Unknown { table: OPS.0 })?;
         let place = Place::Ops { chain: vereda_policy::chain_of(&op), device: op.device };
-        let made = Made { place, seq: op.seq, id: Digest(vereda_policy::op_id_of_bytes(row.op.bytes()).0) };
+        let id = Digest(vereda_policy::op_id_of_bytes(row.op.bytes()).0);
+        let made = Made { place, seq: op.seq, id, held: row.held };
         let known = last.entry(place).or_insert(made);
         if known.seq < made.seq {
             *known = made;

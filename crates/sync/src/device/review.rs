@@ -410,7 +410,7 @@ impl DeviceMachine {
         if adopted {
             store.delete(REFUSED, link.as_bytes())?;
             if let Some(row) = load::<LinkRow>(&*store, LINKS, link.as_bytes())? {
-                let row = LinkRow { at_relay: true, taken_in: Some(true), ..row };
+                let row = LinkRow { at_relay: true, taken_in: Some(true), held: None, ..row };
                 save(store, LINKS, document.as_bytes(), link.as_bytes(), &row)?;
             }
             self.take_own_document(&document, true, store)?;

@@ -283,7 +283,8 @@ impl DeviceMachine {
             asked: BTreeSet::new(),
         }));
         self.send(&Up::Auth(auth))?;
-        self.send(&Up::Pull { policy: meta.policy, content: meta.content, last: meta.last })?;
+        let last = self.last_to_ask(store)?;
+        self.send(&Up::Pull { policy: meta.policy, content: meta.content, last })?;
         self.pump(store)
     }
 

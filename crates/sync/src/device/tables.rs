@@ -3,7 +3,7 @@
 mod evidence;
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, ChunkId, DeviceId, Digest, Incarnation, Link, OpId, limits};
+use vereda_base::{ChainId, ChunkId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{AdoptedDocument, Cite, Op, Receipt, Wrap};
 use vereda_protocol::{Logged, Position, RefusalCode};
@@ -101,6 +101,27 @@ pub(crate) struct Meta {
     /// What the relay handed over or confirmed last.
     #[n(8)]
     pub(crate) last: Option<Logged>,
+    /// How much the relay handed over or confirmed; `None` before that was counted.
+    #[n(9)]
+    pub(crate) handed: Option<u64>,
+    /// What it last handed over of policy, in the order of its log.
+    #[n(10)]
+    pub(crate) last_policy: Option<Logged>,
+    /// Which of both it was asked for at the last connection.
+    #[n(11)]
+    pub(crate) asked: Option<Logged>,
+}
+
+/// When the relay handed something over, or confirmed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub(crate) struct Held {
+    /// By the clock of this device or of the relay, whichever was ahead.
+    #[n(0)]
+    pub(crate) at: Timestamp,
+    /// How much it had handed over before.
+    #[n(1)]
+    pub(crate) after: u64,
 }
 
 /// An operation with its receipt, which is missing while only this device knows the operation.
@@ -117,12 +138,15 @@ pub(crate) struct OpRow {
     /// How a document was adopted.
     #[n(3)]
     pub(crate) adopted: Option<AdoptedDocument>,
+    /// Since when it is here with its receipt; `None` where that was not noted.
+    #[n(4)]
+    pub(crate) held: Option<Held>,
 }
 
 impl OpRow {
     /// A row of an operation that stands.
     pub(crate) const fn new(op: Signed<Op>, receipt: Option<Signed<Receipt>>) -> Self {
-        Self { op, receipt, is_void: false, adopted: None }
+        Self { op, receipt, is_void: false, adopted: None, held: None }
     }
 }
 
@@ -214,6 +238,9 @@ pub(crate) struct LinkRow {
     /// It is of this device, and the relay said that it stands after this device's rights had ended: it was taken in.
     #[n(4)]
     pub(crate) taken_in: Option<bool>,
+    /// Since when it is here with the relay's word that it stands; `None` where there is none, or that was not noted.
+    #[n(5)]
+    pub(crate) held: Option<Held>,
 }
 
 /// What a chunk waits for.
@@ -280,6 +307,9 @@ pub(crate) struct ExcludedRow {
     pub(crate) own: bool,
     #[n(5)]
     pub(crate) document: ChainId,
+    /// As in [`LinkRow`].
+    #[n(6)]
+    pub(crate) held: Option<Held>,
 }
 
 /// Why a chunk does not stand.

@@ -108,13 +108,15 @@ pub(super) fn check_chunk(
     {
         return review::check_new_document(chains, store, config, &row, header, chunk, now);
     }
+    let agency = chains.load(store, &content.document)?.and_then(|known| known.agency);
     let view = chains.view(store);
     let authorized = authorize_content(&view, header, None);
     let reliance = content_reliance(&view, content).unwrap_or_default();
     let newest = Heads::newest(Some(now));
     let is_entitled = Evaluator::new(&view, *sender, &newest).role(&content.document) >= Some(Role::Editor);
     let epoch = view.chain(&content.document).and_then(|state| Some(state.newest_epoch()?.number));
-    let ledger = check_cites(&view, sender, Some(content.document), &content.cites)?;
+    let home = Home { agency, document: Some(content.document), is_founding: false };
+    let ledger = check_cites(&view, sender, home, &content.cites)?;
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     let accepted = match authorized {
         Ok(header) => AcceptedChunk::new(header, chunk),
@@ -129,7 +131,6 @@ pub(super) fn check_chunk(
         return Ok(Admittance::refused(code));
     }
     if is_late {
-        let agency = chains.load(store, &content.document)?.and_then(|known| known.agency);
         let view = chains.view(store);
         let ended = content_ended(&view, accepted.header(), now).unwrap_or_default();
         let ended = view.finish(ended)?;
@@ -190,20 +191,42 @@ fn check_form(sender: &DeviceId, header: &Header, chunk: &Chunk) -> Result<(), R
     if header.device == *sender { Ok(()) } else { Err(RefusalCode::NotAuthorized) }
 }
 
-/// Who once relied on a head never relies on an older one, in whatever document. Besides its own document (`own`) nothing
-/// but groups of one agency is cited: whoever is handed what cites must be able to see all of it, or he waits for ever.
+/// Where what cites belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Home {
+    /// Its agency; of what founds one, the new one.
+    pub(super) agency: Option<ChainId>,
+    /// The document that it is a chunk of.
+    pub(super) document: Option<ChainId>,
+    /// It founds the agency, by a user who belongs to none yet.
+    pub(super) is_founding: bool,
+}
+
+impl Home {
+    /// Of an operation of an agency, which may begin a chain. A user stands by himself: his beginning cites nothing.
+    pub(super) fn of_op(begins: Option<ChainKind>, agency: Option<ChainId>) -> Self {
+        let agency = agency.filter(|_| begins != Some(ChainKind::User));
+        Self { agency, document: None, is_founding: begins == Some(ChainKind::Agency) }
+    }
+}
+
+/// Who once relied on a head never relies on an older one, in whatever document. Besides its own document nothing but groups
+/// of its own agency is cited: whoever is handed what cites must be able to see all of it, or he waits for ever.
 pub(super) fn check_cites(
     view: &View<'_>,
     device: &DeviceId,
-    own: Option<ChainId>,
+    home: Home,
     cites: &[vereda_policy::Cite],
 ) -> Result<Result<(), RefusalCode>, StoreError> {
-    let mut agency = None;
     for cite in cites {
         let Some(known) = view.known(&cite.chain) else { return Ok(Err(RefusalCode::UnknownPolicy)) };
         let Some(seq) = known.state.seq_of(&cite.head) else { return Ok(Err(RefusalCode::UnknownPolicy)) };
-        let is_foreign = known.agency.is_some_and(|found| *agency.get_or_insert(found) != found);
-        if is_foreign || (known.state.kind() == ChainKind::Document && own != Some(cite.chain)) {
+        let is_own_user = || known.state.kind() == ChainKind::User && known.state.device(device).is_some();
+        let is_home = match known.agency {
+            Some(agency) => home.agency == Some(agency),
+            None => home.is_founding && is_own_user(),
+        };
+        if !is_home || (known.state.kind() == ChainKind::Document && home.document != Some(cite.chain)) {
             return Ok(Err(RefusalCode::NotAuthorized));
         }
         if view.store().cited(device, &cite.chain)?.is_some_and(|known| seq < known) {

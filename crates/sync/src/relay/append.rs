@@ -5,13 +5,14 @@ use std::sync::Arc;
 use vereda_base::{ChainId, Digest, OpId, Timestamp};
 use vereda_crypto::{DeviceKey, Signed, Verified};
 use vereda_policy::{
-    AppendContext, Authorized, Body, ChainKind, Create, DocumentKind, Moment, Op, OpDecodeError, OpRefusal, Receipt,
-    Wrap, WrapProof, authorize, chain_of, op_ended, op_id_of_bytes, op_reliance, receipt_time, verify_op,
+    AppendContext, Authorized, Body, ChainKind, DocumentKind, Moment, Op, OpDecodeError, OpRefusal, Receipt, Wrap,
+    WrapProof, authorize, chain_of, op_ended, op_id_of_bytes, op_reliance, receipt_time, verify_op,
 };
 use vereda_protocol::{OfferedLeaf, OpOutcome, Position, RefusalCode};
 
 use super::{
-    admit::{check_cites, note_cites, of_late},
+    admit::{Home, check_cites, note_cites, of_late},
+    agency::find_agency,
     chains::{ChainCache, Known},
     decision::{self, Prepared},
     effect::RelayConfig,
@@ -21,9 +22,6 @@ use super::{
     store::{Entry, Founding, Naming, NewEntry, RelayStore, ReviewStanding, StoreError},
     wrapping::check_wrapping,
 };
-
-/// User chains that may be begun with one invite. One is enough unless a device is lost before it accepts.
-const MAX_GUESTS: u64 = 4;
 
 /// With what a relay signs.
 #[derive(Debug, Clone)]
@@ -107,7 +105,8 @@ pub(super) fn check_op(
         Ok(op) => op,
         Err(error) => return refused(code_of_decode(&error)),
     };
-    let begins_document = matches!(&op.value().body, Body::Create(create) if create.kind == ChainKind::Document);
+    let begins = begins(op.value());
+    let begins_document = begins == Some(ChainKind::Document);
     if op.value().device != open.device {
         return refused(RefusalCode::NotAuthorized);
     }
@@ -118,10 +117,12 @@ pub(super) fn check_op(
     let state = state.as_ref().map(|known| known.state.as_ref());
     let time = receipt_time(state, now);
     let context = AppendContext::relay(time);
+    let agency = find_agency(chains, store, open, op.value())?;
+    let home = Home::of_op(begins, agency.unwrap_or_default());
     let view = chains.view(store);
     let authorized = authorize(&view, &op, &context);
     let relies = authorized.is_ok() && !op_reliance(&view, &op, &context).is_ok_and(|removals| removals.is_empty());
-    let ledger = check_cites(&view, &open.device, None, &op.value().cites)?;
+    let ledger = check_cites(&view, &open.device, home, &op.value().cites)?;
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     let view = chains.view(store);
     let proofs = check_wrapping(&view, op.value(), state, wraps, time);
@@ -133,14 +134,12 @@ pub(super) fn check_op(
         Ok(authorized) if !relies => authorized,
         Err(refusal) if !(begins_document && has_ended(&refusal)) => return turn_down(chains, store, &op, &refusal),
         _ => {
-            let agency = find_agency(chains, store, open, op.value())?;
             return match of_late(ledger).and(agency).and_then(|agency| Ok((agency, proofs?))) {
                 Ok((agency, proofs)) => check_review(chains, store, config, agency, op, (wraps, proofs), now),
                 Err(code) => refused(code),
             };
         }
     };
-    let agency = find_agency(chains, store, open, op.value())?;
     let decision = decision::check(chains, store, op.value(), &authorized.chain())?;
     let (agency, proofs, prepared) = match proofs.and_then(|proofs| Ok((ledger.and(agency)?, proofs, decision?))) {
         Ok(found) => found,
@@ -159,6 +158,14 @@ pub(super) fn check_op(
     match Passed::new(authorized, signer, time, proofs, agency) {
         Some(passed) => Ok(Verdict::Append(Box::new(Passed { leaves, prepared, ..passed }))),
         None => refused(RefusalCode::Malformed),
+    }
+}
+
+/// What kind of chain an operation begins, if it begins one.
+const fn begins(op: &Op) -> Option<ChainKind> {
+    match &op.body {
+        Body::Create(create) => Some(create.kind),
+        _ => None,
     }
 }
 
@@ -314,104 +321,6 @@ fn note_founding(
     }
 }
 
-/// Tells which agency the operation's chain belongs to. All that it names must belong there too: one agency never sees
-/// another's.
-fn find_agency(
-    chains: &mut ChainCache,
-    store: &dyn RelayStore,
-    open: &Open,
-    op: &Op,
-) -> Result<Result<Option<ChainId>, RefusalCode>, StoreError> {
-    let refused = Ok(Err(RefusalCode::NotAuthorized));
-    let chain = chain_of(op);
-    let (own, named): (Option<ChainId>, Vec<ChainId>) = match &op.body {
-        Body::Create(create) => match create.kind {
-            ChainKind::User => return agency_of_user(store, open),
-            ChainKind::Agency => return agency_of_agency(chains, store, open, chain, create),
-            ChainKind::Team | ChainKind::Document => {
-                let members = create.members.iter().map(|member| member.subject);
-                (None, create.parents.iter().map(|parent| parent.chain).chain(members).collect())
-            }
-        },
-        Body::Grant(grant) => (Some(chain), vec![grant.subject]),
-        Body::Accept(accept) => (Some(chain), vec![accept.user]),
-        Body::AddDevice(add) => {
-            // A device of two users would be a way from one agency to another.
-            let known = !store.naming(&Digest(add.device.0), Naming::Group)?.is_empty();
-            return if known { refused } else { Ok(Ok(agency(chains, store, &chain)?)) };
-        }
-        Body::Revoke(revoke) => (Some(chain), revoke.successor.into_iter().collect()),
-        Body::Assign(assign) => {
-            let gives = assign.gives.iter().map(|member| member.subject);
-            let parents = assign.parents.iter().flatten().map(|parent| parent.chain);
-            (Some(chain), gives.chain(parents).collect())
-        }
-        Body::Adopt(adopt) => {
-            let holders = adopt.documents.iter().flat_map(|adopted| &adopted.holders);
-            (Some(chain), holders.map(|member| member.subject).collect())
-        }
-        Body::RemoveDevice(_)
-        | Body::Expire(_)
-        | Body::Invite(_)
-        | Body::CancelInvite(_)
-        | Body::Rotate(_)
-        | Body::Repair(_)
-        | Body::BadRotate(_)
-        | Body::Discard(_)
-        | Body::Beacon(_)
-        | Body::SetRetention(_)
-        | Body::Erase => (Some(chain), Vec::new()),
-    };
-    let mut agencies = Vec::with_capacity(named.len() + 1);
-    for chain in own.into_iter().chain(named) {
-        agencies.push(agency(chains, store, &chain)?);
-    }
-    Ok(match agencies.split_first() {
-        Some((Some(first), rest)) if rest.iter().all(|agency| *agency == Some(*first)) => Ok(Some(*first)),
-        _ => Err(RefusalCode::NotAuthorized),
-    })
-}
-
-/// A device makes one user chain, and only where it was let in for that.
-fn agency_of_user(store: &dyn RelayStore, open: &Open) -> Result<Result<Option<ChainId>, RefusalCode>, StoreError> {
-    if !store.naming(&Digest(open.device.0), Naming::Group)?.is_empty() {
-        return Ok(Err(RefusalCode::NotAuthorized));
-    }
-    Ok(match open.admission {
-        // Whoever holds an invite can make devices without end, and must not fill the log with their users.
-        Admission::Invited { invite, .. } if store.guests(&invite)? >= MAX_GUESTS => Err(RefusalCode::InviteSpent),
-        Admission::Invited { agency, .. } => Ok(Some(agency)),
-        Admission::Founder { .. } => Ok(None),
-        Admission::Member | Admission::Pending | Admission::Recovery | Admission::Removed => {
-            Err(RefusalCode::NotAuthorized)
-        }
-    })
-}
-
-/// An agency is founded with a secret that is not spent, by users that belong to none.
-fn agency_of_agency(
-    chains: &mut ChainCache,
-    store: &dyn RelayStore,
-    open: &Open,
-    agency: ChainId,
-    create: &Create,
-) -> Result<Result<Option<ChainId>, RefusalCode>, StoreError> {
-    let Admission::Founder { secret } = open.admission else { return Ok(Err(RefusalCode::NotAuthorized)) };
-    if !matches!(store.founding(&secret)?, Some(Founding::Open | Founding::Claimed(_))) {
-        return Ok(Err(RefusalCode::NotAuthorized));
-    }
-    for member in &create.members {
-        if self::agency(chains, store, &member.subject)?.is_some() {
-            return Ok(Err(RefusalCode::NotAuthorized));
-        }
-    }
-    Ok(Ok(Some(agency)))
-}
-
-fn agency(chains: &mut ChainCache, store: &dyn RelayStore, id: &ChainId) -> Result<Option<ChainId>, StoreError> {
-    Ok(chains.load(store, id)?.and_then(|known| known.agency))
-}
-
 /// What a device is told that belongs nowhere any more: of what was appended before, and the answer lost, the receipt.
 fn answer_removed(chains: &mut ChainCache, store: &dyn RelayStore, op: &Verified<Op>) -> Result<OpOutcome, StoreError> {
     let known = chains.load(store, &chain_of(op.value()))?;
@@ -428,11 +337,18 @@ fn turn_down(
     op: &Verified<Op>,
     refusal: &OpRefusal,
 ) -> Result<Verdict, StoreError> {
-    match refusal {
-        // Whoever joins follows the head that his invite names, whether he sees the chain or not.
-        OpRefusal::HeadMoved { head, .. } if !matches!(op.value().body, Body::Accept(_)) => {
-            Ok(Verdict::Moved(chain_of(op.value()), *head))
+    let chain = chain_of(op.value());
+    match (refusal, &op.value().body) {
+        // Whoever joins follows the newest head, whether he sees the chain or not; he knows one of its invites.
+        (OpRefusal::HeadMoved { head, .. }, Body::Accept(accept)) => {
+            let known = chains.load(store, &chain)?;
+            let is_invited = known.is_some_and(|known| known.state.invite(&accept.invite).is_some());
+            Ok(Verdict::Answer(match is_invited {
+                true => OpOutcome::HeadMoved(*head),
+                false => OpOutcome::Refused(RefusalCode::NotAuthorized),
+            }))
         }
+        (OpRefusal::HeadMoved { head, .. }, _) => Ok(Verdict::Moved(chain, *head)),
         _ => answer(chains, store, op, refusal).map(Verdict::Answer),
     }
 }

@@ -321,11 +321,9 @@ pub(super) fn newly_visible(
 ) -> Result<Vec<PolicyEntry>, StoreError> {
     let upto = open.stream.unserved(position);
     let Some(seq) = known.seq_at(position).filter(|seq| *seq > 0) else { return Ok(Vec::new()) };
-    let named_members = known.state.members().iter().filter(|member| member.from_seq == seq);
-    let names = named_members.into_iter().any(|member| open.reach.contains(&member.subject))
+    let names = named(open, known, seq).next().is_some()
         || known.state.devices().iter().any(|device| device.from_seq == seq && device.device == open.device);
-    let came = |standing: &ParentStanding| standing.from_seq == seq && open.reach.contains(&standing.parent.chain);
-    let governs = known.state.all_parents().iter().any(came);
+    let governs = came_over(open, known, seq);
     if upto == Position(0) || !(names || governs) {
         return Ok(Vec::new());
     }
@@ -351,6 +349,18 @@ pub(super) fn newly_visible(
     Ok(entries.collect())
 }
 
+/// Lists the members that the operation of a seq named and that a device belongs to.
+fn named<'a>(open: &'a Open, known: &'a Known, seq: u64) -> impl Iterator<Item = &'a Membership> {
+    let members = known.state.members().iter();
+    members.filter(move |member| member.from_seq == seq && open.reach.contains(&member.subject))
+}
+
+/// Says whether the operation of a seq put a group that a device belongs to over the chain.
+fn came_over(open: &Open, known: &Known, seq: u64) -> bool {
+    let came = |standing: &ParentStanding| standing.from_seq == seq && open.reach.contains(&standing.parent.chain);
+    known.state.all_parents().iter().any(came)
+}
+
 /// Lists the documents with something that awaits a decision, on which a device may decide since the operation of that seq
 /// made it, or one that it belongs to, a Manager.
 fn newly_decided_on(
@@ -360,17 +370,10 @@ fn newly_decided_on(
     seq: u64,
     now: Timestamp,
 ) -> Result<BTreeSet<ChainId>, StoreError> {
-    let named = known.state.members().iter().filter(|member| member.from_seq == seq);
-    let is_manager =
-        named.into_iter().any(|member| member.role == Role::Manager && open.reach.contains(&member.subject));
-    let owns = known
-        .state
-        .all_parents()
-        .iter()
-        .any(|standing| standing.from_seq == seq && open.reach.contains(&standing.parent.chain));
+    let is_manager = named(open, known, seq).any(|member| member.role == Role::Manager);
     let is_user = known.state.kind() == ChainKind::User;
     let (mut found, mut sight) = (BTreeSet::new(), Sight::new(view, open, now));
-    if is_manager || owns || is_user {
+    if is_manager || came_over(open, known, seq) || is_user {
         for document in view.store().reviewing()? {
             if sight.decides_in(&document)? {
                 found.insert(document);

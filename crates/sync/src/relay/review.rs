@@ -11,7 +11,7 @@ use vereda_policy::{
 use vereda_protocol::{Chunk, Header, RefusalCode};
 
 use super::{
-    admit::{AcceptedChunk, Admittance, check_cites, code_of, of_late, outcome_of},
+    admit::{AcceptedChunk, Admittance, Home, check_cites, code_of, of_late, outcome_of},
     chains::{ChainCache, View},
     effect::RelayConfig,
     sequence::{Lane, check_place},
@@ -66,8 +66,9 @@ pub(super) fn check_new_document(
     let document = header.value().document;
     // The head of the new document itself is in no chain that stands.
     let cites: Vec<Cite> = header.value().cites.iter().filter(|cite| cite.chain != document).copied().collect();
-    let ledger = check_cites(&view, &header.value().device, None, &cites)?;
     let agency = super::sight::owners(create.value()).iter().find_map(|owner| view.known(owner)?.agency);
+    let home = Home { agency, document: None, is_founding: false };
+    let ledger = check_cites(&view, &header.value().device, home, &cites)?;
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     match (authorized, of_late(ledger)) {
         (Ok(header), Ok(())) => {

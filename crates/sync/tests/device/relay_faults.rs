@@ -227,3 +227,26 @@ fn what_a_device_says_to_have_been_handed_last_is_the_newest_of_operations_and_c
     let Some(Up::Pull { last, .. }) = rig.sent.pop_front() else { panic!("no pull") };
     assert_eq!(last, Some(Logged::Op { chain, op }));
 }
+
+#[test]
+fn a_relay_is_asked_for_the_last_of_policy_too_though_older_content_came_after_it() {
+    let mut rig = Rig::caught_up(World::found());
+    let PolicyEntry::Op { op, receipt } = rig.world.entries.last().unwrap().clone() else { panic!("an operation") };
+    let (chain, op) = (receipt.verify().unwrap().value().chain, vereda_policy::op_id_of_bytes(op.bytes()));
+    let chunk = rig.world.chunk(&rig.world.bashir, 0, None, &[]);
+    rig.content(&[&chunk], rig.world.entries.len() as u64);
+    let content = Logged::Chunk { document: rig.world.case, link: link_of(&chunk) };
+    let asked = [(); 4].map(|()| {
+        rig.lose();
+        rig.sleep();
+        rig.challenge_again();
+        rig.take_auth();
+        let Some(Up::Pull { last, .. }) = rig.sent.pop_front() else { panic!("no pull") };
+        last.unwrap()
+    });
+    let policy = Logged::Op { chain, op };
+    assert_eq!(asked, [policy, content, policy, content]);
+    rig.welcome();
+    rig.down(&Down::Goodbye(Goodbye::Forgotten));
+    assert_eq!(faults(&rig), [RelayFault::Forgot { chain: rig.world.case }]);
+}

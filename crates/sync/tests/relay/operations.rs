@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_crypto::{Signed, Verified};
-use vereda_policy::{Body, Grant, Repair, Role, Target, Wrap, WrappedKey, wrap_list};
+use vereda_policy::{Accept, Body, Cite, DeviceKind, Grant, Repair, Role, Target, Wrap, WrappedKey, wrap_list};
 use vereda_protocol::{OpOutcome, RefusalCode, Up, founding_credential};
 use vereda_sync::people::{NOW, Person, Put};
-use vereda_sync::relay::{RelayStore, founding_digest, store::Founding};
+use vereda_sync::relay::{Input, RelayStore, SessionId, founding_digest, store::Founding};
 
 use super::room::{Room, assert_appended, learn};
 
@@ -202,29 +202,92 @@ fn an_invite_that_expired_is_spent_for_whoever_is_connected_already() {
     assert!(!room.take(late_id).iter().any(|down| matches!(down, vereda_protocol::Down::OpResult { .. })));
 }
 
+/// Lets a second agency be founded on a relay; of its founder's user, it alone, where it goes no further.
+fn second_agency(room: &mut Room, seed: u8, with_agency: bool) -> (Person, SessionId, Put) {
+    let secret = [40 + seed; 32];
+    room.store.set_founding(&founding_digest(&secret), &Founding::Open).unwrap();
+    room.store.commit().unwrap();
+    let mut founder = Person::new(seed);
+    let device = founder.device();
+    let id = room.connect(&founder.clone(), |opening| founding_credential(opening, &device, &secret));
+    let downs = room.pull(id, 0, 0);
+    assert!(super::room::ops(&downs).is_empty());
+    let user = founder.create_user();
+    assert_appended(&room.put(id, &user));
+    if with_agency {
+        let agency = founder.create_agency();
+        assert_appended(&room.put(id, &agency));
+    }
+    (founder, id, user)
+}
+
 #[test]
 fn agencies_of_one_relay_do_not_meet() {
     let (mut room, mut first, first_id, agency) = Room::founded();
-    let secret = [43; 32];
-    room.store.set_founding(&founding_digest(&secret), &Founding::Open).unwrap();
-    room.store.commit().unwrap();
-    let mut second = Person::new(2);
-    let device = second.device();
-    let second_id = room.connect(&second.clone(), |opening| founding_credential(opening, &device, &secret));
-    let downs = room.pull(second_id, 0, 0);
-    assert!(super::room::ops(&downs).is_empty());
-    let user = second.create_user();
-    assert_appended(&room.put(second_id, &user));
-    assert_appended(&{
-        let agency = second.create_agency();
-        room.put(second_id, &agency)
-    });
+    let (second, _, user) = second_agency(&mut room, 2, true);
     let id = room.connect_member(&second);
     let downs = room.pull(id, 0, 0);
     assert_eq!(super::room::ops(&downs).len(), 2, "its own user and agency");
     first.learn(&user.op);
-    let grant = first.grant(agency, second.user(), Role::Reader);
+    let grant = Grant { subject: second.user(), role: Role::Reader, expires: None, sealed_purpose: None };
+    let grant = first.draft(agency, Body::Grant(grant));
     assert_eq!(code(&room.put(first_id, &grant)), Some(RefusalCode::NotAuthorized));
+    // Nor is one told how the other goes on.
+    let mut op = grant.op.value().clone();
+    op.device = second.device();
+    let invite = first.invite(agency, Role::Reader, 5, Timestamp(i64::MAX));
+    assert_appended(&room.put(first_id, &invite));
+    let mut moved = |body: Body| {
+        op.body = body;
+        let put = Put { op: Verified::sign(&second.key, op.clone()).unwrap(), wraps: Vec::new() };
+        room.put(id, &put)
+    };
+    let body = grant.op.value().body.clone();
+    assert_eq!(moved(body), OpOutcome::Refused(RefusalCode::NotAuthorized));
+    let accept = |invite| {
+        Body::Accept(Accept::with_key(invite, second.user(), second.device(), &vereda_sync::people::invite_key(5)))
+    };
+    assert_eq!(moved(accept(user.id())), OpOutcome::Refused(RefusalCode::NotAuthorized), "no invite");
+    assert_eq!(moved(accept(invite.id())), OpOutcome::HeadMoved(invite.id()), "who knows an invite may be joining");
+}
+
+/// Signs an operation anew that also relies on another chain.
+fn citing(person: &Person, put: &Put, cites: &[Cite]) -> Put {
+    let mut op = put.op.value().clone();
+    op.cites.extend(cites);
+    op.cites.sort_by_key(|cite| cite.chain);
+    Put { op: Verified::sign(&person.key, op).unwrap(), wraps: put.wraps.clone() }
+}
+
+#[test]
+fn nobody_has_others_wait_for_a_chain_of_another_agency() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let (_, _, of_none) = second_agency(&mut room, 2, false);
+    let (_, _, of_other) = second_agency(&mut room, 3, true);
+    let refused = Some(RefusalCode::NotAuthorized);
+    for foreign in [of_none, of_other] {
+        let cites = [Cite { chain: foreign.chain(), head: foreign.id() }];
+        // A guest: all who belong to the team would wait for his user, and so for the team.
+        let invite = manager.invite(agency, Role::Reader, 5, Timestamp(i64::MAX));
+        assert_appended(&room.put(id, &invite));
+        let mut guest = Person::new(5);
+        let shown = guest.clone();
+        let line = room.connect(&guest, |opening| shown.credential(opening, agency, invite.id(), 5));
+        let user = guest.create_user();
+        assert_eq!(code(&room.put(line, &citing(&guest, &user, &cites))), refused);
+        // A member, by an operation and by a chunk.
+        let (device, _) = manager.clone().add_device(6, DeviceKind::Full);
+        assert_eq!(code(&room.put(id, &citing(&manager, &device, &cites))), refused);
+        let team = manager.clone().create_team(agency, &[(manager.user(), Role::Manager)]);
+        assert_eq!(code(&room.put(id, &citing(&manager, &team, &cites))), refused);
+        let case = room.case((&mut manager, id), agency);
+        let mut header = manager.clone().header(case, 0, None, &[], 40);
+        header.cites.extend(&cites);
+        header.cites.sort_by_key(|cite| cite.chain);
+        let chunk = manager.seal(&header, 40);
+        assert_eq!(room.put_chunk(id, &chunk), super::room::refused(RefusalCode::NotAuthorized));
+        room.input(Input::Closed(line));
+    }
 }
 
 #[test]
@@ -239,7 +302,7 @@ fn cites_older_than_those_used_before_are_refused() {
     assert_eq!(code(&room.put(id, &older)), Some(RefusalCode::CiteRegressed));
 }
 
-fn learn_all(room: &mut Room, id: vereda_sync::relay::SessionId, person: &mut Person) {
+fn learn_all(room: &mut Room, id: SessionId, person: &mut Person) {
     let downs = room.take(id);
     learn(person, &downs);
 }

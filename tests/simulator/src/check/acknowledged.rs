@@ -73,7 +73,7 @@ pub(crate) fn check_where_the_relay_lied(world: &mut World, rebuilt: &BTreeMap<C
     }
     let mut lost = Vec::new();
     for (who, case, incarnation, change, place) in missing {
-        let is_kept = is_on_disk(world, who, incarnation, case, change);
+        let is_kept = is_on_disk(world, who, incarnation, case, change) || is_made_again(world, who, incarnation, case);
         let tells = Said::by(world, who).is_none_or(|said| said.tells(world, who, &case));
         if !is_kept || !tells {
             let how = if is_kept { "is on its author's device alone, which says nothing" } else { "is lost" };
@@ -99,6 +99,14 @@ fn is_on_disk(world: &World, who: usize, incarnation: Incarnation, case: ChainId
     let hash = |row: &[u8]| Some(change_hash(row)) == change;
     rows::headers(device.store(), &case).iter().any(holds)
         || rows::list(device.store(), EDITS, Some(case.as_bytes())).iter().any(|(_, row)| hash(row))
+}
+
+/// Says whether work of an incarnation was made again under another, and all of that is on its author's disk.
+fn is_made_again(world: &World, who: usize, before: Incarnation, case: ChainId) -> bool {
+    let of_author = world.model.durable.range((who, Incarnation(0), case)..).take_while(|((of, ..), _)| *of == who);
+    let others = of_author.filter(|((_, one, of), _)| *of == case && *one != before);
+    let changes: Vec<_> = others.flat_map(|((_, one, _), all)| all.iter().map(|change| (*one, *change))).collect();
+    !changes.is_empty() && changes.iter().all(|(one, change)| is_on_disk(world, who, *one, case, Some(*change)))
 }
 
 /// Collects the chunks that were turned away, with all that builds on them.

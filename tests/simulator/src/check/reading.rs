@@ -25,14 +25,8 @@ type Keys = BTreeMap<(ChainId, u64), Key32>;
 /// Tries every device on every chunk.
 pub(crate) fn check(world: &mut World) {
     let mut wrong = Vec::new();
-    for who in 0..world.people.len() {
-        let Some(person) = world.people.get(who) else { continue };
-        let Some(device) = person.id else { continue };
-        let mut held = person.hand.held();
-        if world.is_leaking() {
-            world.people.iter().for_each(|other| other.hand.with_held(|keys| held.take_over(keys)));
-        }
-        let keys = reach(&world.model, &held, &device, Some(&person.wraps_sent));
+    for (who, device, held, wraps_sent) in holders(world) {
+        let keys = reach(&world.model, &held, &device, Some(wraps_sent));
         let opened = world.model.cases().into_iter().filter_map(|case| opens(&world.model, &keys, &device, &case));
         wrong.extend(opened.map(|what| format!("device {who} {what}")));
     }
@@ -41,19 +35,24 @@ pub(crate) fn check(world: &mut World) {
     }
 }
 
+/// Lists the devices with all keys that they ever held, those of everybody where keys leak, and the wraps that they were sent.
+fn holders(world: &World) -> impl Iterator<Item = (usize, DeviceId, HeldKeys, &BTreeSet<SentWrap>)> {
+    world.people.iter().enumerate().filter_map(|(who, person)| {
+        let mut held = person.hand.held();
+        if world.is_leaking() {
+            world.people.iter().for_each(|other| other.hand.with_held(|keys| held.take_over(keys)));
+        }
+        Some((who, person.id?, held, &person.wraps_sent))
+    })
+}
+
 /// Where the relay lies, and hands whoever is with it every wrap: tries every device on every chunk as it was sealed, sent
 /// or not. Denied to a device is what was sealed by one that knew that it does not read the document, unless it read it
 /// again later, or came into a group that read it then or later: a group's key opens all that the group could read; or was
 /// given that very key by what the sealing device knew nothing of, a grant that it was not told of or another history.
 pub(crate) fn check_sealings(world: &mut World) {
     let mut wrong = Vec::new();
-    for who in 0..world.people.len() {
-        let Some(person) = world.people.get(who) else { continue };
-        let Some(device) = person.id else { continue };
-        let mut held = person.hand.held();
-        if world.is_leaking() {
-            world.people.iter().for_each(|other| other.hand.with_held(|keys| held.take_over(keys)));
-        }
+    for (who, device, held, _) in holders(world) {
         let models = world.crook.ended.iter().chain([&world.model]);
         let keys: Vec<Keys> = models.map(|model| reach(model, &held, &device, None)).collect();
         for sealing in &world.sealings {

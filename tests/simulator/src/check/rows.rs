@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use minicbor::{Decode, Encode};
-use vereda_base::{ChainId, Link, decode, limits::MAX_HEADER_BYTES};
+use vereda_base::{ChainId, Link, Timestamp, decode, limits::MAX_HEADER_BYTES};
 use vereda_crypto::Signed;
 use vereda_policy::{AdoptedDocument, Op, Receipt};
 use vereda_protocol::{Chunk, Header, Logged, Position};
@@ -35,6 +35,12 @@ pub struct Meta {
     confirmed: Option<u64>,
     #[n(8)]
     last: Option<Logged>,
+    #[n(9)]
+    handed: Option<u64>,
+    #[n(10)]
+    last_policy: Option<Logged>,
+    #[n(11)]
+    asked: Option<Logged>,
 }
 
 /// An operation with its receipt.
@@ -52,6 +58,18 @@ pub struct OpRow {
     pub is_void: bool,
     #[n(3)]
     adopted: Option<AdoptedDocument>,
+    #[n(4)]
+    held: Option<Held>,
+}
+
+/// When the relay handed something over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+struct Held {
+    #[n(0)]
+    at: Timestamp,
+    #[n(1)]
+    after: u64,
 }
 
 /// A document that is being fetched.

@@ -241,6 +241,7 @@ impl World {
             | Event::OpQuarantined { .. }
             | Event::RelayForked { .. }
             | Event::RelayWithholds { .. }
+            | Event::RelaySevers { .. }
             | Event::StoreRestored { .. }
             | Event::UpdateNeeded { .. }
             | Event::IntentFailed { reason: IntentFailure::CutsOff, .. } => {

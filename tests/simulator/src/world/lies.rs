@@ -431,6 +431,7 @@ impl World {
             Event::OpVoid { .. } => "void",
             Event::RelayForked { .. } => "forked",
             Event::RelayWithholds { .. } => "withholds",
+            Event::RelaySevers { .. } => "severs",
             Event::StoreRestored { .. } => "store restored",
             Event::Disconnected { .. } => "disconnected",
             Event::ChunkInReview { .. } => {

@@ -96,7 +96,7 @@ pub(crate) enum Evidence {
         #[n(1)]
         offer: Vec<OfferedLeaf>,
     },
-    /// A first operation beyond its author's frontier: its chain has never been.
+    /// An operation of a chain that has never been: its first lies beyond its author's frontier.
     #[n(3)]
     Create {
         #[n(0)]
@@ -139,5 +139,13 @@ pub(crate) enum Evidence {
     Forgotten {
         #[n(0)]
         last: Logged,
+    },
+    /// A removal with its receipt, and something that the relay had handed over before and that it does not name.
+    #[n(9)]
+    Severed {
+        #[n(0)]
+        row: OpRow,
+        #[n(1)]
+        what: Logged,
     },
 }

@@ -168,7 +168,7 @@ impl ParsedChunk {
         let mut changes = Vec::with_capacity(raw.len());
         let mut hashes: Vec<[u8; 32]> = Vec::with_capacity(raw.len());
         let mut within = BTreeSet::new();
-        let mut tally = Tally::default();
+        let mut tally = Tally::of_body(body.len());
         for (index, raw) in raw.into_iter().enumerate() {
             let anatomy = Anatomy::read(&raw).map_err(|fault| Refusal::Change { index, fault })?;
             tally.add(&anatomy)?;

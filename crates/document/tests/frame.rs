@@ -228,3 +228,54 @@ fn operations_are_counted_change_by_change_so_that_many_small_changes_cannot_fil
     changes.push(b"no change".to_vec());
     assert_eq!(encode(&changes, &context, Compression::Smallest), Err(FrameError::TooManyOperations));
 }
+
+/// The same body without the zeros that fill it up.
+fn emptied(body: &[u8]) -> Vec<u8> {
+    let varint = |bytes: &[u8]| bytes.iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
+    assert!(body[0] >= 2, "is not filled up");
+    let inflated = 1 + varint(&body[1..]);
+    let length = inflated + varint(&body[inflated..]);
+    let bytes = body[inflated..length].iter().rev().fold(0usize, |sum, byte| sum << 7 | usize::from(byte & 0x7f));
+    let mut stripped = vec![body[0] - 2];
+    stripped.extend_from_slice(&body[1..inflated]);
+    stripped.extend_from_slice(&body[length..length + bytes]);
+    stripped
+}
+
+#[test]
+fn a_few_bytes_cannot_stand_for_megabytes_or_many_operations() {
+    let mut replica = document();
+    let context = replica.context(actor(), 1);
+    let change = |replica: &mut Replica, edits: &[Edit]| replica.edit(edits, Timestamp(AT)).unwrap().pop().unwrap();
+    let path = FieldPath::field("notes");
+    // Lines that repeat, and a long text deleted: what people do.
+    let repeated = Edit::Set { path: FieldPath::field("other"), value: Value::text("=".repeat(60_000)) };
+    let written = Edit::Set { path: path.clone(), value: Value::LongText("how she came here ".repeat(3_000)) };
+    let deleted = Edit::Set { path, value: Value::LongText(String::new()) };
+    let mut previous = None;
+    for edit in [repeated, written, deleted] {
+        let context = Context { previous, ..context };
+        let made = change(&mut replica, &[edit]);
+        previous = Some(made.hash);
+        for compression in [Compression::Smallest, Compression::Stored] {
+            let body = encode(&[&made.bytes], &context, compression).unwrap();
+            assert_eq!(decode(&body, &context).unwrap(), std::slice::from_ref(&made.bytes));
+            assert!(body.len() < 60_100, "{}", body.len());
+        }
+        let body = encode(&[&made.bytes], &context, Compression::Smallest).unwrap();
+        assert!((1_000..8_000).contains(&body.len()), "{}", body.len());
+        let light = emptied(&body);
+        assert!(light.len() < body.len());
+        let refused = decode(&light, &context).unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                FrameError::TooLight { .. } | FrameError::TooManyOperations | FrameError::TooManyReferences
+            ),
+            "{refused}"
+        );
+        let mut touched = body.clone();
+        *touched.last_mut().unwrap() = 1;
+        assert_eq!(decode(&touched, &context), Err(FrameError::NotCanonical));
+    }
+}

@@ -8,8 +8,12 @@ use vereda_crypto::{DeviceKey, SignError, Verified, WrapPublicKey};
 
 use crate::{
     Body, BodyCode, ChainKind, ChainState, Chains, Cite, Create, DeviceKind, DocumentKind, Epoch, Member, Need, Op,
-    Parent, ParentAuthority, Role, SUITE, append::need_in_parents, cite_governing, cite_path,
-    inviting::is_group_with_a_say, need, path::cite_all,
+    Parent, ParentAuthority, Role, SUITE,
+    append::{need_in_parent, need_in_parents},
+    cite_governing, cite_path,
+    inviting::is_group_with_a_say,
+    need,
+    path::cite_all,
 };
 
 /// Drafts operations of one device over what it knows.
@@ -70,6 +74,7 @@ impl<'a> Draft<'a> {
                     let path = cite_path(self.view, &self.device, &parent, Need::Authority(Role::Manager), self.now);
                     chains.extend(path.ok_or(no_path.clone())?.iter().map(|cite| cite.chain).chain([parent]));
                 }
+                chains.extend(self.raise(&body, &state).ok_or(no_path.clone())?);
                 cite_all(self.view, chains).unwrap_or_default()
             }
         };
@@ -159,6 +164,28 @@ impl<'a> Draft<'a> {
         }
         let full = parents.iter().filter(|parent| parent.authority == ParentAuthority::Full);
         Some(full.filter_map(|parent| self.prove_in(parent, Need::Authority(Role::Manager))).flatten().collect())
+    }
+
+    /// Finds the chains that prove that the author may give a document the parents that a body gives it, or more to say:
+    /// a group above it; or where nobody has a say but his own users, these and what he has in the new parents.
+    fn raise(&self, body: &Body, state: &ChainState) -> Option<Vec<ChainId>> {
+        let Body::Assign(assign) = body else { return Some(Vec::new()) };
+        let parents: Vec<Parent> = state.parents().copied().collect();
+        let raised = assign.raised_parents(&parents);
+        if raised.is_empty() {
+            return Some(Vec::new());
+        }
+        self.group_above(&parents).or_else(|| {
+            let with_a_say = parents.iter().filter(|parent| parent.authority != ParentAuthority::None);
+            let mut chains: Vec<ChainId> = with_a_say.map(|parent| parent.chain).collect();
+            if !chains.iter().all(|chain| self.is_own_user(chain)) {
+                return None;
+            }
+            for parent in &raised {
+                chains.extend(self.prove_in(parent, need_in_parent(state.document_kind(), parent.authority))?);
+            }
+            Some(chains)
+        })
     }
 
     /// Finds the chains that prove that the author is Manager of a team or agency among the parents that has a say.

@@ -71,6 +71,17 @@ impl Story {
         let last = Row::of(&replica, first_author, changes)?;
         Ok(Self { rows: [first, second, concurrent, last], replica })
     }
+
+    /// Goes on with what takes far fewer bytes than it stands for.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub fn repeating(&self) -> Result<Row> {
+        let mut replica = self.replica.clone();
+        let edit = Edit::Set { path: field("name"), value: Value::text("=".repeat(18_000)) };
+        let changes = edit_each(&mut replica, 9, &[edit])?;
+        Row::of(&replica, replica.actor(), changes)
+    }
 }
 
 impl Row {

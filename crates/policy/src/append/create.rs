@@ -153,9 +153,21 @@ impl Append<'_> {
     }
 }
 
+/// What whoever puts a document of his own under a parent with this authority needs there.
+pub(crate) const fn need_in_parent(document: Option<DocumentKind>, authority: ParentAuthority) -> Need {
+    match authority {
+        ParentAuthority::None | ParentAuthority::RevokeOnly => Need::Authority(Role::Reader),
+        ParentAuthority::Full => need_of_kind(document),
+    }
+}
+
 /// What the author of a new document needs in its parents.
 pub(crate) const fn need_in_parents(create: &Create) -> Need {
-    match create.document {
+    need_of_kind(create.document)
+}
+
+const fn need_of_kind(document: Option<DocumentKind>) -> Need {
+    match document {
         Some(DocumentKind::Configuration | DocumentKind::Directory) => Need::Content(Role::Manager),
         _ => Need::Content(Role::Editor),
     }

@@ -2,8 +2,11 @@
 
 use vereda_base::ChainId;
 
-use super::{Append, Moment, OpRefusal};
-use crate::{Body, BodyCode, ChainKind, ChainState, Evaluator, Need, Role, inviting::manages_group_above, need};
+use super::{Append, Moment, OpRefusal, create::need_in_parent};
+use crate::{
+    Body, BodyCode, ChainKind, ChainState, Evaluator, Need, Parent, ParentAuthority, Role,
+    inviting::manages_group_above, need,
+};
 
 impl Append<'_> {
     pub(super) fn check_body_rights(
@@ -34,7 +37,7 @@ impl Append<'_> {
                         return Err(OpRefusal::NoAuthority { body, chain, least, found, moment });
                     }
                 }
-                Ok(())
+                self.check_raised(state, &assign.raised_parents(&parents), evaluator, moment)
             }
             Body::Accept(accept) => {
                 let (user, device) = (accept.user, self.op.device);
@@ -74,6 +77,36 @@ impl Append<'_> {
             _ => false,
         };
         if may { Ok(()) } else { Err(OpRefusal::NoAuthority { body, chain, least, found, moment }) }
+    }
+
+    /// Checks who gives a document parents, or one more to say. Whoever is Manager of a team or agency that has a say
+    /// there may, as he may bring people in; where nobody has one but the author's own users, he as whoever begins a
+    /// document under these parents. Otherwise a Manager of the document by a grant would bring his own groups in, and
+    /// anybody could fill the lists of groups that he has nothing to do with. Depends on what is cited only.
+    fn check_raised(
+        &self,
+        state: &ChainState,
+        raised: &[Parent],
+        evaluator: &mut Evaluator<'_>,
+        moment: Moment,
+    ) -> Result<(), OpRefusal> {
+        if raised.is_empty() || manages_group_above(self.view, state, evaluator) {
+            return Ok(());
+        }
+        let parents = evaluator.parents(state);
+        let mut with_a_say = parents.iter().filter(|parent| parent.authority != ParentAuthority::None);
+        if !with_a_say.all(|parent| self.is_user(&parent.chain) && evaluator.membership(&parent.chain).is_some()) {
+            return Err(OpRefusal::NoGroup { document: state.id(), moment });
+        }
+        for Parent { chain, authority } in raised.iter().copied() {
+            let need = need_in_parent(state.document_kind(), authority);
+            let (Need::Content(least) | Need::Authority(least)) = need else { continue };
+            let found = evaluator.role_for(&chain, need);
+            if found < Some(least) {
+                return Err(OpRefusal::NoAuthority { body: BodyCode::ASSIGN, chain, least, found, moment });
+            }
+        }
+        Ok(())
     }
 
     fn is_user(&self, chain: &ChainId) -> bool {

@@ -64,6 +64,13 @@ impl Assign {
         let lowered = standing.into_iter().filter(|old| old.authority != ParentAuthority::None && !keeps(old));
         lowered.map(|old| old.chain).collect()
     }
+
+    /// Lists the parents that may do more in the chain afterwards than those that stand; new ones too.
+    pub fn raised_parents(&self, standing: &[Parent]) -> Vec<Parent> {
+        let before = |chain: &ChainId| standing.iter().find(|old| old.chain == *chain).map(|old| old.authority);
+        let rises = |new: &&Parent| new.authority > before(&new.chain).unwrap_or(ParentAuthority::None);
+        self.parents.iter().flatten().filter(rises).copied().collect()
+    }
 }
 
 /// What becomes of a section when its case moves.

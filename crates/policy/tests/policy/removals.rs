@@ -287,6 +287,61 @@ fn assign(gives: Vec<(ChainId, Role)>, takes: Vec<ChainId>, parents: Option<Vec<
 }
 
 #[test]
+fn a_document_gets_parents_by_a_manager_of_a_group_above_it_or_as_whoever_begins_one() {
+    let mut world = World::found();
+    let (case, first, second) = (world.case, world.first_team, world.second_team);
+    let (amina, bashir, chipo) = (world.amina.clone(), world.bashir.clone(), world.chipo.clone());
+    world.append(&bashir.key, &case, grant(chipo.user, Role::Manager)).unwrap();
+    // Chipo is Manager of the case by a grant, and of the other team.
+    world.append(&amina.key, &second, grant(chipo.user, Role::Manager)).unwrap();
+    let parents = |all: &[(ChainId, ParentAuthority)]| {
+        let mut all: Vec<_> =
+            all.iter().map(|(chain, authority)| Parent { chain: *chain, authority: *authority }).collect();
+        all.sort();
+        assign(vec![], vec![], Some(all))
+    };
+    for authority in [ParentAuthority::RevokeOnly, ParentAuthority::Full] {
+        for new in [second, chipo.user] {
+            let added = parents(&[(first, ParentAuthority::Full), (new, authority)]);
+            let refused = Err(OpRefusal::NoGroup { document: case, moment: Moment::Cited });
+            assert_eq!(world.offer(&chipo.key, &case, added.clone(), &[first, second, chipo.user]), refused);
+            assert!(Draft::new(&world.chains, chipo.device(), None).append(&case, added).is_err());
+        }
+    }
+    let added = parents(&[(first, ParentAuthority::Full), (second, ParentAuthority::RevokeOnly)]);
+    world.append(&bashir.key, &case, added.clone()).unwrap();
+    assert_eq!(world.state(&case).parents().count(), 2);
+
+    // What he began for himself alone goes where he could have begun it, and nowhere else.
+    let dina = world.dina.clone();
+    let own = (dina.user, ParentAuthority::Full);
+    let parent = Parent { chain: own.0, authority: own.1 };
+    let begun = vereda_policy::Create::document(
+        vereda_policy::DocumentKind::Case,
+        [77; 16],
+        vec![parent],
+        vec![member(dina.user, Role::Manager)],
+        crate::world::document_epoch(),
+    );
+    let private = crate::world::begin(&mut world.chains, &dina.key, begun);
+    for authority in [ParentAuthority::RevokeOnly, ParentAuthority::Full] {
+        let least = if authority == ParentAuthority::Full { Role::Editor } else { Role::Reader };
+        let refused = lacking(BodyCode::ASSIGN, first, least, None);
+        let added = parents(&[own, (first, authority)]);
+        assert_eq!(world.offer(&dina.key, &private, added.clone(), &[first, dina.user]), refused);
+        assert!(Draft::new(&world.chains, dina.device(), None).append(&private, added).is_err());
+        let added = parents(&[own, (second, authority)]);
+        assert!(Draft::new(&world.chains, dina.device(), None).append(&private, added.clone()).is_ok());
+        assert_eq!(world.offer(&dina.key, &private, added, &[second, dina.user]), Ok(()));
+    }
+    world.append(&dina.key, &private, parents(&[own, (second, ParentAuthority::RevokeOnly)])).unwrap();
+    // From then on its Managers decide.
+    let more = parents(&[own, (second, ParentAuthority::Full)]);
+    let refused = Err(OpRefusal::NoGroup { document: private, moment: Moment::Cited });
+    assert_eq!(world.offer(&dina.key, &private, more, &[second, dina.user]), refused);
+}
+
+#[test]
 fn a_case_moves_to_another_team_with_its_parents() {
     let mut world = World::found();
     let (case, first, second) = (world.case, world.first_team, world.second_team);

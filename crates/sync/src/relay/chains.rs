@@ -12,7 +12,7 @@ use vereda_protocol::Position;
 use super::{
     removal::StoredFrontier,
     stale::StaleGroups,
-    store::{Naming, RelayStore, StoreError, StoredChain},
+    store::{Entry, Naming, RelayStore, StoreError, StoredChain},
 };
 
 /// Frontiers whose leaves are kept in memory.
@@ -241,6 +241,17 @@ impl View<'_> {
             Err(error) => {
                 *self.failure.borrow_mut() = Some(error);
                 Vec::new()
+            }
+        }
+    }
+
+    /// Finds an entry of the log.
+    pub(super) fn entry(&self, position: Position) -> Option<Entry> {
+        match self.store.entry(position) {
+            Ok(entry) => entry,
+            Err(error) => {
+                *self.failure.borrow_mut() = Some(error);
+                None
             }
         }
     }

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 use vereda_policy::{
-    ChainKind, ChainState, DeviceKind, Membership, Parent, ParentAuthority, ParentStanding, Role,
-    authority::may_be_member, governs_section,
+    ChainKind, ChainState, Chains, Decision, DeviceKind, InviteEnd, Membership, Parent, ParentAuthority,
+    ParentStanding, Role, authority::may_be_member, governs_section,
 };
 use vereda_protocol::{PolicyEntry, Position};
 
 use super::{
-    chains::{Known, View},
+    chains::{Known, View, read_op},
     session::Open,
     sight::Sight,
-    store::{Naming, RelayStore, StoreError},
+    store::{Entry, Naming, RelayStore, StoreError},
 };
 
 /// Beyond every entry.
@@ -69,7 +69,8 @@ impl Reach {
 
 impl Reach {
     /// Adds the agencies of the documents that name the device's users: who reads one must be able to judge it, and so sees
-    /// the agency's groups. One over which no team or agency ever had a say does not count: whoever holds that let himself in.
+    /// the agency's groups. One over which no team or agency ever had a say does not count, nor a role that he gave himself:
+    /// by that he would let himself in, or stay in.
     fn add_documents(&mut self, view: &View<'_>, now: Timestamp) -> Result<(), StoreError> {
         for user in &self.groups {
             for document in view.store().naming(&Digest(user.0), Naming::Document)? {
@@ -78,12 +79,60 @@ impl Reach {
                 if since_subject(&known, &subject, now).is_none() || !had_group_above(view, &known.state) {
                     continue;
                 }
+                let (head, members) = (known.state.head_seq(), known.state.members());
+                let mut held = members.iter().filter(|held| held.subject == *user && held.stands_at(head, Some(now)));
+                if !held.any(|held| is_given(view, &known, held)) {
+                    continue;
+                }
                 self.agencies.extend(known.agency);
                 self.is_by_documents = true;
                 self.until = self.until.into_iter().chain(first_expiry(&known, &subject, now)).min();
             }
         }
         Ok(())
+    }
+}
+
+/// Says whether somebody else gave a user his role in a document: by beginning it, by a grant, an adoption or an invite.
+fn is_given(view: &View<'_>, known: &Known, role: &Membership) -> bool {
+    let is_of_user = |device: &DeviceId| view.chain(&role.subject).is_some_and(|user| user.device(device).is_some());
+    let state = &known.state;
+    if role.from_seq == 0 {
+        let is_adopted = state.epochs().first().is_some_and(|epoch| epoch.is_adopted);
+        let Some(by) = (if is_adopted { adopter(view, state) } else { Some(state.creator()) }) else { return false };
+        return !is_of_user(&by);
+    }
+    let accepted =
+        |end: Option<InviteEnd>| matches!(end, Some(InviteEnd::Accepted { seq, .. }) if seq == role.from_seq);
+    if let Some(invite) = state.invites().iter().find(|invite| accepted(invite.end)) {
+        return !is_of_user(&invite.by);
+    }
+    // Whoever lowers his own role keeps it as he was given it.
+    let lowered = |before: &&Membership| before.subject == role.subject && before.until_seq == Some(role.from_seq);
+    author_of(view, known, role.from_seq).is_some_and(|by| !is_of_user(&by))
+        || state
+            .members()
+            .iter()
+            .filter(lowered)
+            .any(|before| before.from_seq < role.from_seq && is_given(view, known, before))
+}
+
+/// Names the device that took a document in.
+fn adopter(view: &View<'_>, document: &ChainState) -> Option<DeviceId> {
+    document.parents_at(0).find_map(|parent| {
+        let owner = view.known(&parent.chain)?;
+        match owner.state.decided_document(&document.id())?.decision {
+            Decision::Adopted { seq } => author_of(view, &owner, seq),
+            Decision::Discarded { .. } => None,
+        }
+    })
+}
+
+/// Names the author of an operation.
+fn author_of(view: &View<'_>, known: &Known, seq: u64) -> Option<DeviceId> {
+    match view.entry(known.position(seq)?)? {
+        Entry::Op { op, .. } => read_op(&op).ok().map(|op| op.device),
+        _ => None,
     }
 }
 
@@ -145,12 +194,15 @@ impl<'a, 'v> Tenure<'a, 'v> {
                 let is_user = known.state.kind() == ChainKind::User;
                 let by = if is_user { self.view.named_in(&Digest(group.0), Naming::Document) } else { vec![group] };
                 for chain in by {
-                    let counts = |known: &Known| {
-                        let is_document = known.state.kind() == ChainKind::Document;
-                        known.agency == Some(*agency) && (!is_document || had_group_above(self.view, &known.state))
+                    let Some(known) = self.view.known(&chain).filter(|known| known.agency == Some(*agency)) else {
+                        continue;
                     };
-                    if self.view.known(&chain).is_some_and(|known| counts(&known)) {
+                    if known.state.kind() != ChainKind::Document {
                         end = end.max(self.end(&chain));
+                    } else if had_group_above(self.view, &known.state) {
+                        let view = self.view;
+                        let given = self.by_members(&known, |role| is_given(view, &known, role));
+                        end = end.max(given.map(|(_, until)| until));
                     }
                 }
             }
@@ -168,7 +220,7 @@ impl<'a, 'v> Tenure<'a, 'v> {
         let found = if known.state.kind() == ChainKind::User {
             self.of_device(known, |kind| kind == DeviceKind::Full)
         } else {
-            self.by_members(known)
+            self.by_members(known, |_| true)
         };
         if known.state.kind() != ChainKind::Document {
             self.found.insert(id, found);
@@ -182,9 +234,9 @@ impl<'a, 'v> Tenure<'a, 'v> {
         Some((known.position(own.from_seq)?, until))
     }
 
-    fn by_members(&mut self, known: &Known) -> Option<(Position, Position)> {
+    fn by_members(&mut self, known: &Known, counts: impl Fn(&Membership) -> bool) -> Option<(Position, Position)> {
         let mut longest: Option<(Position, Position)> = None;
-        for member in known.state.members() {
+        for member in known.state.members().iter().filter(|member| counts(member)) {
             let Some(subject) = self.view.known(&member.subject) else { continue };
             if !may_be_member(subject.state.kind(), known.state.kind()) {
                 continue;

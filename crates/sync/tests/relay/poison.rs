@@ -6,7 +6,7 @@ use std::time::Duration;
 use vereda_base::ChainId;
 use vereda_crypto::{DeviceKey, Verified};
 use vereda_policy::{
-    BadRotate, Body, Chains, Cite, DocumentKind, Draft, EpochFault, Invite, Parent, ParentAuthority, Role,
+    Assign, BadRotate, Body, Chains, Cite, DocumentKind, Draft, EpochFault, Invite, Parent, ParentAuthority, Role,
 };
 use vereda_protocol::{ChunkOutcome, Goodbye, OpOutcome, RefusalCode};
 use vereda_sync::people::{NOW, Person, Put};
@@ -231,4 +231,124 @@ fn nobody_puts_a_section_before_those_of_a_team_that_is_none_of_his() {
     assert_eq!(op_ids(&team.room.take(team.desk)), []);
     let own = team.member.create_section(team.team, Role::Editor);
     assert_appended(&team.room.put(team.line, &own));
+}
+
+fn with_parents(team: &mut Team, kind: DocumentKind, parents: &[(ChainId, ParentAuthority)]) -> Put {
+    let user = team.member.user();
+    let like = team.member.clone().create_case(user);
+    let mut op = like.op.value().clone();
+    let Body::Create(create) = &mut op.body else { panic!("a case is begun") };
+    create.document = Some(kind);
+    create.parents = parents_of(parents);
+    for (chain, _) in parents.iter().filter(|(chain, _)| *chain != user) {
+        op.cites.push(cite(team, *chain));
+    }
+    op.cites.sort_unstable();
+    let put = Put { op: Verified::sign(&team.member.key, op).unwrap(), wraps: like.wraps };
+    team.member.learn(&put.op);
+    put
+}
+
+fn parents_of(parents: &[(ChainId, ParentAuthority)]) -> Vec<Parent> {
+    let mut parents: Vec<_> =
+        parents.iter().map(|(chain, authority)| Parent { chain: *chain, authority: *authority }).collect();
+    parents.sort_unstable();
+    parents
+}
+
+fn cite(team: &Team, chain: ChainId) -> Cite {
+    Cite { chain, head: team.member.chains.chain(&chain).unwrap().head() }
+}
+
+/// A body by the member as his own client would not sign it, citing these chains too.
+fn forced(team: &Team, chain: ChainId, body: Body, cited: &[ChainId]) -> Put {
+    let user = team.member.user();
+    let mut op = team.member.clone().grant(chain, user, Role::Manager).op.value().clone();
+    op.cites.extend(cited.iter().map(|chain| cite(team, *chain)));
+    op.cites.sort_unstable();
+    op.cites.dedup();
+    op.body = body;
+    Put { op: Verified::sign(&team.member.key, op).unwrap(), wraps: Vec::new() }
+}
+
+fn assigned(parents: &[(ChainId, ParentAuthority)]) -> Body {
+    let (frontier, parents) = (vereda_sync::people::nothing_stands(), Some(parents_of(parents)));
+    Body::Assign(Assign { gives: Vec::new(), takes: Vec::new(), parents, sections: Vec::new(), frontier })
+}
+
+#[test]
+fn nobody_gives_a_document_a_team_that_is_none_of_his_by_assigning_it() {
+    let mut team = Team::new(Role::Reader);
+    let user = team.member.user();
+    let other = team.manager.create_team(team.agency, &[(team.manager.user(), Role::Manager)]);
+    assert_appended(&team.room.put(team.desk, &other));
+    learn(&mut team.member, &team.room.take(team.line));
+    let own = with_parents(&mut team, DocumentKind::Section, &[(user, ParentAuthority::Full)]);
+    assert_appended(&team.room.put(team.line, &own));
+    team.room.take(team.desk);
+    for authority in [ParentAuthority::RevokeOnly, ParentAuthority::Full] {
+        let body = assigned(&[(user, ParentAuthority::Full), (other.chain(), authority)]);
+        let assign = forced(&team, own.chain(), body, &[other.chain()]);
+        assert_eq!(team.room.put(team.line, &assign), OpOutcome::Refused(RefusalCode::NotAuthorized));
+    }
+    assert_eq!(op_ids(&team.room.take(team.desk)), []);
+    // Before his own team's Managers he might have put it as he began it.
+    let body = assigned(&[(user, ParentAuthority::Full), (team.team, ParentAuthority::RevokeOnly)]);
+    let assign = forced(&team, own.chain(), body, &[team.team]);
+    assert_appended(&team.room.put(team.line, &assign));
+}
+
+#[test]
+fn a_manager_of_one_case_does_not_bring_his_own_team_in_over_it() {
+    let mut team = Team::new(Role::Editor);
+    let user = team.member.user();
+    let other = team.manager.create_team(team.agency, &[(user, Role::Manager)]);
+    assert_appended(&team.room.put(team.desk, &other));
+    let case = team.room.case((&mut team.manager, team.desk), team.team);
+    let grant = team.manager.grant(case, user, Role::Manager);
+    assert_appended(&team.room.put(team.desk, &grant));
+    learn(&mut team.member, &team.room.take(team.line));
+    let expires = NOW.saturating_add(Duration::from_secs(3_600));
+    let key = DeviceKey::from_seed(&[9; 32]).device_id();
+    let invite =
+        |team: &Team| forced(team, case, Body::Invite(Invite { key, role: Role::Manager, expires }), &[other.chain()]);
+    let refused = OpOutcome::Refused(RefusalCode::NotAuthorized);
+    let first = invite(&team);
+    assert_eq!(team.room.put(team.line, &first), refused);
+    let old: Vec<_> = team.member.chains.chain(&case).unwrap().parents().copied().collect();
+    for authority in [ParentAuthority::RevokeOnly, ParentAuthority::Full] {
+        let mut parents: Vec<_> = old.iter().map(|parent| (parent.chain, parent.authority)).collect();
+        parents.push((other.chain(), authority));
+        let assign = forced(&team, case, assigned(&parents), &[other.chain()]);
+        assert_eq!(team.room.put(team.line, &assign), refused);
+        let again = invite(&team);
+        assert_eq!(team.room.put(team.line, &again), refused);
+    }
+}
+
+#[test]
+fn who_was_put_out_is_not_kept_in_by_a_document_that_he_prepared_before() {
+    for is_granted in [false, true] {
+        let mut team = Team::new(Role::Reader);
+        let user = team.member.user();
+        let parents = [(user, ParentAuthority::Full), (team.team, ParentAuthority::RevokeOnly)];
+        let planted = with_parents(&mut team, DocumentKind::Case, &parents);
+        assert_appended(&team.room.put(team.line, &planted));
+        if is_granted {
+            // Whom a Manager of the team names stays, for that document.
+            let case = team.room.case((&mut team.manager, team.desk), team.team);
+            let grant = team.manager.grant(case, user, Role::Reader);
+            assert_appended(&team.room.put(team.desk, &grant));
+        }
+        revoke(&mut team.room, (&mut team.manager, team.desk), team.team, user);
+        learn(&mut team.member, &team.room.take(team.line));
+        let next = team.manager.invite(team.team, Role::Reader, 8, NOW.saturating_add(Duration::from_secs(60)));
+        assert_appended(&team.room.put(team.desk, &next));
+        assert_eq!(op_ids(&team.room.take(team.line)).contains(&next.id()), is_granted);
+        let again = team.room.connect_member(&team.member);
+        assert_eq!(op_ids(&team.room.pull(again, 0, 0)).contains(&next.id()), is_granted);
+        let other = team.member.create_case(user);
+        let outcome = team.room.put(again, &other);
+        assert_eq!(matches!(outcome, OpOutcome::Appended(_)), is_granted, "{outcome:?}");
+    }
 }

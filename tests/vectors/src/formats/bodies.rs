@@ -24,9 +24,16 @@ const SECOND: ActorBytes = ActorBytes([0x02; 16]);
 
 fn make() -> Result<Vec<Vector>> {
     let story = Story::write(FIRST, SECOND)?;
-    let names = ["created and filled", "two edits", "concurrent edits by another", "an edit over both"];
+    let names = [
+        "created and filled",
+        "two edits",
+        "concurrent edits by another",
+        "an edit over both",
+        "lines that repeat: filled up with zeros",
+    ];
+    let repeating = story.repeating()?;
     let mut vectors = Vec::new();
-    for (name, row) in names.into_iter().zip(&story.rows) {
+    for (name, row) in names.into_iter().zip(story.rows.iter().chain([&repeating])) {
         let mut vector = Vector::new(name, "a row of changes by one author")
             .with("author", row.context.author.0)
             .with("creator", row.context.creator.0)

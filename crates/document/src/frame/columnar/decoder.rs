@@ -13,18 +13,24 @@ use super::{
 };
 use crate::{
     anatomy::{Action, Anatomy, Key, MAX_CHANGE_DEPS, OpRef, Operation},
-    frame::{Context, FrameError, Tally},
+    frame::{Context, FrameError, Tally, weight},
     varint::{ReadError, Reader, unzigzag},
 };
 
 /// Reads the columns of a frame into the raw bytes of its changes.
-pub(in crate::frame) fn decode(mut reader: Reader<'_>, context: &Context) -> Result<Vec<Vec<u8>>, FrameError> {
+pub(in crate::frame) fn decode(
+    mut reader: Reader<'_>,
+    context: &Context,
+    length: usize,
+) -> Result<Vec<Vec<u8>>, FrameError> {
     let found = usize::try_from(reader.unsigned()?).unwrap_or(usize::MAX);
     if found == 0 || found > MAX_CHANGES_PER_CHUNK {
         return Err(FrameError::Count { found });
     }
     let others = (0..reader.length()?).map(|_| reader.array().map(ActorBytes)).collect::<Result<_, _>>()?;
-    let mut decoder = Decoder::read(reader, ActorTable { known: [context.author, context.creator], others })?;
+    let table = ActorTable { known: [context.author, context.creator], others };
+    let mut decoder = Decoder::read(reader, table, Tally::of_body(length))?;
+    let allowed = weight::rebuilt(length);
     let mut changes = Vec::with_capacity(found);
     let mut hashes: Vec<[u8; 32]> = context.previous.into_iter().collect();
     let mut total = 0usize;
@@ -33,6 +39,9 @@ pub(in crate::frame) fn decode(mut reader: Reader<'_>, context: &Context) -> Res
         total = total.saturating_add(raw.len());
         if total > MAX_INFLATED_BYTES {
             return Err(FrameError::TooLarge { found: total });
+        }
+        if total > allowed {
+            return Err(FrameError::TooLight { length });
         }
         changes.push(raw);
         hashes.push(hash);
@@ -95,7 +104,7 @@ struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    fn read(mut reader: Reader<'a>, table: ActorTable) -> Result<Self, FrameError> {
+    fn read(mut reader: Reader<'a>, table: ActorTable, tally: Tally) -> Result<Self, FrameError> {
         let seq = reader.unsigned()?;
         let mut rows = || Rows::read(&mut reader);
         let [sizes, starts, times, deps] = [rows()?, rows()?, rows()?, rows()?];
@@ -122,7 +131,7 @@ impl<'a> Decoder<'a> {
             hashes,
             values: reader,
             memory: Memory { keys: names, ..Memory::default() },
-            tally: Tally::default(),
+            tally,
             key_bytes: 0,
         })
     }

@@ -20,7 +20,7 @@ use crate::{
 pub(in crate::frame) fn encode<B: AsRef<[u8]>>(
     changes: &[B],
     context: &Context,
-) -> Result<Option<Vec<u8>>, FrameError> {
+) -> Result<Option<(Vec<u8>, Tally)>, FrameError> {
     let mut anatomies: Vec<Anatomy> = Vec::with_capacity(changes.len());
     let mut hashes: Vec<[u8; 32]> = context.previous.into_iter().collect();
     let mut tally = Tally::default();
@@ -39,7 +39,7 @@ pub(in crate::frame) fn encode<B: AsRef<[u8]>>(
         anatomies.push(anatomy);
         hashes.push(hash);
     }
-    Ok(Encoder::new(&anatomies, context).map(|encoder| encoder.run(&anatomies, &hashes)))
+    Ok(Encoder::new(&anatomies, context).map(|encoder| (encoder.run(&anatomies, &hashes), tally)))
 }
 
 /// Lists the other actors that operations refer to, ascending: what Automerge lists.

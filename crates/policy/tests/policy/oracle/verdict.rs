@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use vereda_base::{ChainId, DeviceId, Timestamp};
-use vereda_policy::{Body, ChainKind, Create, DocumentKind, Member, Op, Parent, ParentAuthority, Role};
+use vereda_policy::{Assign, Body, ChainKind, Create, DocumentKind, Member, Op, Parent, ParentAuthority, Role};
 
 use super::{At, Oracle, Seen, State, Twist, Ways};
 
@@ -106,12 +106,13 @@ impl Oracle {
                 let gives = assign.gives.iter().fold(Ways::lasting(), |ways, member| {
                     ways.and(|| self.covers(device, &parents, member.subject, at))
                 });
-                parents.iter().fold(gives, |ways, (old, _)| {
+                let lowers = parents.iter().fold(gives, |ways, (old, _)| {
                     let stays = |new: &Parent| new.chain == old.chain && new.authority >= old.authority;
                     let keeps = assign.parents.as_ref().is_none_or(|parents| parents.iter().any(stays));
                     let free = old.authority == ParentAuthority::None || keeps || self.is(Twist::ParentsAreShutOut);
                     ways.and(|| Ways::when(free).or(|| self.manages(device, old.chain, at)))
-                })
+                });
+                lowers.and(|| self.raises(device, chain, assign, &parents, at))
             }),
             Body::Erase => Ways::when(is_document).and(manager),
             Body::Expire(_) => {
@@ -125,6 +126,39 @@ impl Oracle {
                 Ways::when(kind == ChainKind::Agency).and(|| self.member(device, chain, Role::Manager, at))
             }
         }
+    }
+
+    /// By what somebody gives a document parents, or one of them more to say.
+    fn raises(&self, device: DeviceId, document: ChainId, assign: &Assign, before: &[(Parent, Ways)], at: &At) -> Ways {
+        let kind = self.chains[&document].first().and_then(|entry| match &entry.op.body {
+            Body::Create(create) => create.document,
+            _ => None,
+        });
+        let by_kind = matches!(kind, Some(DocumentKind::Configuration | DocumentKind::Directory));
+        let least = if by_kind { Role::Manager } else { Role::Editor };
+        let had = |new: &Parent| before.iter().any(|(old, _)| old.chain == new.chain && old.authority >= new.authority);
+        let with_a_say = assign.parents.iter().flatten().filter(|new| new.authority != ParentAuthority::None);
+        let mut raised: Vec<&Parent> = with_a_say.filter(|new| !had(new)).collect();
+        if self.is(Twist::AnyManagerGivesParents) {
+            raised.clear();
+        }
+        if raised.is_empty() {
+            return Ways::lasting();
+        }
+        let own = || {
+            let with_a_say = before.iter().filter(|(old, _)| old.authority != ParentAuthority::None);
+            let only_own = with_a_say.fold(Ways::lasting(), |ways, (old, rests)| {
+                let own = || self.device(device, old.chain, at, false);
+                ways.and(|| rests.clone().and(own))
+            });
+            raised.iter().filter(|_| !self.is(Twist::OwnDocumentsGoAnywhere)).fold(only_own, |ways, new| {
+                ways.and(|| match new.authority {
+                    ParentAuthority::Full => self.content(device, new.chain, least, at),
+                    _ => self.authority(device, new.chain, Role::Reader, at),
+                })
+            })
+        };
+        self.manages_group_above(device, before, at).or(own)
     }
 
     fn may_create(&self, device: DeviceId, create: &Create, at: &At) -> Ways {

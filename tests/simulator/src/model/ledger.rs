@@ -203,6 +203,15 @@ impl Ledger {
         self.stands(user, device) || self.lowered.contains(device)
     }
 
+    /// Says whether some role of a device was ended or lowered, or can end by itself: also that of a group that it belongs to
+    /// only since.
+    pub fn was_lowered(&self, device: &DeviceId) -> bool {
+        let held = self.chains.values().flat_map(|chain| &chain.held);
+        let mut passing = held.filter(|held| held.expires.is_some());
+        self.lowered.contains(device)
+            || passing.any(|held| self.readers(&held.subject, AsOf::Ever).contains_key(device))
+    }
+
     /// Says whether a user ever took an invite to a group up.
     pub fn has_joined(&self, group: &ChainId, user: &ChainId) -> bool {
         self.joined.contains(&(*group, *user))

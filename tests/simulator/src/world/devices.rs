@@ -274,7 +274,7 @@ impl World {
     /// Says whether some role of a device was ended or lowered, or can end by itself: what it writes may come too late.
     fn was_lowered(&self, who: usize) -> bool {
         let device = self.people.get(who).and_then(|person| person.id);
-        device.is_some_and(|device| self.model.ledger.lowered.contains(&device))
+        device.is_some_and(|device| self.model.ledger.was_lowered(&device))
     }
 
     fn set_alarm(&mut self, who: usize) {

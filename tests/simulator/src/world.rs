@@ -360,7 +360,18 @@ impl World {
     /// Says whether a person's device is let in by the relay: it is in a group of the agency, or reads a document of it.
     fn is_let_in(&self, who: usize) -> bool {
         self.agency.iter().chain(&self.teams).any(|group| self.reads(who, group))
-            || self.model.documents.keys().any(|document| self.reads(who, document))
+            || self.model.documents.keys().any(|document| self.reads(who, document) && self.is_let_in_by(who, document))
+    }
+
+    /// Says whether somebody else named a person in a document: a role that he gave himself keeps him in nowhere.
+    fn is_let_in_by(&self, who: usize, document: &ChainId) -> bool {
+        let ledger = &self.model.ledger;
+        let held = ledger.chain(document).map_or(&[][..], |chain| &chain.held);
+        self.user_of(who).is_some_and(|user| {
+            held.iter().any(|held| {
+                held.subject == user && held.counts(self.relay_time()) && !ledger.has_named(&user, &held.by)
+            })
+        })
     }
 
     /// Says whether a person's device reads a chain, as the relay has it now.

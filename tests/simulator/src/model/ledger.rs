@@ -15,6 +15,8 @@ pub struct Held {
     pub role: Role,
     /// When it ends by itself.
     pub expires: Option<Timestamp>,
+    /// Which device gave it.
+    pub by: DeviceId,
 }
 
 /// What stands in a chain.
@@ -32,14 +34,14 @@ pub struct Chain {
     pub devices: BTreeMap<DeviceId, DeviceKind>,
     /// Its content is gone.
     pub is_erased: bool,
-    invites: BTreeMap<OpId, Role>,
+    invites: BTreeMap<OpId, (Role, DeviceId)>,
 }
 
 /// All chains.
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     chains: BTreeMap<ChainId, Chain>,
-    adopted_holders: BTreeMap<ChainId, Vec<Member>>,
+    adopted_holders: BTreeMap<ChainId, (Vec<Member>, DeviceId)>,
     /// Chunks that were turned away, as operations name them.
     pub discarded: BTreeSet<Link>,
     /// Documents in review that were turned away.
@@ -77,7 +79,7 @@ impl Ledger {
                 self.adopted.extend(&adopt.chunks);
                 for one in &adopt.documents {
                     self.adopted_documents.insert(one.document);
-                    self.adopted_holders.insert(one.document, one.holders.clone());
+                    self.adopted_holders.insert(one.document, (one.holders.clone(), op.device));
                 }
             }
             Body::Discard(discard) => {
@@ -91,14 +93,14 @@ impl Ledger {
         match &op.body {
             Body::AddDevice(add) => drop(state.devices.insert(add.device, add.kind)),
             Body::RemoveDevice(remove) => drop(state.devices.remove(&remove.device)),
-            Body::Grant(grant) => state.give(grant.subject, grant.role, grant.expires),
+            Body::Grant(grant) => state.give(grant.subject, grant.role, grant.expires, op.device),
             Body::Revoke(revoke) => {
                 let ended = state.end(&revoke.subject, |held| Some(held.role) > revoke.keeps);
-                if let (Some(role), Some(expires)) = (revoke.keeps, ended) {
-                    state.give(revoke.subject, role, expires);
+                if let (Some(role), Some((expires, by))) = (revoke.keeps, ended) {
+                    state.give(revoke.subject, role, expires, by);
                 }
                 if let Some(successor) = revoke.successor {
-                    state.give(successor, Role::Manager, None);
+                    state.give(successor, Role::Manager, None, op.device);
                 }
             }
             Body::Assign(assign) => {
@@ -106,7 +108,7 @@ impl Ledger {
                     state.end(subject, |_| true);
                 }
                 for member in &assign.gives {
-                    state.give(member.subject, member.role, None);
+                    state.give(member.subject, member.role, None, op.device);
                 }
                 if let Some(parents) = &assign.parents {
                     state.parents.clone_from(parents);
@@ -115,11 +117,11 @@ impl Ledger {
             Body::Expire(expire) => {
                 state.end(&expire.subject, |held| held.expires.is_some_and(|expires| expires <= time));
             }
-            Body::Invite(invite) => drop(state.invites.insert(id, invite.role)),
+            Body::Invite(invite) => drop(state.invites.insert(id, (invite.role, op.device))),
             Body::Accept(accept) => {
                 self.joined.insert((chain, accept.user));
-                if let Some(role) = state.invites.remove(&accept.invite) {
-                    state.give(accept.user, role, None);
+                if let Some((role, by)) = state.invites.remove(&accept.invite) {
+                    state.give(accept.user, role, None, by);
                 }
             }
             Body::Erase => state.is_erased = true,
@@ -259,8 +261,9 @@ impl Ledger {
             state.devices.insert(device, DeviceKind::Full);
         }
         let adopted = self.adopted_holders.get(&id);
-        for member in adopted.unwrap_or(&create.members) {
-            state.give(member.subject, member.role, None);
+        let (members, by) = adopted.map_or((&create.members, device), |(holders, by)| (holders, *by));
+        for member in members {
+            state.give(member.subject, member.role, None, by);
         }
         self.chains.insert(id, state);
     }
@@ -282,17 +285,18 @@ impl Ledger {
 }
 
 impl Chain {
-    fn give(&mut self, subject: ChainId, role: Role, expires: Option<Timestamp>) {
-        self.held.push(Held { subject, role, expires });
+    fn give(&mut self, subject: ChainId, role: Role, expires: Option<Timestamp>, by: DeviceId) {
+        self.held.push(Held { subject, role, expires, by });
     }
 
-    /// Ends roles; tells the latest end of those, had they lasted, where there were any.
-    fn end(&mut self, subject: &ChainId, ends: impl Fn(&Held) -> bool) -> Option<Option<Timestamp>> {
+    /// Ends roles; tells the latest end of those, had they lasted, and who gave the first, where there were any.
+    fn end(&mut self, subject: &ChainId, ends: impl Fn(&Held) -> bool) -> Option<(Option<Timestamp>, DeviceId)> {
         let (ended, left): (Vec<Held>, Vec<Held>) =
             self.held.iter().partition(|held| held.subject == *subject && ends(held));
         self.held = left;
-        let first = ended.first()?.expires;
-        Some(ended.iter().fold(first, |latest, held| latest.zip(held.expires).map(|(a, b)| a.max(b))))
+        let first = ended.first()?;
+        let until = ended.iter().fold(first.expires, |latest, held| latest.zip(held.expires).map(|(a, b)| a.max(b)));
+        Some((until, first.by))
     }
 }
 

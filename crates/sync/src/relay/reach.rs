@@ -345,6 +345,9 @@ pub(super) fn newly_visible(
     }
     let existed =
         |chain: &ChainId| to_decide.contains(chain) || view.known(chain).is_some_and(|known| known.first() <= upto);
+    // What was streamed on the way here may be gone again: who was put out and let in meanwhile hears of both at once, and
+    // destroys keys in between.
+    let upto = upto.max(Position(position.0.saturating_sub(1)));
     let entries = visible.into_iter().filter(existed).map(|document| PolicyEntry::Visible { document, upto });
     Ok(entries.collect())
 }

@@ -9,7 +9,7 @@
 )]
 
 mod insiders {
-    mod crowding;
+    pub mod crowding;
     mod hostage;
 }
 
@@ -25,8 +25,8 @@ use vereda_adversary::{
 use vereda_base::{ChainId, Digest};
 use vereda_client_core::access::RevokeRequest;
 use vereda_crypto::{
-    ChunkKeyScope, DocumentEpochKey, GroupEpochSecret, Key32, WrapInfo, WrapKeyPair, commitment, commits_to, context,
-    derive_chunk_key, hash, open_from_group, seal_for_group, unwrap_secret,
+    GroupEpochSecret, Key32, WrapInfo, WrapKeyPair, commitment, commits_to, context, hash, open_from_group,
+    seal_for_group, unwrap_secret,
 };
 use vereda_policy::{
     BadRotate, Body, ChainMap, ChainState, Chains, Epoch, EpochFault, EpochState, Role, Rotate, Wrap, WrappedKey,
@@ -224,17 +224,7 @@ fn opened(
 /// Says whether any of these keys opens a chunk.
 fn opens(keys: &Keys, chunk: &Chunk) -> bool {
     let header = header_of(chunk);
-    let scope = ChunkKeyScope {
-        suite: header.suite,
-        kind: 0,
-        document: header.document,
-        device: header.device,
-        incarnation: header.incarnation,
-        seq: header.seq,
-        epoch: header.epoch,
-    };
-    let key = |key: &Key32| derive_chunk_key(&DocumentEpochKey::from_key(key.clone()), &scope);
-    keys.values().any(|epoch| commits_to(&header.commitment, &key(epoch)))
+    keys.values().any(|epoch| commits_to(&header.commitment, &insiders::crowding::chunk_key(epoch, &header)))
 }
 
 #[test]

@@ -25,7 +25,8 @@ use vereda_sync::{people::Person, relay::store::Entry};
 
 const CROWD: usize = MAX_DEPS / MAX_INCARNATIONS + 1;
 
-fn chunk_key(key: &Key32, header: &Header) -> Key32 {
+/// Derives the key of a chunk from its epoch's.
+pub fn chunk_key(key: &Key32, header: &Header) -> Key32 {
     let scope = ChunkKeyScope {
         suite: header.suite,
         kind: 0,

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest};
 use vereda_crypto::{
-    ChunkKeyScope, DocumentEpochKey, GroupEpochSecret, Key32, WrapInfo, commitment, commits_to, context,
-    derive_chunk_key, hash, open_from_group, unwrap_secret,
+    DocumentEpochKey, GroupEpochSecret, Key32, WrapInfo, commitment, commits_to, context, hash, open_from_group,
+    unwrap_secret,
 };
 use vereda_policy::WrappedKey;
 use vereda_protocol::Header;
 
+use super::rebuilt::chunk_key;
 use crate::{
     breach::Checker,
     keys::HeldKeys,
@@ -134,16 +135,7 @@ fn opens(model: &Model, keys: &Keys, device: &DeviceId, case: &ChainId) -> Optio
 
 fn is_opened(keys: &Keys, header: &Header) -> bool {
     let Some(key) = keys.get(&(header.document, header.epoch)) else { return false };
-    let scope = ChunkKeyScope {
-        suite: header.suite,
-        kind: 0,
-        document: header.document,
-        device: header.device,
-        incarnation: header.incarnation,
-        seq: header.seq,
-        epoch: header.epoch,
-    };
-    commits_to(&header.commitment, &derive_chunk_key(&DocumentEpochKey::from_key(key.clone()), &scope))
+    commits_to(&header.commitment, &chunk_key(header, &DocumentEpochKey::from_key(key.clone())))
 }
 
 /// All keys that come out of what was held and what was sent: every wrap in the log, where that is not known.

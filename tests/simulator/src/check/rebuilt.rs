@@ -87,7 +87,8 @@ fn admit(
     Ok(parsed)
 }
 
-fn chunk_key(header: &Header, key: &DocumentEpochKey) -> Key32 {
+/// Derives the key of a chunk from its epoch's.
+pub(super) fn chunk_key(header: &Header, key: &DocumentEpochKey) -> Key32 {
     let scope = ChunkKeyScope {
         suite: header.suite,
         kind: 0,

@@ -40,8 +40,8 @@ pub use append::{
 };
 pub use authority::{Evaluator, authority, membership, role};
 pub use chain::{
-    ApplyError, BeaconState, ChainState, DecidedDocument, Decision, DeviceStanding, EpochState, EpochWraps, InviteEnd,
-    InviteState, Membership, OpRecord, ParentStanding, Removal, ReplayedOp,
+    ApplyError, BeaconState, ChainState, DecidedDocument, Decision, Denial, DeviceStanding, EpochState, EpochWraps,
+    InviteEnd, InviteState, Membership, OpRecord, ParentStanding, Removal, ReplayedOp,
 };
 pub use chains::{ChainMap, Chains};
 pub use code::BodyCode;

@@ -39,8 +39,8 @@ pub use adoption::{admitted_holders, find_adoption, owners};
 pub use append::{AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize};
 pub use authority::{Evaluator, authority, membership, role};
 pub use chain::{
-    ApplyError, BeaconState, ChainState, DecidedDocument, Decision, DeviceStanding, EpochState, EpochWraps, InviteEnd,
-    InviteState, Membership, OpRecord, ParentStanding, Removal, ReplayedOp,
+    ApplyError, BeaconState, ChainState, DecidedDocument, Decision, Denial, DeviceStanding, EpochState, EpochWraps,
+    InviteEnd, InviteState, Membership, OpRecord, ParentStanding, Removal, ReplayedOp,
 };
 pub use chains::{ChainMap, Chains};
 pub use code::BodyCode;

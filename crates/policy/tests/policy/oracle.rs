@@ -12,7 +12,9 @@ mod ways;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Link, OpId, Timestamp};
-use vereda_policy::{Body, ChainKind, Create, DeviceKind, Invite, Member, Op, Parent, ParentAuthority, Role, Target};
+use vereda_policy::{
+    Body, ChainKind, Create, DeviceKind, EpochFault, Invite, Member, Op, Parent, ParentAuthority, Role, Target,
+};
 
 pub use rights::{At, best};
 pub use standing::Leaves;
@@ -70,6 +72,8 @@ pub struct Epoch {
     pub creator: DeviceId,
     pub targets: Vec<Target>,
     pub is_bad: bool,
+    /// By each device: how many of the targets there were when it last said that its wrap is none.
+    pub denied: BTreeMap<DeviceId, usize>,
     /// Made by somebody who had no rights any more when it was taken in.
     pub is_foreign: bool,
 }
@@ -163,6 +167,7 @@ impl Oracle {
                 creator: op.device,
                 targets: targets(&wrapped, &create.epoch.targets),
                 is_bad: false,
+                denied: BTreeMap::new(),
                 is_foreign: holders.is_some(),
             }],
             chunks: BTreeSet::new(),
@@ -266,10 +271,17 @@ impl State {
                 creator: op.device,
                 targets: targets(&self.recipients(), &rotate.epoch.targets),
                 is_bad: false,
+                denied: BTreeMap::new(),
                 is_foreign: false,
             }),
             Body::Repair(repair) => self.epochs[repair.epoch as usize].targets.extend(&repair.targets),
-            Body::BadRotate(bad) => self.epochs[bad.epoch as usize].is_bad = true,
+            Body::BadRotate(bad) => {
+                let epoch = &mut self.epochs[bad.epoch as usize];
+                epoch.is_bad = true;
+                if bad.fault != EpochFault::Previous {
+                    epoch.denied.insert(op.device, epoch.targets.len());
+                }
+            }
             Body::Adopt(adopt) => {
                 self.chunks.extend(&adopt.chunks);
                 self.documents.extend(adopt.documents.iter().map(|one| (one.document, one.holders.clone())));

@@ -270,7 +270,8 @@ impl World {
             (_, 11 | 12) => self.repair(chain),
             (_, 13) => {
                 let epochs = self.chains.chain(&chain).unwrap().epochs().len();
-                Body::BadRotate(BadRotate { epoch: self.below(epochs + 1) as u64, fault: EpochFault::Wrap })
+                let fault = self.draw(&[EpochFault::Wrap, EpochFault::Commitment, EpochFault::Previous]);
+                Body::BadRotate(BadRotate { epoch: self.below(epochs + 1) as u64, fault })
             }
             (_, 14) => self.decide(chain),
             _ => self.seldom(),

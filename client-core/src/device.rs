@@ -87,7 +87,7 @@ pub struct Device<S: DeviceStore> {
     /// Chains of which keys are missing.
     keyless: BTreeSet<ChainId>,
     /// Epochs that this process called bad.
-    called_bad: BTreeSet<(ChainId, u64)>,
+    called_bad: BTreeSet<(ChainId, u64, usize)>,
     /// Wraps or operations came in: keys may open that did not before.
     keys_may_open: bool,
     /// Chains that grew: members may lack wraps.

@@ -11,20 +11,30 @@
 //! Several users on one device have several vaults, which share nothing.
 
 mod attempts;
+#[cfg(not(target_family = "wasm"))]
 mod file;
+#[cfg(not(target_family = "wasm"))]
+mod folder;
 mod header;
+#[cfg(not(target_family = "wasm"))]
 mod home;
 mod kdf;
+#[cfg(not(target_family = "wasm"))]
 mod lock;
+mod opening;
 mod pairing;
+mod place;
 mod secret;
 
 pub use attempts::delay_after;
-pub use home::{CreateVaultError, ListVaultsError, UnlockVaultError, VaultHome, VaultListing};
+#[cfg(not(target_family = "wasm"))]
+pub use home::{ListVaultsError, VaultHome};
 pub use kdf::{KdfParams, calibrate};
+pub use opening::{CreateVaultError, UnlockVaultError, VaultListing};
+pub use place::{FileIdentity, VaultFile, VaultPlace};
 pub use secret::UnlockSecret;
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use rand_core::CryptoRng;
 use vereda_base::{Incarnation, Timestamp};
@@ -32,12 +42,20 @@ use vereda_crypto::{Context, Key32, derive_key};
 
 use crate::store::SealedStore;
 use header::Header;
-use lock::VaultLock;
-use pairing::{Paired, Pairing};
+use pairing::Paired;
 
 /// Names a vault: random, tells nothing of its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VaultId(pub(crate) [u8; 16]);
+
+impl VaultId {
+    /// Makes a name for a new vault.
+    pub fn make(rng: &mut dyn CryptoRng) -> Self {
+        let mut id = [0; 16];
+        rng.fill_bytes(&mut id);
+        Self(id)
+    }
+}
 
 impl fmt::Display for VaultId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,14 +85,12 @@ pub struct ParseVaultIdError {
 /// An unlocked vault. Dropping or locking it wipes its keys from memory and lets other processes in.
 pub struct Vault {
     id: VaultId,
-    folder: PathBuf,
     header: Header,
     data_key: Key32,
     store: SealedStore,
-    pairing: Pairing,
     paired: Paired,
-    // Last: released when everything else is closed.
-    _lock: VaultLock,
+    // Last: let go of when everything else is closed.
+    place: Box<dyn VaultPlace>,
 }
 
 impl Vault {
@@ -113,7 +129,7 @@ impl Vault {
     /// # Errors
     /// [`PairingError`] if store or state folder cannot be written; the incarnation is then unchanged.
     pub fn open_incarnation(&mut self, rng: &mut dyn CryptoRng) -> Result<Incarnation, PairingError> {
-        self.paired = self.pairing.renew(&mut self.store, rng)?;
+        self.paired = pairing::renew(&*self.place, &mut self.store, rng)?;
         Ok(self.paired.incarnation)
     }
 
@@ -134,7 +150,7 @@ impl Vault {
         rng: &mut dyn CryptoRng,
     ) -> Result<(), ChangeSecretError> {
         let header = Header::wrap(&self.id, self.header.label.clone(), &self.data_key, secret, kdf, rng)?;
-        header.write(&self.folder)?;
+        header.write(&*self.place)?;
         self.header = header;
         Ok(())
     }
@@ -145,7 +161,7 @@ impl Vault {
     /// [`ChangeSecretError::Io`] if it cannot be written.
     pub fn change_label(&mut self, label: Option<String>) -> Result<(), ChangeSecretError> {
         let header = self.header.with_label(label);
-        header.write(&self.folder)?;
+        header.write(&*self.place)?;
         self.header = header;
         Ok(())
     }
@@ -158,7 +174,7 @@ impl Vault {
     pub fn lock(mut self, rng: &mut dyn CryptoRng) -> Result<(), PairingError> {
         use vereda_sync::device::store::DeviceStore as _;
         self.store.rollback();
-        self.pairing.roll(&mut self.store, rng).map(|_| ())
+        pairing::roll(&*self.place, &mut self.store, rng)
     }
 }
 

@@ -73,12 +73,12 @@ fn a_store_of_the_first_schema_opens_whole_and_is_written_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stores/v1.store"), &path).unwrap();
-    let mut store = SealedStore::open(&path, &key(), &mut rng()).unwrap();
+    let mut store = SealedStore::open(&path, None, &key(), &mut rng()).unwrap();
     check(&store);
     store.put(FACTS, b"", b"later", b"on").unwrap();
     store.commit().unwrap();
     drop(store);
-    let mut store = SealedStore::open(&path, &key(), &mut rng()).unwrap();
+    let mut store = SealedStore::open(&path, None, &key(), &mut rng()).unwrap();
     assert_eq!(store.get(FACTS, b"later").unwrap().as_deref(), Some(&b"on"[..]));
     store.delete(FACTS, b"later").unwrap();
     store.commit().unwrap();
@@ -89,7 +89,7 @@ fn a_store_of_the_first_schema_opens_whole_and_is_written_on() {
 fn a_store_of_today_reads_as_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
-    let mut store = SealedStore::create(&path, &key(), &mut rng()).unwrap();
+    let mut store = SealedStore::create(&path, None, &key(), &mut rng()).unwrap();
     write(&mut store);
     check(&store);
 }

@@ -16,7 +16,8 @@ const ROWS_A_COMMIT: u64 = 3;
 
 fn open(path: &Path, disk: &FaultFs, new: bool) -> Result<SealedStore, OpenStoreError> {
     let mut rng = ChaCha20Rng::seed_from_u64(disk.operations());
-    SealedStore::open_on_vfs(path, disk.name(), &Key32::new([5; 32]), &mut rng, new)
+    let (vfs, key) = (Some(disk.name()), Key32::new([5; 32]));
+    if new { SealedStore::create(path, vfs, &key, &mut rng) } else { SealedStore::open(path, vfs, &key, &mut rng) }
 }
 
 /// Commits groups of rows and the count of groups, as sync commits entries and its cursor.

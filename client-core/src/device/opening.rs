@@ -127,10 +127,15 @@ impl<S: DeviceStore> Device<S> {
     fn call_bad(&mut self, faults: &Faults) -> Result<bool, DeviceError> {
         let mut did = false;
         for ((chain, epoch), fault) in faults {
-            let is_open = self.chain(chain).and_then(|state| state.epoch(*epoch).map(|epoch| epoch.fault.is_none()));
-            let has_key = *fault != EpochFault::Previous && self.keyring.key(chain, *epoch).is_some();
-            let may = self.view(|view, device| membership(view, &device, chain, &Heads::newest(None)).is_some());
-            if is_open != Some(true) || has_key || !may || !self.called_bad.insert((*chain, *epoch)) {
+            let Some(state) = self.chain(chain) else { continue };
+            let Some(called) = state.epoch(*epoch) else { continue };
+            let has_key = fault.is_of_a_wrap() && self.keyring.key(chain, *epoch).is_some();
+            let may = self.view(|view, device| {
+                let is_in = || membership(view, &device, chain, &Heads::newest(None)).is_some();
+                called.may_be_called_bad(&device, *fault) && is_in()
+            });
+            // Once, until somebody is given the key anew.
+            if has_key || !may || !self.called_bad.insert((*chain, *epoch, called.targets.len())) {
                 continue;
             }
             let said = |item: &OutboxItem| match item {

@@ -27,6 +27,11 @@ pub(super) fn version(connection: &Connection) -> Result<u32, rusqlite::Error> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
+/// Reads whose file it is.
+pub(super) fn application(connection: &Connection) -> Result<i32, rusqlite::Error> {
+    connection.pragma_query_value(None, "application_id", |row| row.get(0))
+}
+
 /// Takes all steps that are due, each in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     for (step, sql) in MIGRATIONS.iter().enumerate().skip(version(connection)? as usize) {

@@ -1,12 +1,6 @@
 //! The sealed store itself.
 
-use std::{
-    cell::Cell,
-    fmt, fs,
-    io::{self, Read},
-    ops::ControlFlow,
-    path::Path,
-};
+use std::{cell::Cell, fmt, io, ops::ControlFlow, path::Path};
 
 use rand_core::CryptoRng;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig, params};
@@ -20,8 +14,6 @@ use super::{
     settings::{self, PAGE_BYTES, SettingError},
 };
 
-const HEADER_BYTES: usize = 100;
-
 /// [`DeviceStore`] over SQLite, every row sealed under the vault's data key.
 pub struct SealedStore {
     connection: Connection,
@@ -33,35 +25,31 @@ pub struct SealedStore {
 }
 
 impl SealedStore {
-    /// Makes a new store at `path`, where there must be none.
+    /// Makes a new store at `path`, where there must be none, on SQLite's file system layer `vfs`; `None` is the machine's
+    /// own.
     ///
     /// # Errors
     /// [`OpenStoreError`] by cause.
-    pub fn create(path: &Path, data_key: &Key32, rng: &mut dyn CryptoRng) -> Result<Self, OpenStoreError> {
-        Self::create_on(path, None, Box::new(VaultSealer::new(data_key, rng)))
+    pub fn create(
+        path: &Path,
+        vfs: Option<&str>,
+        data_key: &Key32,
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self, OpenStoreError> {
+        Self::create_on(path, vfs, Box::new(VaultSealer::new(data_key, rng)))
     }
 
-    /// Opens the store at `path`, bringing its schema forward.
+    /// Opens the store at `path` on SQLite's file system layer `vfs`, bringing its schema forward.
     ///
     /// # Errors
     /// [`OpenStoreError::Newer`] for what a newer program made, which is left untouched; the others by cause.
-    pub fn open(path: &Path, data_key: &Key32, rng: &mut dyn CryptoRng) -> Result<Self, OpenStoreError> {
-        Self::open_on(path, None, Box::new(VaultSealer::new(data_key, rng)))
-    }
-
-    /// Makes or opens a store on another file system layer of SQLite, to test what a power cut leaves.
-    ///
-    /// # Errors
-    /// [`OpenStoreError`] by cause.
-    pub fn open_on_vfs(
+    pub fn open(
         path: &Path,
-        vfs: &str,
+        vfs: Option<&str>,
         data_key: &Key32,
         rng: &mut dyn CryptoRng,
-        new: bool,
     ) -> Result<Self, OpenStoreError> {
-        let sealer = Box::new(VaultSealer::new(data_key, rng));
-        if new { Self::create_on(path, Some(vfs), sealer) } else { Self::open_on(path, Some(vfs), sealer) }
+        Self::open_on(path, vfs, Box::new(VaultSealer::new(data_key, rng)))
     }
 
     /// Makes or opens a store that seals nothing, for the control run of a search for planted values.
@@ -118,7 +106,7 @@ impl SealedStore {
         if found > SCHEMA_VERSION {
             return Err(OpenStoreError::Newer { found, supported: SCHEMA_VERSION });
         }
-        if found == 0 {
+        if found == 0 || migration::application(&connection)? != APPLICATION_ID {
             return Err(OpenStoreError::Damaged);
         }
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
@@ -286,13 +274,25 @@ fn connect(path: &Path, flags: OpenFlags, vfs: Option<&str>) -> Result<Connectio
     };
     // The vault's own lock keeps others out; waiting would only hide a second process.
     connection.busy_timeout(std::time::Duration::ZERO)?;
+    // Before anything is read: a browser's file system has no memory to share, so that its log opens in no other way.
+    connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
     Ok(connection)
 }
 
+/// Looks at the file's own header, before SQLite can touch anything. A browser's files can only be looked at by SQLite.
+#[cfg(target_family = "wasm")]
+fn check_header(_: &Path) -> Result<(), OpenStoreError> {
+    Ok(())
+}
+
 /// Looks at the file's own header, before SQLite can touch anything.
+#[cfg(not(target_family = "wasm"))]
 fn check_header(path: &Path) -> Result<(), OpenStoreError> {
+    use std::io::Read;
+
+    const HEADER_BYTES: usize = 100;
     let mut header = Vec::with_capacity(HEADER_BYTES);
-    fs::File::open(path)?.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
+    std::fs::File::open(path)?.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
     let number = |at: usize| header.get(at..at + 4).and_then(|bytes| bytes.first_chunk::<4>()).copied();
     let (Some(found), Some(application)) = (number(60), number(68)) else { return Err(OpenStoreError::Damaged) };
     if !header.starts_with(b"SQLite format 3\0") || i32::from_be_bytes(application) != APPLICATION_ID {

@@ -4,17 +4,15 @@
 //! not help. Setting the clock back only starts the wait anew. This slows whoever tries at the keyboard; against a
 //! copy of the files only Argon2id and the passphrase help.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt, io, time::Duration};
 
 use minicbor::{Decode, Encode};
 use vereda_base::Timestamp;
 
-use super::{AllowedAt, file::replace};
+use super::{
+    AllowedAt,
+    place::{VaultFile, VaultPlace},
+};
 
 const FREE_ATTEMPTS: u32 = 3;
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -27,10 +25,15 @@ pub fn delay_after(wrong: u32) -> Duration {
 }
 
 /// The count of one vault.
-#[derive(Debug)]
-pub(super) struct Attempts {
-    path: PathBuf,
+pub(super) struct Attempts<'a> {
+    place: &'a dyn VaultPlace,
     count: Count,
+}
+
+impl fmt::Debug for Attempts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempts").field("count", &self.count).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
@@ -42,16 +45,13 @@ struct Count {
     last: Timestamp,
 }
 
-impl Attempts {
+impl<'a> Attempts<'a> {
     /// Reads the count. A file that is no count counts as many attempts: who damages it gains nothing.
-    pub(super) fn read(folder: &Path) -> io::Result<Self> {
-        let path = folder.join("attempts.cbor");
-        let count = match fs::read(&path) {
-            Ok(bytes) => vereda_base::decode(&bytes, 64).unwrap_or(Count { wrong: 10, last: Timestamp(i64::MAX) }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Count::default(),
-            Err(error) => return Err(error),
-        };
-        Ok(Self { path, count })
+    pub(super) fn read(place: &'a dyn VaultPlace) -> io::Result<Self> {
+        let damaged = Count { wrong: 10, last: Timestamp(i64::MAX) };
+        let bytes = place.read(VaultFile::Attempts)?;
+        let count = bytes.map(|bytes| vereda_base::decode(&bytes, 64).unwrap_or(damaged)).unwrap_or_default();
+        Ok(Self { place, count })
     }
 
     /// Counts an attempt before it is made, or says when the next one is allowed.
@@ -82,21 +82,22 @@ impl Attempts {
         self.count.wrong
     }
 
-    /// Writes the count. Where there is no room for a second file, in place: a torn count counts as many attempts.
     fn write(&self) -> io::Result<()> {
-        let bytes = vereda_base::encode(&self.count);
-        replace(&self.path, &bytes).or_else(|_| {
-            let mut file = OpenOptions::new().write(true).open(&self.path)?;
-            file.write_all(&bytes)?;
-            file.set_len(bytes.len() as u64)?;
-            file.sync_all()
-        })
+        self.place.replace(VaultFile::Attempts, &vereda_base::encode(&self.count))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
+    use crate::vault::{VaultId, folder::VaultFolder, lock::VaultLock};
+
+    fn place(folder: &Path) -> VaultFolder {
+        let lock = VaultLock::take(folder).unwrap().unwrap();
+        VaultFolder::new(folder.to_owned(), folder, &VaultId([1; 16]), lock)
+    }
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp(seconds * 1_000)
@@ -118,21 +119,23 @@ mod tests {
     #[test]
     fn attempts_are_counted_across_restarts_and_forgotten_after_success() {
         let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path());
         for _ in 0..4 {
-            Attempts::read(folder.path()).unwrap().begin(at(100)).unwrap().ok();
+            Attempts::read(&place).unwrap().begin(at(100)).unwrap().ok();
         }
-        let mut attempts = Attempts::read(folder.path()).unwrap();
+        let mut attempts = Attempts::read(&place).unwrap();
         assert_eq!(attempts.begin(at(100)).unwrap(), Err(at(101)));
         assert_eq!(attempts.begin(at(101)).unwrap(), Ok(()));
         assert_eq!(attempts.begin(at(102)).unwrap(), Err(at(103)));
         attempts.forget().unwrap();
-        assert_eq!(Attempts::read(folder.path()).unwrap().wrong(), 0);
+        assert_eq!(Attempts::read(&place).unwrap().wrong(), 0);
     }
 
     #[test]
     fn a_clock_set_back_only_starts_the_wait_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let mut attempts = Attempts::read(folder.path()).unwrap();
+        let place = place(folder.path());
+        let mut attempts = Attempts::read(&place).unwrap();
         for _ in 0..3 {
             attempts.begin(at(1_000)).unwrap().unwrap();
         }
@@ -144,20 +147,22 @@ mod tests {
     #[test]
     fn attempts_are_counted_even_where_no_second_file_can_be_written() {
         let folder = tempfile::tempdir().unwrap();
-        let mut attempts = Attempts::read(folder.path()).unwrap();
+        let place = place(folder.path());
+        let mut attempts = Attempts::read(&place).unwrap();
         attempts.begin(at(100)).unwrap().unwrap();
         fs::create_dir(folder.path().join("attempts.new")).unwrap();
         attempts.begin(at(100)).unwrap().unwrap();
-        assert_eq!(Attempts::read(folder.path()).unwrap().wrong(), 2);
+        assert_eq!(Attempts::read(&place).unwrap().wrong(), 2);
         attempts.forget().unwrap();
-        assert_eq!(Attempts::read(folder.path()).unwrap().wrong(), 0);
+        assert_eq!(Attempts::read(&place).unwrap().wrong(), 0);
     }
 
     #[test]
     fn a_damaged_count_is_no_way_around_it() {
         let folder = tempfile::tempdir().unwrap();
+        let place = place(folder.path());
         fs::write(folder.path().join("attempts.cbor"), b"nonsense").unwrap();
-        let mut attempts = Attempts::read(folder.path()).unwrap();
+        let mut attempts = Attempts::read(&place).unwrap();
         assert_eq!(attempts.begin(at(1_000)).unwrap(), Err(at(1_128)));
     }
 }

@@ -45,6 +45,11 @@ pub(super) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
+/// Makes an empty file that only its owner may read, so that what fills it later need not care.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    private(OpenOptions::new().write(true).create_new(true)).open(path).map(|_| ())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

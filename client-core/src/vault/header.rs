@@ -1,9 +1,6 @@
 //! The vault's header: how its data key is wrapped.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::io;
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use rand_core::CryptoRng;
@@ -14,7 +11,7 @@ use vereda_crypto::{
 
 use super::{
     UnlockSecret, VaultId,
-    file::{private, replace},
+    place::{VaultFile, VaultPlace},
     secret::normalise,
 };
 
@@ -85,28 +82,27 @@ impl Header {
         self.kdf.is_some()
     }
 
-    /// Reads the header of a vault's folder.
-    pub(super) fn read(folder: &Path) -> Result<Self, ReadHeaderError> {
-        let bytes = fs::read(path(folder))?;
+    /// Reads the header of a vault; `None` where there is none.
+    pub(super) fn read(place: &dyn VaultPlace) -> Result<Option<Self>, ReadHeaderError> {
+        place.read(VaultFile::Header)?.map(|bytes| Self::decode(&bytes)).transpose()
+    }
+
+    /// Reads a header's bytes.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, ReadHeaderError> {
         // The version stands first in every version.
-        let mut decoder = minicbor::Decoder::new(&bytes);
+        let mut decoder = minicbor::Decoder::new(bytes);
         let version = decoder.array().ok().flatten().and_then(|_| decoder.u16().ok());
         match version {
             Some(found) if found > HEADER_VERSION => Err(ReadHeaderError::Newer { found }),
-            Some(HEADER_VERSION) => vereda_base::decode(&bytes, MAX_BYTES).map_err(|_| ReadHeaderError::Damaged),
+            Some(HEADER_VERSION) => vereda_base::decode(bytes, MAX_BYTES).map_err(|_| ReadHeaderError::Damaged),
             _ => Err(ReadHeaderError::Damaged),
         }
     }
 
     /// Puts the header in place, whole or not at all.
-    pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
-        replace(&path(folder), &vereda_base::encode(self))
+    pub(super) fn write(&self, place: &dyn VaultPlace) -> io::Result<()> {
+        place.replace(VaultFile::Header, &vereda_base::encode(self))
     }
-}
-
-/// The file's place.
-pub(super) fn path(folder: &Path) -> PathBuf {
-    folder.join("vault.cbor")
 }
 
 /// Stretches the secret; `None` where the vault takes the other kind.
@@ -149,9 +145,4 @@ pub enum ChangeSecretError {
     /// The header cannot be written.
     #[error("the vault's header cannot be written: {0}")]
     Io(#[from] io::Error),
-}
-
-/// Makes an empty file that only its owner may read, so that what fills it later need not care.
-pub(super) fn make_private(path: &Path) -> io::Result<()> {
-    private(fs::OpenOptions::new().write(true).create_new(true)).open(path).map(|_| ())
 }

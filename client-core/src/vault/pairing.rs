@@ -6,17 +6,14 @@
 //! so that no position of a chunk is ever used twice. What escapes this, a copy put back in place between two
 //! unlockings, the relay notices (see [`vereda_sync::device`]).
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::io;
 
 use minicbor::{Decode, Encode, bytes::ByteArray};
 use rand_core::CryptoRng;
 use vereda_base::Incarnation;
 use vereda_sync::device::store::{DeviceStore, StoreError, Table};
 
-use super::file::replace;
+use super::place::{FileIdentity, VaultFile, VaultPlace};
 use crate::store::SealedStore;
 
 const PAIRING: Table = Table("pairing");
@@ -46,16 +43,6 @@ struct Outside {
     file: FileIdentity,
 }
 
-/// Which file the database is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-#[cbor(array)]
-struct FileIdentity {
-    #[n(0)]
-    device: u64,
-    #[n(1)]
-    inode: u64,
-}
-
 /// A store's present incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Paired {
@@ -63,123 +50,100 @@ pub(super) struct Paired {
     pub(super) is_new: bool,
 }
 
-/// One vault's pairing.
-#[derive(Debug)]
-pub(super) struct Pairing {
-    /// The file in the state folder.
-    path: PathBuf,
-    /// The database.
-    database: PathBuf,
+/// Compares store and place. Keeps the incarnation where they belong together, opens a new one where not; pairs
+/// them anew in either case.
+pub(super) fn check(
+    place: &dyn VaultPlace,
+    store: &mut SealedStore,
+    rng: &mut dyn CryptoRng,
+) -> Result<Paired, PairingError> {
+    let (inside, outside) = (read_inside(store)?, read_outside(place)?);
+    let file = place.identity()?;
+    let known = inside.zip(outside).filter(|(inside, outside)| {
+        outside.file == file && (outside.value == inside.value || outside.next == Some(inside.value))
+    });
+    match known {
+        Some((inside, _)) => {
+            write_if_room(place, store, &inside, rng)?;
+            Ok(Paired { incarnation: inside.incarnation, is_new: false })
+        }
+        None => renew(place, store, rng),
+    }
 }
 
-impl Pairing {
-    /// Names the files of a vault.
-    pub(super) const fn new(path: PathBuf, database: PathBuf) -> Self {
-        Self { path, database }
-    }
+/// Opens a new incarnation.
+pub(super) fn renew(
+    place: &dyn VaultPlace,
+    store: &mut SealedStore,
+    rng: &mut dyn CryptoRng,
+) -> Result<Paired, PairingError> {
+    let incarnation = Incarnation(rng.next_u64());
+    write(place, store, incarnation, None, rng)?;
+    Ok(Paired { incarnation, is_new: true })
+}
 
-    /// Compares store and place. Keeps the incarnation where they belong together, opens a new one where not; pairs
-    /// them anew in either case.
-    pub(super) fn check(&self, store: &mut SealedStore, rng: &mut dyn CryptoRng) -> Result<Paired, PairingError> {
-        let (inside, outside) = (read_inside(store)?, self.read_outside()?);
-        let file = file_identity(&self.database)?;
-        let known = inside.zip(outside).filter(|(inside, outside)| {
-            outside.file == file && (outside.value == inside.value || outside.next == Some(inside.value))
-        });
-        match known {
-            Some((inside, _)) => {
-                self.write_if_room(store, &inside, rng)?;
-                Ok(Paired { incarnation: inside.incarnation, is_new: false })
-            }
-            None => self.renew(store, rng),
+/// Changes the value, keeping the incarnation.
+pub(super) fn roll(
+    place: &dyn VaultPlace,
+    store: &mut SealedStore,
+    rng: &mut dyn CryptoRng,
+) -> Result<(), PairingError> {
+    match read_inside(store)? {
+        Some(inside) => write_if_room(place, store, &inside, rng),
+        None => Ok(()),
+    }
+}
+
+/// Pairs anew unless there is no room: then the old pair still holds, as after a crash, and whoever unlocks to read
+/// can read.
+fn write_if_room(
+    place: &dyn VaultPlace,
+    store: &mut SealedStore,
+    inside: &Inside,
+    rng: &mut dyn CryptoRng,
+) -> Result<(), PairingError> {
+    match write(place, store, inside.incarnation, Some(inside.value), rng) {
+        Err(error) if error.is_no_room() => {
+            store.rollback();
+            Ok(())
         }
+        done => done,
     }
+}
 
-    /// Opens a new incarnation.
-    pub(super) fn renew(&self, store: &mut SealedStore, rng: &mut dyn CryptoRng) -> Result<Paired, PairingError> {
-        let incarnation = Incarnation(rng.next_u64());
-        self.write(store, incarnation, None, rng)?;
-        Ok(Paired { incarnation, is_new: true })
+/// Pairs anew. With `old`, a crash at any point leaves a pair that is known; without, one that is not.
+fn write(
+    place: &dyn VaultPlace,
+    store: &mut SealedStore,
+    incarnation: Incarnation,
+    old: Option<ByteArray<16>>,
+    rng: &mut dyn CryptoRng,
+) -> Result<(), PairingError> {
+    let mut value = [0; 16];
+    rng.fill_bytes(&mut value);
+    let value = ByteArray::from(value);
+    let file = place.identity()?;
+    if let Some(old) = old {
+        write_outside(place, &Outside { value: old, next: Some(value), file })?;
     }
+    store.put(PAIRING, &[], KEY, &vereda_base::encode(&Inside { incarnation, value }))?;
+    store.commit()?;
+    Ok(write_outside(place, &Outside { value, next: None, file })?)
+}
 
-    /// Changes the value, keeping the incarnation.
-    pub(super) fn roll(&self, store: &mut SealedStore, rng: &mut dyn CryptoRng) -> Result<(), PairingError> {
-        match read_inside(store)? {
-            Some(inside) => self.write_if_room(store, &inside, rng),
-            None => Ok(()),
-        }
-    }
+/// Reads the outer value. What cannot be understood pairs with nothing.
+fn read_outside(place: &dyn VaultPlace) -> io::Result<Option<Outside>> {
+    Ok(place.read(VaultFile::Pairing)?.and_then(|bytes| vereda_base::decode(&bytes, MAX_BYTES).ok()))
+}
 
-    /// Pairs anew unless there is no room: then the old pair still holds, as after a crash, and whoever unlocks to read
-    /// can read.
-    fn write_if_room(
-        &self,
-        store: &mut SealedStore,
-        inside: &Inside,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<(), PairingError> {
-        match self.write(store, inside.incarnation, Some(inside.value), rng) {
-            Err(error) if error.is_no_room() => {
-                store.rollback();
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
-    /// Pairs anew. With `old`, a crash at any point leaves a pair that is known; without, one that is not.
-    fn write(
-        &self,
-        store: &mut SealedStore,
-        incarnation: Incarnation,
-        old: Option<ByteArray<16>>,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<(), PairingError> {
-        let mut value = [0; 16];
-        rng.fill_bytes(&mut value);
-        let value = ByteArray::from(value);
-        let file = file_identity(&self.database)?;
-        if let Some(old) = old {
-            self.write_outside(&Outside { value: old, next: Some(value), file })?;
-        }
-        store.put(PAIRING, &[], KEY, &vereda_base::encode(&Inside { incarnation, value }))?;
-        store.commit()?;
-        Ok(self.write_outside(&Outside { value, next: None, file })?)
-    }
-
-    /// Reads the outer value. What cannot be understood pairs with nothing.
-    fn read_outside(&self) -> io::Result<Option<Outside>> {
-        match fs::read(&self.path) {
-            Ok(bytes) => Ok(vereda_base::decode(&bytes, MAX_BYTES).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn write_outside(&self, outside: &Outside) -> io::Result<()> {
-        replace(&self.path, &vereda_base::encode(outside))
-    }
+fn write_outside(place: &dyn VaultPlace, outside: &Outside) -> io::Result<()> {
+    place.replace(VaultFile::Pairing, &vereda_base::encode(outside))
 }
 
 fn read_inside(store: &SealedStore) -> Result<Option<Inside>, StoreError> {
     let bytes = store.get(PAIRING, KEY)?;
     let decoded = bytes.map(|bytes| vereda_base::decode(&bytes, MAX_BYTES)).transpose();
     decoded.map_err(|_| StoreError::Unknown { table: PAIRING.0 })
-}
-
-#[cfg(unix)]
-fn file_identity(path: &Path) -> io::Result<FileIdentity> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = fs::metadata(path)?;
-    Ok(FileIdentity { device: metadata.dev(), inode: metadata.ino() })
-}
-
-/// Where files have no number of their own, when the file was made stands in for it.
-#[cfg(not(unix))]
-fn file_identity(path: &Path) -> io::Result<FileIdentity> {
-    let made = fs::metadata(path)?.created()?;
-    let since = made.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Ok(FileIdentity { device: 0, inode: since.as_millis() as u64 })
 }
 
 /// Why store and place could not be paired.

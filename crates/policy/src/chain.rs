@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use vereda_base::{ChainId, DeviceId, Link, OpId, Timestamp};
 
 pub use parts::{
-    BeaconState, DecidedDocument, Decision, DeviceStanding, EpochState, EpochWraps, InviteEnd, InviteState, Membership,
-    OpRecord, ParentStanding, Removal,
+    BeaconState, DecidedDocument, Decision, Denial, DeviceStanding, EpochState, EpochWraps, InviteEnd, InviteState,
+    Membership, OpRecord, ParentStanding, Removal,
 };
 
 use crate::{AdoptedDocument, Authorized, ChainKind, Cite, DocumentKind, Op, Parent, Retention, Role};

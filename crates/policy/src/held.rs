@@ -1,8 +1,8 @@
 //! Who has a key: from what the chains say of wraps, as they stand now (protocol.md §4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use vereda_base::{ChainId, Digest, Timestamp};
+use vereda_base::{ChainId, DeviceId, Timestamp};
 
 use crate::{ChainKind, ChainState, Chains, DeviceKind, EpochState, authority::may_be_member};
 
@@ -28,46 +28,58 @@ pub fn leads_back(state: &ChainState, from: u64, to: u64) -> bool {
 
 /// Says whether anybody who stands in a chain, down to devices, was given the key of an epoch, or one that leads back to it.
 /// Where nobody was, nobody can follow it: the chain begins anew without it. A recovery key does not count, since it takes
-/// part in nothing until somebody looks for it. A member whose chain is unknown here counts.
+/// part in nothing until somebody looks for it. A member whose chain is unknown here counts. Whoever said by a standing
+/// device that what he was given is not the key does not count, and nobody's word takes it from another.
 #[must_use]
 pub fn is_key_held(view: &dyn Chains, chain: &ChainId, epoch: u64, now: Option<Timestamp>) -> bool {
-    Holding { view, now, found: BTreeMap::new() }.is_held(chain, epoch)
+    Holding { view, now, found: BTreeMap::new() }.is_held(chain, epoch, &BTreeSet::new())
 }
 
 struct Holding<'a> {
     view: &'a dyn Chains,
     now: Option<Timestamp>,
-    found: BTreeMap<(ChainId, u64), bool>,
+    found: BTreeMap<(ChainId, u64, BTreeSet<DeviceId>), bool>,
 }
 
 impl Holding<'_> {
-    fn is_held(&mut self, chain: &ChainId, epoch: u64) -> bool {
-        if let Some(found) = self.found.get(&(*chain, epoch)) {
+    /// See [`is_key_held`]. `denying` are the devices whose users were given nothing on the way here.
+    fn is_held(&mut self, chain: &ChainId, epoch: u64, denying: &BTreeSet<DeviceId>) -> bool {
+        let Some(state) = self.view.chain(chain) else { return true };
+        let head = state.head_seq();
+        if state.devices().iter().any(|own| own.stands_at(head) && denying.contains(&own.device)) {
+            return false;
+        }
+        let asked = (*chain, epoch, denying.clone());
+        if let Some(found) = self.found.get(&asked) {
             return *found;
         }
-        let Some(state) = self.view.chain(chain) else { return true };
         let later = state.epochs().iter().rev().take_while(|later| later.number >= epoch);
         let mut leading = later.filter(|later| leads_back(&state, later.number, epoch));
-        let found = leading.any(|later| self.is_given(&state, later));
-        self.found.insert((*chain, epoch), found);
+        let found = leading.any(|later| self.is_given(&state, later, denying));
+        self.found.insert(asked, found);
         found
     }
 
     /// Says whether somebody who stands now has an epoch's key by a wrap.
-    fn is_given(&mut self, state: &ChainState, epoch: &EpochState) -> bool {
+    fn is_given(&mut self, state: &ChainState, epoch: &EpochState, denying: &BTreeSet<DeviceId>) -> bool {
         let head = state.head_seq();
-        epoch.targets.iter().any(|target| {
+        epoch.targets.iter().enumerate().any(|(index, target)| {
             if state.kind() == ChainKind::User {
-                let stands = |recipient: &Digest| {
-                    let mut standing = state.devices().iter().filter(|device| device.stands_at(head));
-                    standing.any(|device| device.device.0 == recipient.0 && device.kind == DeviceKind::Full)
-                };
-                return stands(&target.recipient);
+                let device = DeviceId(target.recipient.0);
+                let mut standing = state.devices().iter().filter(|known| known.stands_at(head));
+                let stands = standing.any(|known| known.device == device && known.kind == DeviceKind::Full);
+                return stands && !epoch.is_denied(&device, index);
             }
             let member = ChainId(target.recipient.0);
             let stands = state.members().iter().any(|held| held.subject == member && held.stands_at(head, self.now));
             let fits = self.view.chain(&member).is_none_or(|known| may_be_member(known.kind(), state.kind()));
-            stands && fits && !has_left_since(state, &member, epoch.from_seq) && self.is_held(&member, target.epoch)
+            if !stands || !fits || has_left_since(state, &member, epoch.from_seq) {
+                return false;
+            }
+            let mut denying = denying.clone();
+            let said = epoch.denials.iter().filter(|denial| denial.given > index);
+            denying.extend(said.map(|denial| denial.device));
+            self.is_held(&member, target.epoch, &denying)
         })
     }
 }

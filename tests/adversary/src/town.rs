@@ -13,7 +13,7 @@ use vereda_client_core::{
     cases::CreateCase,
     device::{Ambient, Device, IncarnatedStore},
     identity::{CreateAgency, InviteRequest},
-    link::{FoundingLink, RelayAddress},
+    link::{FoundingLink, InviteLink, RelayAddress},
 };
 use vereda_crypto::{DeviceKey, Key32, Nonce24, WrapKeyPair};
 use vereda_policy::{AppendContext, ChainMap, Role};
@@ -173,14 +173,24 @@ impl Town {
 
     /// Lets a new device join a chain by the founder's invite.
     pub fn join(&mut self, chain: ChainId, role: Role, name: &str) -> usize {
+        let link = self.invite(0, chain, role);
+        self.accept(&link, name)
+    }
+
+    /// Has a device invite somebody into a chain. Gives the link.
+    pub fn invite(&mut self, by: usize, chain: ChainId, role: Role) -> InviteLink {
         let request = InviteRequest { chain, role, open_for: Duration::from_secs(3_600) };
-        let invite = self.on(0, |device, ambient| device.invite(ambient, &request)).unwrap();
+        let invite = self.on(by, |device, ambient| device.invite(ambient, &request)).unwrap();
         self.settle();
-        let views = self.devices[0].invites(self.now.wall).unwrap();
+        let views = self.devices[by].invites(self.now.wall).unwrap();
         let view = views.into_iter().find(|view| view.invite == invite).unwrap();
-        let link = view.link.unwrap().parse().unwrap();
+        view.link.unwrap().parse().unwrap()
+    }
+
+    /// Lets a new device take up an invite.
+    pub fn accept(&mut self, link: &InviteLink, name: &str) -> usize {
         let device = self.add_device();
-        self.on(device, |device, ambient| device.join(ambient, &link, name)).unwrap();
+        self.on(device, |device, ambient| device.join(ambient, link, name)).unwrap();
         self.connect(device);
         device
     }

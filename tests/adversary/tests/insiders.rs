@@ -10,6 +10,7 @@
 
 mod insiders {
     pub mod crowding;
+    mod garbage;
     mod hostage;
 }
 

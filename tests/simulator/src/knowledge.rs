@@ -28,6 +28,7 @@ pub struct Knowledge {
     ledger: Ledger,
     known: BTreeMap<(ChainId, u64), bool>,
     ever: BTreeSet<(ChainId, DeviceId)>,
+    ever_held: BTreeSet<(ChainId, ChainId)>,
 }
 
 /// A chunk as its author's device sealed it.
@@ -48,6 +49,8 @@ pub struct Sealing {
     pub commitment: Option<Digest>,
     /// Of whom the device ever knew that they read the document, or were in a group.
     pub known: BTreeSet<(ChainId, DeviceId)>,
+    /// The groups by which the document was ever read as far as the device knew.
+    pub known_groups: BTreeSet<ChainId>,
 }
 
 /// Who reads a document. A group's key opens all that was sealed for the group while that key was its newest, also to
@@ -110,9 +113,15 @@ impl Knowledge {
         self.ever.iter().filter(|(of, _)| of == document || groups.contains(of)).copied().collect()
     }
 
+    /// Lists the groups by which a document is read, or once was before something that is known too.
+    pub fn ever_holders(&self, document: &ChainId) -> BTreeSet<ChainId> {
+        self.ever_held.iter().filter(|(of, _)| of == document).map(|(_, group)| *group).collect()
+    }
+
     fn note_readers(&mut self) {
         let chains: Vec<ChainId> = self.ledger.all_documents().chain(self.ledger.groups()).collect();
         for chain in chains {
+            self.ever_held.extend(self.ledger.holders(&chain).into_iter().map(|group| (chain, group)));
             let readers = self.ledger.readers(&chain, AsOf::Ever).into_keys();
             self.ever.extend(readers.map(|device| (chain, device)));
         }

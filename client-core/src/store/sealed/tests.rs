@@ -24,11 +24,11 @@ impl Folder {
     }
 
     fn create(&self) -> SealedStore {
-        SealedStore::create(&self.path(), &key(), &mut rng(1)).unwrap()
+        SealedStore::create(&self.path(), None, &key(), &mut rng(1)).unwrap()
     }
 
     fn open(&self) -> Result<SealedStore, OpenStoreError> {
-        SealedStore::open(&self.path(), &key(), &mut rng(2))
+        SealedStore::open(&self.path(), None, &key(), &mut rng(2))
     }
 
     /// Runs SQL on the file, as somebody with the file but not the key can.
@@ -183,7 +183,7 @@ fn another_key_opens_no_row() {
     store.put(CASES, b"g", b"a", NAME).unwrap();
     store.commit().unwrap();
     drop(store);
-    let store = SealedStore::open(&folder.path(), &Key32::new([8; 32]), &mut rng(3)).unwrap();
+    let store = SealedStore::open(&folder.path(), None, &Key32::new([8; 32]), &mut rng(3)).unwrap();
     assert_eq!(store.get(CASES, b"a").unwrap(), None);
     assert_eq!(count(&store, CASES).unwrap(), 0);
 }
@@ -260,7 +260,7 @@ fn a_file_that_is_no_store_is_refused() {
 fn a_store_is_not_made_over_another() {
     let folder = Folder::new();
     drop(folder.create());
-    let error = SealedStore::create(&folder.path(), &key(), &mut rng(4)).unwrap_err();
+    let error = SealedStore::create(&folder.path(), None, &key(), &mut rng(4)).unwrap_err();
     assert!(matches!(error, OpenStoreError::Exists));
 }
 

@@ -164,13 +164,13 @@ impl Append<'_> {
         if fit { Ok(()) } else { Err(OpRefusal::Targets { chain }) }
     }
 
-    /// An epoch is called bad once, and by others than the device that began it: so nobody by himself has ever new ones
-    /// begun.
+    /// An epoch is called bad once, and by others than the device that began it, so that nobody by himself has ever new ones
+    /// begun; and by each who says that what was wrapped to him is not its key, which makes it no worse.
     fn check_bad(&self, state: &ChainState, bad: &BadRotate) -> Result<(), OpRefusal> {
         let newest = state.newest_epoch().map_or(0, |epoch| epoch.number);
         match state.epoch(bad.epoch) {
             Some(epoch) if epoch.creator == self.op.device => Err(OpRefusal::OwnEpoch { epoch: bad.epoch }),
-            Some(epoch) if epoch.fault.is_none() => Ok(()),
+            Some(epoch) if epoch.may_be_called_bad(&self.op.device, bad.fault) => Ok(()),
             _ => Err(OpRefusal::NoEpoch { found: bad.epoch, newest }),
         }
     }

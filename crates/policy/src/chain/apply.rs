@@ -4,8 +4,8 @@ use vereda_base::{ChainId, DeviceId, Digest, OpId, Timestamp};
 use vereda_crypto::WrapPublicKey;
 
 use super::{
-    ApplyError, BeaconState, ChainState, DecidedDocument, Decision, DeviceStanding, EpochState, EpochWraps, InviteEnd,
-    InviteState, Membership, OpRecord, ParentStanding, Rare, Removal,
+    ApplyError, BeaconState, ChainState, DecidedDocument, Decision, Denial, DeviceStanding, EpochState, EpochWraps,
+    InviteEnd, InviteState, Membership, OpRecord, ParentStanding, Rare, Removal,
 };
 use crate::{
     AdoptedDocument, Assign, BadRotate, Body, Create, DeviceKind, Epoch, Expire, Frontier, Op, Parent, Repair, Revoke,
@@ -104,7 +104,7 @@ impl ChainState {
                 }
             }
             Body::Repair(repair) => self.repair(repair, id),
-            Body::BadRotate(bad) => self.note_bad(bad),
+            Body::BadRotate(bad) => self.note_bad(bad, op.device),
             Body::Adopt(adopt) => self.decide(&adopt.chunks, &adopt.documents, Decision::Adopted { seq: op.seq }),
             Body::Discard(discard) => {
                 let nobody = |document: &ChainId| AdoptedDocument {
@@ -249,6 +249,7 @@ impl ChainState {
             wraps: vec![EpochWraps { op: id, list: epoch.wraps }],
             targets: targets.collect(),
             fault: None,
+            denials: Vec::new(),
             is_adopted: false,
         });
     }
@@ -261,10 +262,14 @@ impl ChainState {
         }
     }
 
-    fn note_bad(&mut self, bad: &BadRotate) {
+    fn note_bad(&mut self, bad: &BadRotate, device: DeviceId) {
         let index = usize::try_from(bad.epoch).unwrap_or(usize::MAX);
         if let Some(epoch) = self.epochs.get_mut(index) {
             epoch.fault.get_or_insert(bad.fault);
+            if bad.fault.is_of_a_wrap() {
+                epoch.denials.retain(|denial| denial.device != device);
+                epoch.denials.push(Denial { device, given: epoch.targets.len() });
+            }
         }
     }
 

@@ -122,8 +122,10 @@ pub struct EpochState {
     pub wraps: Vec<EpochWraps>,
     /// Whom the key was ever wrapped to, oldest first.
     pub targets: Vec<Target>,
-    /// What a member found wrong with it.
+    /// What a member found wrong with it, first of all.
     pub fault: Option<EpochFault>,
+    /// Who said that what was wrapped to him is not its key, oldest first.
+    pub denials: Vec<Denial>,
     /// It came with a document that was adopted: whoever made it has no rights any more.
     pub is_adopted: bool,
 }
@@ -139,9 +141,31 @@ impl EpochState {
         self.targets_of(recipient).max()
     }
 
+    /// Says whether a device may call it bad: anybody who did not begin it where nobody did before; then whoever says so of
+    /// what was wrapped to him, until somebody is given the key anew.
+    pub fn may_be_called_bad(&self, by: &DeviceId, fault: EpochFault) -> bool {
+        let given = self.targets.len();
+        let says_more = || !self.denials.iter().any(|denial| denial.device == *by && denial.given == given);
+        self.creator != *by && (self.fault.is_none() || (fault.is_of_a_wrap() && says_more()))
+    }
+
+    /// Says whether a device denied that one of the targets, by its index, was given the key.
+    pub fn is_denied(&self, by: &DeviceId, target: usize) -> bool {
+        self.denials.iter().any(|denial| denial.device == *by && denial.given > target)
+    }
+
     fn targets_of<'a>(&'a self, recipient: &'a Digest) -> impl Iterator<Item = u64> + 'a {
         self.targets.iter().filter(move |target| target.recipient == *recipient).map(|target| target.epoch)
     }
+}
+
+/// The word of a device that what was wrapped to it, or to whom it belongs to, is not the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Denial {
+    /// The device.
+    pub device: DeviceId,
+    /// How many targets there were: of later ones it says nothing.
+    pub given: usize,
 }
 
 /// A list of wraps and the operation that commits to it.

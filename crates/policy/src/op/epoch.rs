@@ -108,6 +108,14 @@ pub enum EpochFault {
     Previous,
 }
 
+impl EpochFault {
+    /// Says whether its author was given something else than the key.
+    #[must_use]
+    pub const fn is_of_a_wrap(self) -> bool {
+        matches!(self, Self::Wrap | Self::Commitment)
+    }
+}
+
 /// One wrap, beside the chain. Its canonical bytes are a leaf of the [`WrapList`]. In the list of a `Rotate` one wrap has
 /// the chain itself as recipient: the key of the epoch that it follows, sealed under the new one, for all who read; and one
 /// for each epoch that it carries.

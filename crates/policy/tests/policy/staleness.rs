@@ -3,12 +3,12 @@
 use vereda_base::{ChainId, Digest, Timestamp};
 use vereda_policy::{
     AddDevice, AppendContext, BadRotate, Body, BodyCode, ChainKind, Create, DeviceKind, Epoch, EpochFault, Expire,
-    Grant, Moment, OpRefusal, Part, Role, Rotate, authorize, epoch_targets, expired_members, is_key_held, is_stale,
-    leads_back, rotations_due, targets_of,
+    Grant, Moment, OpRefusal, Part, Repair, Role, Rotate, Target, WrapList, authorize, epoch_targets, expired_members,
+    is_key_held, is_stale, leads_back, rotations_due, targets_of,
 };
 
 use crate::world::{
-    Person, START, World, begin, frontier, grant, group_epoch, key, member, remove, revoke, wrapping_key,
+    Person, START, World, begin, frontier, grant, group_epoch, key, member, no_wraps, remove, revoke, wrapping_key,
 };
 
 fn stale(world: &World, chains: &[ChainId]) -> Vec<bool> {
@@ -238,6 +238,66 @@ fn a_group_whose_key_nobody_has_begins_anew_and_its_new_keys_lead_no_further_bac
     // A document is of no use without its first key: it never begins anew.
     let document = Err(OpRefusal::Shape { kind: ChainKind::Document, part: Part::PreviousKey });
     assert_eq!(world.offer(&dina.key, &case, begun_anew(&world, case), &[dina.user, team]), document);
+}
+
+#[test]
+fn a_group_whose_last_holder_passed_on_garbage_begins_anew() {
+    let mut world = World::found();
+    let (bashir, dina, team) = (world.bashir.clone(), world.dina.clone(), world.first_team);
+    let chipo = world.chipo.clone();
+    let held = |world: &World| is_key_held(&world.chains, &team, 0, Some(START));
+    let bad = |fault| Body::BadRotate(BadRotate { epoch: 0, fault });
+    world.append(&bashir.key, &team, grant(dina.user, Role::Manager)).unwrap();
+    let repair = world.repair(&team, &dina.user);
+    world.append(&bashir.key, &team, repair.clone()).unwrap();
+    // Others were given the key: what she says of hers takes it from nobody else.
+    world.append(&dina.key, &team, bad(EpochFault::Wrap)).unwrap();
+    let anew = begun_anew(&world, team);
+    assert!(held(&world));
+    let refused = Err(OpRefusal::Targets { chain: team });
+    assert_eq!(world.offer(&dina.key, &team, anew.clone(), &[dina.user]), refused);
+    world.append(&dina.key, &team, revoke(bashir.user, None)).unwrap();
+    assert!(held(&world));
+    // Whoever was given garbage too says so of his own, once, until he is given the key anew.
+    let said = Err(OpRefusal::NoEpoch { found: 0, newest: 0 });
+    assert_eq!(world.offer(&chipo.key, &team, bad(EpochFault::Previous), &[chipo.user]), said);
+    assert_eq!(world.offer(&dina.key, &team, bad(EpochFault::Commitment), &[dina.user]), said);
+    let mut given_anew = world.clone();
+    world.append(&chipo.key, &team, bad(EpochFault::Commitment)).unwrap();
+    assert_eq!(world.state(&team).epoch(0).unwrap().fault, Some(EpochFault::Wrap), "what was found first");
+    assert!(!held(&world));
+    let body = begun_anew(&world, team);
+    world.append(&dina.key, &team, body).unwrap();
+    assert_eq!(world.state(&team).epoch(1).unwrap().follows, None);
+
+    given_anew.append(&chipo.key, &team, repair).unwrap();
+    given_anew.append(&chipo.key, &team, bad(EpochFault::Wrap)).unwrap();
+    assert!(held(&given_anew), "what came after she spoke");
+    given_anew.append(&dina.key, &team, bad(EpochFault::Wrap)).unwrap();
+    assert!(!held(&given_anew));
+}
+
+#[test]
+fn a_lost_phone_that_was_removed_takes_no_key_from_its_user() {
+    let mut world = World::found();
+    let (bashir, chipo, team) = (world.bashir.clone(), world.chipo.clone(), world.first_team);
+    let held = |world: &World, chain, epoch| is_key_held(&world.chains, &chain, epoch, Some(START));
+    let phone = key(40);
+    let add = AddDevice::with_key(chipo.user, &phone, wrapping_key(), DeviceKind::Full);
+    world.append(&chipo.key, &chipo.user, Body::AddDevice(add)).unwrap();
+    let target = Target { recipient: Digest(phone.device_id().0), epoch: 0 };
+    let wraps = WrapList { count: 1, ..no_wraps() };
+    let repair = Repair { epoch: 0, wraps, targets: vec![target] };
+    world.append(&chipo.key, &chipo.user, Body::Repair(repair)).unwrap();
+    world.append(&bashir.key, &team, revoke(bashir.user, None)).unwrap();
+    let bad = || Body::BadRotate(BadRotate { epoch: 0, fault: EpochFault::Wrap });
+    world.append(&phone, &team, bad()).unwrap();
+    assert!(!held(&world, team, 0), "a user's devices hold the same");
+    // In its user's own chain it speaks for itself alone.
+    world.append(&phone, &chipo.user, bad()).unwrap();
+    assert!(held(&world, chipo.user, 0));
+    world.append(&chipo.key, &chipo.user, remove(phone.device_id())).unwrap();
+    assert!(held(&world, team, 0));
 }
 
 #[test]

@@ -132,7 +132,7 @@ impl World {
         let path = self.folder.path().join(format!("device-{index}.sqlite3"));
         let disk = disk(self.seed.wrapping_mul(31).wrapping_add(index as u64));
         let incarnation = Incarnation(self.rng.next_u64());
-        let sealed = SealedStore::open_on_vfs(&path, disk.name(), &key(index), &mut self.rng, true).unwrap();
+        let sealed = SealedStore::create(&path, Some(disk.name()), &key(index), &mut self.rng).unwrap();
         let mut ambient = Ambient { now: self.now, rng: &mut self.rng };
         let device = Device::open(Store { sealed, incarnation }, &mut ambient).unwrap();
         self.devices.push(Place { disk, device: Some(device), path, incarnation, session: None });
@@ -170,7 +170,7 @@ impl World {
         self.take_down(index);
         let place = &mut self.devices[index];
         place.disk.restore_power();
-        let sealed = SealedStore::open_on_vfs(&place.path, place.disk.name(), &key(index), &mut self.rng, false);
+        let sealed = SealedStore::open(&place.path, Some(place.disk.name()), &key(index), &mut self.rng);
         let Ok(sealed) = sealed else { return false };
         let store = Store { sealed, incarnation: place.incarnation };
         let device = Device::open(store, &mut Ambient { now: self.now, rng: &mut self.rng });

@@ -89,9 +89,9 @@ pub(crate) fn check_sealings(world: &mut World) {
 
 /// Says whether a device was given the key of a chunk's epoch by what the chunk's author knew nothing of: by some history of
 /// the relay it read the document under that very epoch, or came into a group that did, and the author never knew of it as a
-/// reader, nor as one of that group. So he knew of no removal.
+/// reader, nor of that group as one that reads the document with it in the group. So he knew of no removal.
 fn was_given_unknown(world: &World, sealing: &Sealing, device: &DeviceId) -> bool {
-    let Sealing { header, commitment, known, .. } = sealing;
+    let Sealing { header, commitment, known, known_groups, .. } = sealing;
     if known.contains(&(header.document, *device)) {
         return false;
     }
@@ -103,7 +103,7 @@ fn was_given_unknown(world: &World, sealing: &Sealing, device: &DeviceId) -> boo
     let mut groups = world.crook.last_held_ms.keys().filter(|(document, _)| *document == header.document);
     let came_in = |(_, group): &(ChainId, ChainId)| {
         let member = (*group, *device);
-        world.crook.last_read_ms.contains_key(&member) && !known.contains(&member)
+        world.crook.last_read_ms.contains_key(&member) && !(known.contains(&member) && known_groups.contains(group))
     };
     world.crook.ended.iter().chain([&world.model]).filter(is_same).any(reads) || groups.any(came_in)
 }

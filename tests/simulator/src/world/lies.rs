@@ -418,7 +418,9 @@ impl World {
             let commitment = self.model.epoch(&document, header.epoch).map(|epoch| epoch.commitment);
             let person = self.people.get(who);
             let known = person.map(|person| person.knowledge.ever_readers(&document)).unwrap_or_default();
-            self.sealings.push(Sealing { who, header, at_ms: self.now, readers, is_late, commitment, known });
+            let known_groups = person.map(|person| person.knowledge.ever_holders(&document)).unwrap_or_default();
+            let at_ms = self.now;
+            self.sealings.push(Sealing { who, header, at_ms, readers, is_late, commitment, known, known_groups });
         }
     }
 

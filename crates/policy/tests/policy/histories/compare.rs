@@ -6,7 +6,7 @@ use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 use vereda_crypto::DeviceKey;
 use vereda_policy::{
     AdoptedDocument, ChainState, Chains, Cite, DeviceKind, Heads, ReplayedOp, Role, authority, cite_content,
-    content_reliance, epoch_targets, is_stale, membership, op_id, reading_devices, role, rotations_due,
+    content_reliance, epoch_targets, is_key_held, is_stale, membership, op_id, reading_devices, role, rotations_due,
 };
 
 use super::{World, agree, evaluate::places, frontiers::content_place};
@@ -86,6 +86,10 @@ impl World {
         let stale = oracle.is_stale(chain, now);
         agree!(is_stale(view, &chain, now), stale, "whether {chain} is stale");
         agree!(epoch_targets(view, &chain, now), oracle.targets_due(chain, now), "whom a key of {chain} goes to");
+        for epoch in 0..self.chains.chain(&chain).unwrap().epochs().len() as u64 {
+            let held = oracle.is_held(chain, epoch, now);
+            agree!(is_key_held(view, &chain, epoch, now), held, "whether somebody has key {epoch} of {chain}");
+        }
         let readers = oracle.readers(chain, now);
         agree!(reading_devices(view, &chain, now), readers, "who reads {chain}");
         if stale {

@@ -65,10 +65,19 @@ impl Oracle {
         state.kind != ChainKind::Document && !self.is_held(chain, state.good(), now)
     }
 
-    /// Whether somebody who stands in a chain can come to know an epoch's key, by wraps that he was given since he last came.
-    fn is_held(&self, chain: ChainId, epoch: u64, now: Option<Timestamp>) -> bool {
+    /// Whether anybody has an epoch's key.
+    pub fn is_held(&self, chain: ChainId, epoch: u64, now: Option<Timestamp>) -> bool {
+        self.chains.keys().any(|user| self.holds(*user, chain, epoch, now))
+    }
+
+    /// Whether a user who stands in a chain can come to know an epoch's key, by wraps that were given since who was given
+    /// them last came, and of which none of his devices says that it is none.
+    fn holds(&self, user: ChainId, chain: ChainId, epoch: u64, now: Option<Timestamp>) -> bool {
         let entries = &self.chains[&chain];
         let state = &entries.last().unwrap().state;
+        if (state.kind == ChainKind::User && chain != user) || self.kind(&user) != Some(ChainKind::User) {
+            return false;
+        }
         let standing = self.standing(chain, now);
         let leads_back = |later: u64| {
             let mut at = Some(later);
@@ -77,11 +86,19 @@ impl Oracle {
             }
             at == Some(epoch)
         };
+        let own = &self.newest(&user).unwrap().devices;
         (epoch..state.epochs.len() as u64).filter(|later| leads_back(*later)).any(|later| {
             let given = &state.epochs[later as usize];
-            given.targets.iter().any(|target| {
+            given.targets.iter().enumerate().any(|(index, target)| {
+                let denies = |device: &DeviceId| {
+                    given.denied.get(device).is_some_and(|before| index < *before) && !self.is(Twist::NobodyDenies)
+                };
                 if state.kind == ChainKind::User {
-                    return state.devices.get(&DeviceId(target.recipient.0)) == Some(&DeviceKind::Full);
+                    let device = DeviceId(target.recipient.0);
+                    return own.get(&device) == Some(&DeviceKind::Full) && !denies(&device);
+                }
+                if own.keys().any(denies) || (self.is(Twist::OneDeniesForAll) && given.denied.keys().any(denies)) {
+                    return false;
                 }
                 let member = ChainId(target.recipient.0);
                 let is_in = |entry: &Entry| entry.state.recipients().contains(&target.recipient);
@@ -90,7 +107,7 @@ impl Oracle {
                     && !entries[given.began..].windows(2).any(left)
                     && self
                         .newest(&member)
-                        .is_none_or(|below| below.kind < state.kind && self.is_held(member, target.epoch, now))
+                        .is_some_and(|below| below.kind < state.kind && self.holds(user, member, target.epoch, now))
             })
         })
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use vereda_base::{ChainId, OpId, Timestamp};
-use vereda_policy::{Body, ChainKind, Create, DeviceKind, InviteProof, JoinProof, Op, Parent, ParentAuthority, Role};
+use vereda_policy::{
+    Body, ChainKind, Create, DeviceKind, EpochFault, InviteProof, JoinProof, Op, Parent, ParentAuthority, Role,
+};
 
 use super::{By, Oracle, State, Twist};
 
@@ -114,7 +116,9 @@ impl Oracle {
                 sorted && repair.epoch < state.epochs.len() as u64 && count > 0 && repair.wraps.count as usize == count
             }
             Body::BadRotate(bad) => state.epochs.get(bad.epoch as usize).is_some_and(|epoch| {
-                !epoch.is_bad && (epoch.creator != op.device || self.is(Twist::OwnEpochIsCalledBad))
+                let denies = bad.fault != EpochFault::Previous;
+                let once_more = denies && epoch.denied.get(&op.device) != Some(&epoch.targets.len());
+                (!epoch.is_bad || once_more) && (epoch.creator != op.device || self.is(Twist::OwnEpochIsCalledBad))
             }),
             Body::Adopt(adopt) => {
                 let holders = adopt.documents.iter().all(|one| {

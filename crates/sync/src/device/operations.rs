@@ -168,7 +168,7 @@ impl DeviceMachine {
         }
         Ok(match self.judge_op_reliance(view, store, op, context, None)? {
             Reliant::Stands | Reliant::Held(_) => Effectual::Full(Box::new(authorized)),
-            Reliant::Beyond(_) if let Some(owner) = awaited_owner(store, op.value())? => {
+            Reliant::Beyond(_) if let Some(owner) = awaited_owner(view, store, op.value())? => {
                 Effectual::Waits(Awaited::Policy(owner))
             }
             // A chain whose first operation has no effect has never been.
@@ -273,9 +273,9 @@ pub(super) fn op_waits(store: &dyn DeviceStore, chain: &ChainId) -> Result<bool,
 }
 
 /// Names the owner of a document in whose chain something waits for policy: it may be what took the document in.
-fn awaited_owner(store: &dyn DeviceStore, op: &Op) -> Result<Option<ChainId>, StoreError> {
+fn awaited_owner(view: &dyn Chains, store: &dyn DeviceStore, op: &Op) -> Result<Option<ChainId>, StoreError> {
     let Body::Create(create) = &op.body else { return Ok(None) };
-    for owner in owners(create) {
+    for owner in owners(view, create) {
         if op_waits(store, &owner)? {
             return Ok(Some(owner));
         }

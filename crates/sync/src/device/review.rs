@@ -490,5 +490,6 @@ fn links_in_review(store: &dyn DeviceStore) -> Result<Vec<Link>, StoreError> {
 
 /// Says whether a chain that owns the document has decided on it.
 fn is_document_decided(view: &dyn Chains, create: &Create, document: &ChainId) -> bool {
-    owners(create).filter_map(|owner| view.chain(&owner)).any(|owner| owner.decided_document(document).is_some())
+    let mut known = owners(view, create).into_iter().filter_map(|owner| view.chain(&owner));
+    known.any(|owner| owner.decided_document(document).is_some())
 }

@@ -2,7 +2,10 @@
 
 pub mod ledger;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem::swap,
+};
 
 use sha2::{Digest as _, Sha256};
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp};
@@ -111,6 +114,10 @@ pub struct Model {
     /// Changes made durable by each person's incarnations in each document, in order; also those whose acknowledgement was
     /// lost.
     pub durable: BTreeMap<(usize, Incarnation, ChainId), Vec<[u8; 32]>>,
+    /// Under which incarnations each person wrote to each document, in order.
+    pub incarnations: BTreeMap<(usize, ChainId), Vec<Incarnation>>,
+    /// Those changes as they were made, by hash.
+    pub raw: BTreeMap<[u8; 32], Vec<u8>>,
     /// What was committed at the relay, in order; `None` for what was in review and decided at once.
     pub log: Vec<Option<Entry>>,
     /// Who has which role.
@@ -147,8 +154,34 @@ impl Model {
     /// Notes changes that a device's disk made durable.
     pub fn note_durable(&mut self, who: usize, edits: &[StoredEdit]) {
         for edit in edits {
-            self.durable.entry((who, edit.incarnation, edit.document)).or_default().push(change_hash(&edit.bytes));
+            let hash = change_hash(&edit.bytes);
+            self.durable.entry((who, edit.incarnation, edit.document)).or_default().push(hash);
+            let incarnations = self.incarnations.entry((who, edit.document)).or_default();
+            if incarnations.last() != Some(&edit.incarnation) {
+                incarnations.push(edit.incarnation);
+            }
+            self.raw.insert(hash, edit.bytes.clone());
         }
+    }
+
+    /// Gives what people did, which is one story, to another history of the relay.
+    pub const fn swap_story(&mut self, other: &mut Self) {
+        swap(&mut self.acknowledged, &mut other.acknowledged);
+        swap(&mut self.durable, &mut other.durable);
+        swap(&mut self.incarnations, &mut other.incarnations);
+        swap(&mut self.raw, &mut other.raw);
+    }
+
+    /// Lists the changes that a person made in a document under incarnations later than one.
+    pub fn made_later(&self, who: usize, before: Incarnation, document: &ChainId) -> Vec<(Incarnation, [u8; 32])> {
+        let all = self.incarnations.get(&(who, *document)).map(Vec::as_slice).unwrap_or_default();
+        let later = all.iter().skip_while(|one| **one != before).skip(1);
+        let changes = |one: &Incarnation| {
+            let made = self.durable.get(&(who, *one, *document)).map(Vec::as_slice).unwrap_or_default();
+            let one = *one;
+            made.iter().map(move |change| (one, *change))
+        };
+        later.flat_map(changes).collect()
     }
 
     /// Takes over what the relay's disk committed beyond what is known.

@@ -347,9 +347,13 @@ impl World {
             && matches!(person.entry, Entry::Founder(4) | Entry::Joined)
     }
 
-    /// Whether keys get about, for the mutation that leaks them.
-    pub(crate) fn is_leaking(&self) -> bool {
-        self.plan.mutation == Some(Mutation::KeysLeak)
+    /// Says whether every key gets to a person, for the mutations that leak them.
+    pub(crate) fn leaks_to(&self, who: usize) -> bool {
+        match self.plan.mutation {
+            Some(Mutation::KeysLeak) => true,
+            Some(Mutation::RemovedKeepUp) => self.is_out(who),
+            _ => false,
+        }
     }
 
     /// The relay's time, as roles are asked by.

@@ -79,7 +79,8 @@ pub enum Up {
         #[n(1)]
         content: Position,
         /// What the relay handed over or confirmed last. A relay that lacks it says [`Goodbye::Forgotten`]: positions in its
-        /// log mean something else than they did.
+        /// log mean something else than they did. It says the same of what this device never saw: nobody learns by this what
+        /// there is.
         #[n(2)]
         last: Option<Logged>,
     },

@@ -24,6 +24,7 @@ mod machine;
 mod offer;
 mod put;
 mod reach;
+mod recall;
 mod removal;
 mod review;
 mod sequence;

@@ -17,6 +17,7 @@ use super::{
     chains::ChainCache,
     effect::{Committed, Effect, Input, RelayConfig, WakeReason},
     offer::Offers,
+    recall::has_handed,
     session::{Backfill, Session, SessionId, Stage},
     store::{RelayStore, StoreError},
 };
@@ -363,7 +364,7 @@ impl RelayMachine {
             Up::AskOffer { request, from } => self.hand_out(id, request, from),
             Up::Pull { policy, content, last } => {
                 if let Some(last) = last
-                    && !self.has_logged(&last, store)?
+                    && !self.has_handed(id, &last, now.wall, store)?
                 {
                     self.end_session(id, Goodbye::Forgotten);
                     return Ok(());
@@ -409,14 +410,18 @@ impl RelayMachine {
         Ok(())
     }
 
-    /// Says whether the log holds something.
-    fn has_logged(&mut self, logged: &Logged, store: &dyn RelayStore) -> Result<bool, StoreError> {
-        Ok(match logged {
-            Logged::Op { chain, op } => {
-                self.chains.load(store, chain)?.is_some_and(|known| known.state.seq_of(op).is_some())
-            }
-            Logged::Chunk { document, link } => store.chunk_at(document, link)?.is_some(),
-        })
+    /// Says whether the log holds what a device says that it was handed last, and may have been.
+    fn has_handed(
+        &mut self,
+        id: SessionId,
+        logged: &Logged,
+        now: Timestamp,
+        store: &dyn RelayStore,
+    ) -> Result<bool, StoreError> {
+        let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(false) };
+        let view = self.chains.view(store);
+        let found = has_handed(&view, open, logged, now)?;
+        view.finish(found)
     }
 
     /// Takes credit for a frame; without it the session ends.

@@ -211,6 +211,14 @@ impl<'a, 'v> Tenure<'a, 'v> {
         end
     }
 
+    /// Says whether the device ever belonged to a chain by a role of at least this one there.
+    pub(super) fn with_role(&mut self, known: &Known, least: Role) -> bool {
+        match known.state.kind() {
+            ChainKind::User => self.member(known).is_some(),
+            _ => self.by_members(known, |member| member.role >= least).is_some(),
+        }
+    }
+
     /// From which entry to which the device was a member: of all ways the one that lasted longest.
     fn member(&mut self, known: &Known) -> Option<(Position, Position)> {
         let id = known.state.id();

@@ -2,11 +2,11 @@
 
 use vereda_base::{Incarnation, Link, OpId, Timestamp};
 use vereda_crypto::Signature;
-use vereda_policy::{Cite, Role};
+use vereda_policy::{Chains, Cite, Role};
 use vereda_protocol::{ChunkOutcome, Down, Goodbye, Header, Logged, Position, RefusalCode, Up};
 use vereda_sync::people::{Person, link_of};
 
-use super::room::{Room, refused};
+use super::room::{Room, assert_appended, refused, revoke, rotate};
 
 #[test]
 fn a_chunk_is_durable_and_a_retry_is_told_so_again() {
@@ -40,6 +40,51 @@ fn whoever_was_handed_what_the_log_lacks_is_told_that_it_is_forgotten() {
         let id = room.connect_member(&manager);
         room.up(id, Up::Pull { policy: Position(0), content: Position(0), last: Some(last) });
         assert_eq!(room.goodbye(id), (!is_known).then_some(Goodbye::Forgotten), "{last:?}");
+    }
+}
+
+#[test]
+fn nobody_learns_by_what_he_names_last_whether_it_is_there() {
+    let (mut room, mut manager, id, agency) = Room::founded();
+    let north = manager.create_team(agency, &[(manager.user(), Role::Manager)]);
+    assert_appended(&room.put(id, &north));
+    let (bashir, _) = room.join((&mut manager, id), north.chain(), Role::Editor, 2);
+    let (chipo, _) = room.join((&mut manager, id), agency, Role::Reader, 3);
+    let case = room.case((&mut manager, id), north.chain());
+    let chunk = |room: &mut Room, manager: &mut Person, seq, before: &[Link]| {
+        let chunk = manager.chunk(case, seq, before.last().copied(), before, 300);
+        assert_eq!(room.put_chunk(id, &chunk), ChunkOutcome::Durable);
+        link_of(&chunk)
+    };
+    let first = chunk(&mut room, &mut manager, 0, &[]);
+    let is_forgotten = |room: &mut Room, person: &Person, last| {
+        let session = room.connect_member(person);
+        room.up(session, Up::Pull { policy: Position(0), content: Position(0), last: Some(last) });
+        room.goodbye(session) == Some(Goodbye::Forgotten)
+    };
+    let in_case = |op| Logged::Op { chain: case, op };
+    let content = |link| Logged::Chunk { document: case, link };
+    let before = [in_case(OpId(case.0)), content(first)];
+    for last in before {
+        assert!(!is_forgotten(&mut room, &bashir, last), "{last:?} was handed to him");
+        assert!(is_forgotten(&mut room, &chipo, last), "{last:?} as if it were not there");
+    }
+    let put_out = revoke(&mut room, (&mut manager, id), north.chain(), bashir.user());
+    rotate(&mut room, (&mut manager, id), case);
+    let second = chunk(&mut room, &mut manager, 1, &[first]);
+    let rotated = in_case(manager.chains.chain(&case).unwrap().head());
+    let ended = Logged::Op { chain: north.chain(), op: put_out.id() };
+    for last in before.into_iter().chain([ended]) {
+        assert!(!is_forgotten(&mut room, &bashir, last), "what he was handed goes on being known: {last:?}");
+    }
+    for last in [rotated, content(second)] {
+        assert!(is_forgotten(&mut room, &bashir, last), "{last:?} came after he was put out");
+    }
+    // Let in again, he is asked for nothing anew, whatever he names.
+    let grant = manager.grant(north.chain(), bashir.user(), Role::Editor);
+    assert_appended(&room.put(id, &grant));
+    for last in before.into_iter().chain([ended, rotated, content(second)]) {
+        assert!(!is_forgotten(&mut room, &bashir, last), "{last:?}");
     }
 }
 

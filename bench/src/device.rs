@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 mod meet;
+mod start;
 mod work;
 
 use std::{
@@ -58,6 +59,8 @@ impl Player {
     fn answer(&mut self, ask: Ask) -> Result<Json> {
         match ask {
             Ask::Unlock => json(self.unlock()?),
+            Ask::Start => json(start::start(&self.home(), &secret()?)?),
+            Ask::Stretch => json(start::stretch(&self.folder)?),
             Ask::Found { link } => {
                 self.team = Some(work::found(self.device()?, &link)?);
                 json(())
@@ -79,10 +82,7 @@ impl Player {
     }
 
     fn unlock(&mut self) -> Result<Unlocked> {
-        let home = VaultHome::new(self.folder.join("vaults"), self.folder.join("state"));
-        // Its secrecy is of no matter here; that it needs no stretching is.
-        let key = Key32::from_slice(&[7; 32]).context("32 bytes")?;
-        let secret = UnlockSecret::Key(key);
+        let (home, secret) = (self.home(), secret()?);
         let known = home.list()?.first().map(|listing| listing.id);
         let (mut rng, clock) = (SystemEntropy, Clock::start());
         let watch = Stopwatch::start();
@@ -103,6 +103,10 @@ impl Player {
         Ok(unlocked)
     }
 
+    fn home(&self) -> VaultHome {
+        VaultHome::new(self.folder.join("vaults"), self.folder.join("state"))
+    }
+
     fn device(&self) -> Result<&SharedDevice<Vault>> {
         Ok(&self.open.as_ref().context("the vault is locked")?.device)
     }
@@ -117,6 +121,11 @@ impl Player {
         device.into_store().lock(&mut SystemEntropy)?;
         Ok(())
     }
+}
+
+/// Its secrecy is of no matter here; that it needs no stretching is.
+fn secret() -> Result<UnlockSecret> {
+    Ok(UnlockSecret::Key(Key32::from_slice(&[7; 32]).context("32 bytes")?))
 }
 
 fn json(answer: impl Serialize) -> Result<Json> {

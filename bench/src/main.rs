@@ -33,6 +33,7 @@ use crate::{fixture::Sizes, report::Report, workload::Workload};
 /// reconnect   W5: a device reconnects with one change to learn (W5a) and with none (W5b), at 0 and 300 ms round trip,
 ///             with 500 and 5,000 cases
 /// device      W6: one device with 5,000 cases
+/// start       W7: what a start costs, with 500 and 5,000 cases
 /// revoke      one of 150 members leaves a team with 3,000 cases
 ///
 /// Examples:

@@ -54,6 +54,13 @@ impl Station {
         part.ask(&Ask::Unlock)
     }
 
+    /// Starts the device's process anew and leaves its vault locked.
+    pub(crate) fn renew(&mut self) -> Result<()> {
+        self.lock()?;
+        self.part = Some(Part::start("--as-device", &self.folder)?);
+        Ok(())
+    }
+
     /// Locks the vault and ends the process.
     pub(crate) fn lock(&mut self) -> Result<()> {
         self.part.take().map_or(Ok(()), Part::end)

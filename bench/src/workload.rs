@@ -5,6 +5,7 @@ mod everyday;
 mod new_device;
 mod reconnect;
 mod revocation;
+mod start;
 
 use std::path::Path;
 
@@ -31,12 +32,15 @@ pub(crate) enum Workload {
     Reconnect,
     /// W6: one device with many cases
     Device,
+    /// W7: what a start costs, with few cases and with many
+    Start,
     /// One of 150 members leaves a team with 3,000 cases
     Revoke,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 5] = [Self::Return, Self::NewDevice, Self::Reconnect, Self::Device, Self::Revoke];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Return, Self::NewDevice, Self::Reconnect, Self::Device, Self::Start, Self::Revoke];
 }
 
 /// Runs workloads; data is set up once for all of one size.
@@ -47,8 +51,13 @@ pub(crate) fn run(chosen: &[Workload], sizes: Sizes, folder: &Path, report: &mut
         let (cases, members) = sizes.team;
         revocation::run(folder, cases, members, report)?;
     }
-    if asks(Workload::Return) || asks(Workload::NewDevice) || asks(Workload::Reconnect) {
+    let of_few = [Workload::Return, Workload::NewDevice, Workload::Reconnect, Workload::Start];
+    let mut few = None;
+    if of_few.into_iter().any(asks) {
         let mut stage = Stage::set(folder, sizes.few, sizes.drawn)?;
+        if asks(Workload::Start) {
+            few = Some(start::run(&mut stage, None, report)?);
+        }
         if asks(Workload::NewDevice) {
             new_device::run(&mut stage, sizes.drawn, report)?;
         }
@@ -65,9 +74,12 @@ pub(crate) fn run(chosen: &[Workload], sizes: Sizes, folder: &Path, report: &mut
             return Ok(());
         }
     }
-    if asks(Workload::Reconnect) || asks(Workload::Device) {
+    if asks(Workload::Reconnect) || asks(Workload::Device) || asks(Workload::Start) {
         progress("and once more with many cases");
         let mut stage = Stage::set(folder, sizes.many, sizes.drawn)?;
+        if asks(Workload::Start) {
+            start::run(&mut stage, few, report)?;
+        }
         if asks(Workload::Reconnect) {
             reconnect::run(&mut stage, report)?;
         }

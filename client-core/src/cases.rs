@@ -3,6 +3,7 @@
 mod conflicts;
 mod create;
 mod edit;
+mod folding;
 mod history;
 mod list;
 pub mod plain;

@@ -195,7 +195,7 @@ impl<S: IncarnatedStore> Device<S> {
         device.bring_books()?;
         device.find_stale()?;
         if before.is_some_and(|before| before != incarnation) {
-            device.remake_edits(before.unwrap_or(incarnation), ambient)?;
+            device.remake_edits(before.unwrap_or(incarnation))?;
         }
         Ok(device)
     }
@@ -211,7 +211,7 @@ impl<S: IncarnatedStore> Device<S> {
         }
         let before = self.incarnation;
         self.begin_incarnation(ambient)?;
-        self.remake_edits(before, ambient)?;
+        self.remake_edits(before)?;
         Ok(true)
     }
 }

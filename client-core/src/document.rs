@@ -176,6 +176,13 @@ impl OpenDocument {
         self.clocks.contains_key(link)
     }
 
+    /// Lists the changes of a chunk that was taken in.
+    pub(crate) fn changes_of(&self, header: &Header, actor: ActorBytes) -> impl Iterator<Item = [u8; 32]> {
+        let seqs = header.first_change..header.first_change.saturating_add(u64::from(header.change_count));
+        let is_of = move |place: &(ActorBytes, u64)| place.0 == actor && seqs.contains(&place.1);
+        self.places.iter().filter(move |(_, place)| is_of(place)).map(|(hash, _)| *hash)
+    }
+
     /// Finds the chunk that holds a change.
     fn chunk_of(&self, actor: ActorBytes, seq: u64) -> Option<Link> {
         let (first, (link, count)) = self.chunks.get(&actor)?.range(..=seq).next_back()?;

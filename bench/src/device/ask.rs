@@ -11,6 +11,11 @@ use crate::fixture::Drawn;
 pub(crate) enum Ask {
     /// Unlocks the vault, which is made if there is none, and lists the cases. Answer: [`Unlocked`].
     Unlock,
+    /// Unlocks a vault that is there, lists the cases and does, without the relay, all that a start leaves to be done in steps;
+    /// then locks it again. Answer: [`Started`].
+    Start,
+    /// Makes a vault under a passphrase, in a folder of its own, and unlocks it. Answer: seconds of unlocking.
+    Stretch,
     /// Founds an agency with a team and a configuration. No answer.
     Found { link: String },
     /// Makes an invite into the team; the relay must be reached. Answer: the link.
@@ -55,6 +60,31 @@ pub(crate) struct Unlocked {
     /// Until the cases were listed.
     pub(crate) list: f64,
     pub(crate) cases: usize,
+}
+
+/// What a start came to, part by part.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Started {
+    /// Opening the vault: its header, its file, its lock.
+    pub(crate) vault: Spent,
+    /// Opening the device: chains, keys, what is yet to be done.
+    pub(crate) device: Spent,
+    /// Listing the cases.
+    pub(crate) list: Spent,
+    /// What is left to be done in steps.
+    pub(crate) sweep: Spent,
+    /// How many steps that took.
+    pub(crate) steps: u64,
+    /// The longest of them, in seconds: so long somebody may wait who does something meanwhile.
+    pub(crate) longest: f64,
+}
+
+/// What part of a start took.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Spent {
+    pub(crate) seconds: f64,
+    /// Bytes read from files, those included that the system had in memory; zero where it does not tell.
+    pub(crate) read: f64,
 }
 
 /// Seconds, each from going online.

@@ -8,6 +8,7 @@ use vereda_base::{ChainId, Timestamp};
 use vereda_records::{RecordType, json::write_value};
 use vereda_sync::device::DeviceStore;
 
+use super::folding::fold;
 use crate::device::{Device, DeviceError, Line};
 
 /// What a list shows of a case.
@@ -29,12 +30,13 @@ pub struct CaseLine {
 
 impl<S: DeviceStore> Device<S> {
     /// Lists the cases, those changed last first. With a filter, those whose title or fields contain every word of it,
-    /// whatever the case of its letters.
+    /// whatever the case of its letters and their accents.
     ///
     /// # Errors
     /// [`DeviceError`] by cause.
     pub fn list_cases(&self, filter: Option<&str>) -> Result<Vec<CaseLine>, DeviceError> {
-        let words: Vec<String> = filter.unwrap_or_default().split_whitespace().map(str::to_lowercase).collect();
+        let mut words: Vec<String> = filter.unwrap_or_default().split_whitespace().map(fold).collect();
+        words.retain(|word| !word.is_empty());
         let pending = self.pending_documents()?;
         let lines = self.lines()?.into_iter().filter_map(|(case, line)| self.view_line(case, line));
         let mut found: Vec<CaseLine> = lines.filter(|line| words.iter().all(|word| contains(line, word))).collect();
@@ -70,14 +72,10 @@ impl<S: DeviceStore> Device<S> {
 
 fn contains(line: &CaseLine, word: &str) -> bool {
     let in_value = |value: &Json| match value {
-        Json::String(text) => text.to_lowercase().contains(word),
-        Json::Array(list) => {
-            list.iter().any(|item| item.as_str().is_some_and(|text| text.to_lowercase().contains(word)))
-        }
+        Json::String(text) => fold(text).contains(word),
+        Json::Array(list) => list.iter().any(|item| item.as_str().is_some_and(|text| fold(text).contains(word))),
         Json::Number(number) => *word == number.to_string(),
         _ => false,
     };
-    line.title.to_lowercase().contains(word)
-        || line.case.to_string().starts_with(word)
-        || line.fields.values().any(in_value)
+    fold(&line.title).contains(word) || line.case.to_string().starts_with(word) || line.fields.values().any(in_value)
 }

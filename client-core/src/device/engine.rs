@@ -157,6 +157,11 @@ impl<S: DeviceStore> Device<S> {
         self.locked.len()
     }
 
+    /// Counts documents part of which is not shown, as its key is not here.
+    pub(crate) fn partly_locked_count(&self) -> usize {
+        self.skipping.len()
+    }
+
     /// Says whether the session with the relay stands.
     pub(crate) fn is_live(&self) -> bool {
         self.machine.as_ref().is_some_and(DeviceMachine::is_live)

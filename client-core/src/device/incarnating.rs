@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 
 use rand_core::CryptoRng;
-use vereda_base::{ChainId, Incarnation, Link, Timestamp};
+use vereda_base::{ChainId, Incarnation, Link};
 use vereda_crypto::derive_actor;
-use vereda_document::Replica;
+use vereda_document::EditError;
 use vereda_protocol::Chunk;
-use vereda_records::Record;
 use vereda_sync::device::{DeviceStore, StoreError};
 
 use super::{Ambient, Device, DeviceError, DocumentError, sealing::edit_key};
@@ -30,14 +29,11 @@ pub trait IncarnatedStore: DeviceStore {
     fn renew_incarnation(&mut self, rng: &mut dyn CryptoRng) -> Result<Incarnation, String>;
 }
 
-/// What edits that are to be made again come to.
-struct Remade {
-    /// The record without them.
-    from: Option<Record>,
-    /// The record with them.
-    wanted: Record,
-    /// When the newest of them was made.
-    made: Option<Timestamp>,
+/// A document as it was, with what is to be made again.
+struct Old {
+    document: OpenDocument,
+    /// Hashes of the changes.
+    changes: BTreeSet<[u8; 32]>,
 }
 
 impl<S: IncarnatedStore> Device<S> {
@@ -55,14 +51,14 @@ impl<S: IncarnatedStore> Device<S> {
 impl<S: DeviceStore> Device<S> {
     /// Makes edits again that were made under an earlier incarnation and that no chunk holds, or none that can stand;
     /// commits.
-    pub(super) fn remake_edits(&mut self, before: Incarnation, ambient: &mut Ambient<'_>) -> Result<(), DeviceError> {
+    pub(super) fn remake_edits(&mut self, before: Incarnation) -> Result<(), DeviceError> {
         let mut lost = std::mem::take(&mut self.remaking);
         let documents: BTreeSet<ChainId> = self.unsealed.iter().chain(lost.keys()).copied().collect();
         self.open.clear();
         self.recent.clear();
         for document in documents {
             let links = lost.remove(&document).unwrap_or_default();
-            match self.remake(&document, before, &links, ambient) {
+            match self.remake(&document, before, &links) {
                 Err(DeviceError::Document(error)) if !links.is_empty() => {
                     tracing::warn!(%document, %error, "edits could not be made again: they are kept as they are");
                 }
@@ -73,42 +69,26 @@ impl<S: DeviceStore> Device<S> {
         self.commit()
     }
 
-    /// Reads the record with the old edits and without them, and writes the difference under the new actor, on top of what
-    /// stands.
-    fn remake(
-        &mut self,
-        id: &ChainId,
-        before: Incarnation,
-        lost: &BTreeSet<Link>,
-        ambient: &mut Ambient<'_>,
-    ) -> Result<(), DeviceError> {
+    /// Makes the old edits again under the new actor, each on top of what stands of what was seen as it was made.
+    fn remake(&mut self, id: &ChainId, before: Incarnation, lost: &BTreeSet<Link>) -> Result<(), DeviceError> {
         let document = *id;
-        let failed = |error| DocumentError::Edit { document, error };
         if lost.is_empty() && self.stored_edits(id)?.is_empty() {
             // It is only gone on with under the new actor, as the earlier one's changes are not all here.
             self.stale.insert(document);
             return Ok(());
         }
-        let Some(Remade { from, wanted, made }) = self.read_old(id, before, lost)? else { return Ok(()) };
-        // They are shown as of when somebody wrote them.
-        let at = made.unwrap_or(ambient.now.wall);
+        let Some(Old { document: old, changes }) = self.read_old(id, before, lost)? else { return Ok(()) };
         let standing = self.chunks(id, 0)?;
-        let mut new = self.replayed(id, self.actor(id), &standing, &BTreeSet::new())?;
-        let is_begun = new.replica.is_created();
-        if !is_begun && from.is_some() {
+        let mut new = self.replayed(id, self.actor(id), &standing)?;
+        let made = match new.replica.remake(&old.replica, &changes) {
+            Ok(made) => made,
             // Somebody else began it, and that does not stand: there is nothing to write to.
-            return Ok(());
-        }
+            Err(EditError::NotCreated) => return Ok(()),
+            Err(error) => return Err(DocumentError::Edit { document, error }.into()),
+        };
         self.drop_old(id, lost)?;
-        if !is_begun {
-            let (replica, change) = Replica::create(self.actor(id), wanted.record_type, at).map_err(failed)?;
-            new = OpenDocument::with(document, replica);
-            new.note_edit(&change);
-            self.keep_edit(id, &change)?;
-        }
         new.note_author(self.actor(id), self.id());
-        let from = from.unwrap_or_else(|| Record::new(wanted.record_type));
-        for change in new.replica.reconcile(&from, &wanted, at).map_err(failed)? {
+        for change in made {
             new.note_edit(&change);
             self.keep_edit(id, &change)?;
         }
@@ -119,16 +99,17 @@ impl<S: DeviceStore> Device<S> {
         self.write_line(id)
     }
 
-    /// Reads what the edits of an earlier incarnation come to; `None` where a key is missing for that.
+    /// Opens a document with the edits of an earlier incarnation, and lists those that are to be made again; `None` where a
+    /// key is missing for that.
     fn read_old(
         &mut self,
         id: &ChainId,
         before: Incarnation,
         lost: &BTreeSet<Link>,
-    ) -> Result<Option<Remade>, DeviceError> {
+    ) -> Result<Option<Old>, DeviceError> {
         let document = *id;
         let edits = self.stored_edits(id)?;
-        let mut first = edits.first().map(|edit| edit.seq);
+        let first = edits.first().map(|edit| edit.seq);
         let mut chunks = self.chunks(id, 0)?;
         for link in self.excluded(id)? {
             let Some((position, chunk)) = self.find_chunk(&link)? else { continue };
@@ -139,22 +120,20 @@ impl<S: DeviceStore> Device<S> {
         }
         chunks.sort_by_key(|(position, _)| *position);
         chunks.dedup_by_key(|(position, _)| *position);
-        let actor = derive_actor(self.id(), before, document);
-        let from = self.replayed(id, actor, &chunks, lost)?.replica.hydrate().ok();
-        let mut old = self.replayed(id, actor, &chunks, &BTreeSet::new())?;
+        let mut old = self.replayed(id, derive_actor(self.id(), before, document), &chunks)?;
         if lost.iter().any(|link| old.skipped.has(link)) {
             return Ok(None);
         }
+        let mut changes = BTreeSet::new();
         for (_, chunk) in &chunks {
             let header = super::loading::read_header(chunk)?;
             if lost.contains(&header.link()) {
-                first = Some(first.map_or(header.first_change, |first| first.min(header.first_change)));
+                changes.extend(old.changes_of(&header, derive_actor(header.device, header.incarnation, document)));
             }
         }
         old.take_edits(edits).map_err(|error| DocumentError::StoredEdit { document, error })?;
-        let wanted = old.replica.hydrate().map_err(|error| DocumentError::Hydrate { document, error })?;
-        let made = first.and_then(|first| old.replica.own_changes(first).iter().map(|change| change.time).max());
-        Ok(Some(Remade { from, wanted, made }))
+        changes.extend(old.edits.iter().map(|edit| edit.hash));
+        Ok(Some(Old { document: old, changes }))
     }
 
     /// Says whether the first stored edit took the place of an own chunk's changes: that did not stand any more when the edit
@@ -178,20 +157,19 @@ impl<S: DeviceStore> Device<S> {
         }
     }
 
-    /// Takes in chunks of a document apart from some, without snapshot and edits.
+    /// Takes in chunks of a document, without snapshot and edits.
     fn replayed(
         &self,
         id: &ChainId,
         actor: vereda_base::ActorBytes,
         chunks: &[(u64, Chunk)],
-        without: &BTreeSet<Link>,
     ) -> Result<OpenDocument, DeviceError> {
         let mut document = OpenDocument::empty(*id, actor);
         let refused = self.refused(id)?;
         for (position, chunk) in chunks {
             let header = super::loading::read_header(chunk)?;
             let link = header.link();
-            if !refused.contains(&(link, chunk.id())) && !without.contains(&link) {
+            if !refused.contains(&(link, chunk.id())) {
                 // What is refused here was refused before, or will be when the document is opened again.
                 drop(self.take_or_skip(&mut document, *position, chunk, &header));
             }

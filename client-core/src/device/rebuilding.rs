@@ -22,7 +22,7 @@ impl<S: IncarnatedStore> Device<S> {
         self.handle(ambient, Input::Stop)?;
         self.commit()?;
         self.begin_incarnation(ambient)?;
-        self.remake_edits(before, ambient)?;
+        self.remake_edits(before)?;
         if was_wanted {
             self.handle(ambient, Input::Start)?;
             self.commit()?;

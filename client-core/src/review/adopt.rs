@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use vereda_base::{ChainId, Link, Timestamp, limits::MAX_NAMED};
-use vereda_policy::{Adopt, AdoptedDocument, Body, Member, Role, admitted_holders, owners};
+use vereda_policy::{Adopt, AdoptedDocument, Body, ChainState, Member, Role, admitted_holders, owners};
 use vereda_sync::device::DeviceStore;
 
 use super::list::Begun;
@@ -125,7 +125,8 @@ impl<S: DeviceStore> Device<S> {
 
     /// Finds the owner of a document begun meanwhile in whose chain it is decided: one that this device knows.
     pub(super) fn deciding_owner(&self, begun: &Begun, now: Timestamp) -> Option<ChainId> {
-        let known: Vec<ChainId> = owners(&begun.create).filter(|owner| self.chain(owner).is_some()).collect();
+        let mut known = self.view(|view, _| owners(view, &begun.create));
+        known.retain(|owner| self.chain(owner).is_some());
         let may = |owner: &&ChainId| self.content_role(owner, now) >= Some(Role::Manager);
         known.iter().find(may).or(known.first()).copied()
     }
@@ -133,12 +134,14 @@ impl<S: DeviceStore> Device<S> {
     fn holders_of(&self, begun: &Begun, owner: &ChainId) -> Vec<Member> {
         let author = self.author_view(Some(begun.op.device)).user;
         let is_gone = |subject: &ChainId| {
-            let stands = self.chain(owner).is_some_and(|state| state.role_of(subject, state.head_seq()).is_some());
-            Some(*subject) == author && !stands
+            let role = |state: &ChainState| state.role_of(subject, state.head_seq());
+            // A user who decides on what a device of his own began, which was removed, stays himself.
+            let stays = subject == owner || self.chain(owner).is_some_and(|state| role(&state).is_some());
+            Some(*subject) == author && !stays
         };
         let stay: Vec<Member> =
             begun.create.members.iter().filter(|member| !is_gone(&member.subject)).copied().collect();
         let whole = if stay.is_empty() { vec![Member { subject: *owner, role: Role::Editor }] } else { stay };
-        admitted_holders(&begun.create, &whole)
+        self.view(|view, _| admitted_holders(view, &begun.create, owner, &whole))
     }
 }

@@ -148,7 +148,7 @@ impl<S: DeviceStore> Device<S> {
         };
         let scratch = OpenDocument::empty(document, self.actor(&document));
         let (works, record) = self.view_works_and_record(scratch, &found.chunks, keys);
-        let owner = owners(&create).next().map(|owner| self.subject_view(&owner));
+        let owner = self.view(|view, _| owners(view, &create)).first().map(|owner| self.subject_view(owner));
         Ok(Some(ReviewView {
             document,
             kind: kind_of(create.document),

@@ -185,7 +185,8 @@ impl<S: DeviceStore> Device<S> {
     fn deciding_chain(&self, document: &ChainId) -> Result<Option<std::sync::Arc<ChainState>>, StoreError> {
         let Some(op) = self.operation_at(document, 0)? else { return Ok(None) };
         let Body::Create(create) = &op.body else { return Ok(None) };
-        let mut known = owners(create).filter_map(|owner| self.chain(&owner));
+        let owners = self.view(|view, _| owners(view, create));
+        let mut known = owners.iter().filter_map(|owner| self.chain(owner));
         Ok(known.find(|owner| owner.decided_document(document).is_some()))
     }
 

@@ -37,6 +37,8 @@ pub struct StatusView {
     pub cases: usize,
     /// Documents whose key is not here yet.
     pub locked: usize,
+    /// Documents part of which is not shown, as its key is not here: it is on its way, or was called bad.
+    pub partly_locked: usize,
     /// Documents with edits that are not at the relay yet.
     pub pending_documents: usize,
     /// Decisions about people that wait for the relay: teams begun, grants, invites, acceptances.
@@ -110,6 +112,7 @@ impl<S: DeviceStore> Device<S> {
             membership: self.standing(),
             cases: self.count_cases()?,
             locked: self.locked_count(),
+            partly_locked: self.partly_locked_count(),
             pending_documents: self.pending_documents()?.len(),
             pending_operations: operations,
             failed_operations: self.count_failed_decisions()?,

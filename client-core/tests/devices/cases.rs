@@ -170,6 +170,20 @@ fn lists_are_rebuilt_from_documents() {
 }
 
 #[test]
+fn a_name_is_found_by_whoever_types_it_without_accents_vowel_signs_or_capitals() {
+    let (mut world, amina, _) = two();
+    world.create_case(amina, json!({"name_first": "Lucía", "name_last": "MUÑOZ"}));
+    world.create_case(amina, json!({"name_first": "مُحَمَّد", "name_last": "أحمـــد"}));
+    let found = |filter| world.devices[amina].list_cases(Some(filter)).unwrap().len();
+    for filter in ["munoz", "Muñoz lucia", "mun\u{303}oz", "محمد", "مـحمد احمد", "أحمد"] {
+        assert_eq!(found(filter), 1, "{filter}");
+    }
+    assert_eq!(["munox", "lucia محمد"].map(found), [0; 2]);
+    // What is nothing but signs looks for nothing.
+    assert_eq!(["ـ", "\u{301}"].map(found), [2; 2]);
+}
+
+#[test]
 fn what_breaks_a_rule_of_the_configuration_is_refused_and_changes_nothing() {
     let (mut world, amina, _) = two();
     let case = world.create_case(amina, json!({"name_first": "A", "perpetrator_count": 9}));

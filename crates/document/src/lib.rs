@@ -15,6 +15,7 @@ pub mod history;
 pub mod hostile_examples;
 mod hydrate;
 mod register;
+mod remake;
 pub mod replica;
 mod saved;
 pub mod shape;

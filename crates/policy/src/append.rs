@@ -16,8 +16,8 @@ pub use form::{MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES};
 pub use refusal::{Moment, OpRefusal, Part};
 
 use crate::{
-    AdoptedDocument, Authorized, Body, ChainState, Chains, CheckedReceipt, Create, Decision, Evaluator, Heads, Member,
-    Op, ParentAuthority,
+    Authorized, Body, ChainState, Chains, CheckedReceipt, Evaluator, Heads, Op,
+    adoption::find_adoption,
     id::verified_op_id,
     ledger::{LedgerError, check_cites_advance},
 };
@@ -122,37 +122,6 @@ pub(crate) fn would_stand_at(view: &dyn Chains, op: &Op, heads: &Heads, context:
     let state = op.chain.and_then(|chain| view.chain(&chain));
     let append = Append { view, op, context };
     append.check_rights(state.as_deref(), &mut Evaluator::new(view, op.device, heads), Moment::Cited).is_ok()
-}
-
-/// Lists the chains that decide on a document that was begun by someone removed meanwhile: the parents with full authority
-/// or, where there is none such, those that may revoke.
-pub fn owners(create: &Create) -> impl Iterator<Item = ChainId> {
-    let full = create.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);
-    let least = if full { ParentAuthority::Full } else { ParentAuthority::RevokeOnly };
-    create.parents.iter().filter(move |parent| parent.authority >= least).map(|parent| parent.chain)
-}
-
-/// Finds how a document was taken in by its owner after its author had been removed. An owner that may only revoke lets
-/// in nobody whom the document was not begun for.
-pub fn find_adoption(view: &dyn Chains, op: &Op, id: OpId) -> Option<AdoptedDocument> {
-    let Body::Create(create) = &op.body else { return None };
-    let document = ChainId(id.0);
-    owners(create).filter_map(|owner| view.chain(&owner)).find_map(|owner| {
-        let decided = owner.decided_document(&document)?;
-        let Decision::Adopted { .. } = decided.decision else { return None };
-        let holders = admitted_holders(create, &decided.adopted.holders);
-        (!holders.is_empty()).then(|| AdoptedDocument { holders, ..decided.adopted.clone() })
-    })
-}
-
-/// Lists those of the holders whom an adoption names that its owner may let in: all, or where no parent has full
-/// authority only whom the document was begun for.
-pub fn admitted_holders(create: &Create, holders: &[Member]) -> Vec<Member> {
-    let is_full = create.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);
-    let named = |holder: &&Member| {
-        is_full || create.members.iter().any(|member| member.subject == holder.subject && member.role >= holder.role)
-    };
-    holders.iter().filter(named).copied().collect()
 }
 
 /// One decision in the making.

@@ -7,6 +7,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod adoption;
 pub mod append;
 pub mod authority;
 pub mod chain;
@@ -34,10 +35,8 @@ pub mod role;
 pub mod stale;
 pub mod wraps;
 
-pub use append::{
-    AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, admitted_holders, authorize,
-    find_adoption, owners,
-};
+pub use adoption::{admitted_holders, find_adoption, owners};
+pub use append::{AppendContext, MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES, Moment, OpRefusal, Part, authorize};
 pub use authority::{Evaluator, authority, membership, role};
 pub use chain::{
     ApplyError, BeaconState, ChainState, DecidedDocument, Decision, Denial, DeviceStanding, EpochState, EpochWraps,

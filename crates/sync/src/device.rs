@@ -20,6 +20,7 @@ pub mod machine;
 mod offers;
 mod operations;
 pub mod outbox;
+mod owners;
 mod pending;
 mod policy_lane;
 mod removals;

@@ -13,6 +13,7 @@ mod colluders {
     mod accounts;
     mod chunks;
     mod deciding;
+    mod entering;
     mod frontiers;
     mod removals;
     mod sessions;

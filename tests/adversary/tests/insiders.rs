@@ -12,6 +12,7 @@ mod insiders {
     pub mod crowding;
     mod garbage;
     mod hostage;
+    mod passed_over;
 }
 
 use std::time::Duration;
@@ -69,7 +70,8 @@ fn next_epoch(author: &Person, keys: &Keys, case: ChainId, lie: Lie) -> Put {
     let targets = epoch_targets(&author.chains, &case, Some(NOW));
     let mut wraps = Vec::new();
     for (recipient, target) in state.recipients().iter().zip(&targets) {
-        let (group, target) = (ChainId(recipient.0), target.unwrap());
+        // Whoever is stale is given the key by a repair.
+        let (group, Some(target)) = (ChainId(recipient.0), *target) else { continue };
         let of_group = author.chains.chain(&group).unwrap();
         let secret = GroupEpochSecret::from_key(keys[&(group, target)].clone());
         let wrap_key = secret.derive_wrap_key(scope_of(&of_group, of_group.epoch(target).unwrap()), target);

@@ -10,7 +10,12 @@ use vereda_policy::Leaf;
 use vereda_protocol::{Chunk, Header};
 use vereda_sync::device::{DeviceStore, MemoryStore, StoreError, Table, store::EachRow, tables};
 
-use crate::{check::rows::OpRow, keys::HeldKeys, knowledge::Noted, mutation::Mutation};
+use crate::{
+    check::rows::{ExcludedRow, OpRow},
+    keys::HeldKeys,
+    knowledge::Noted,
+    mutation::Mutation,
+};
 
 /// Edits that no chunk holds yet, as the device stores them.
 pub const EDITS: Table = Table("client edits");
@@ -258,6 +263,14 @@ impl DeviceStore for Disk {
         let is_forgotten = self.is(Mutation::FaultsForgotten) && [tables::EVIDENCE, tables::WITHHELD].contains(&table);
         if is_forgotten {
             return Ok(());
+        }
+        if table == tables::EXCLUDED
+            && self.is(Mutation::RemakingSkipped)
+            && let Ok(row) = decode::<ExcludedRow>(value, MAX_ROW_BYTES)
+            && row.awaits_remaking()
+        {
+            let value = encode(&row.as_remade());
+            return self.hand.0.borrow_mut().memory.put(table, group, key, &value);
         }
         if table == EDITS && !self.put_edit(group, value) {
             return Ok(());

@@ -218,6 +218,18 @@ impl Expected {
         }
     }
 
+    /// The text that was written as a whole and that no other edit writes; `None` where there is none.
+    pub fn own_text(&self) -> Option<&str> {
+        let text = match self {
+            Self::Set { place, value } if place != "story" => value.as_str()?,
+            Self::Added { text, .. } => text,
+            Self::Created { name } => name,
+            _ => return None,
+        };
+        let (_, number) = text.rsplit_once('-')?;
+        number.parse::<u64>().is_ok().then_some(text)
+    }
+
     /// Says whether what a change wrote, as places and values, is what was acknowledged.
     pub fn is_found_in(&self, written: &[(String, Value)]) -> bool {
         let at = |place: &str| -> Vec<&Value> {

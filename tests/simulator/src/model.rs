@@ -2,11 +2,14 @@
 
 pub mod ledger;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem::swap,
+};
 
 use sha2::{Digest as _, Sha256};
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId, Timestamp};
-use vereda_policy::{Body, ChainKind, DocumentKind, Epoch, Op, ParentAuthority, Wrap, op_id_of_bytes};
+use vereda_policy::{Body, ChainKind, Create, DocumentKind, Epoch, Op, Parent, ParentAuthority, Wrap, op_id_of_bytes};
 use vereda_protocol::{Chunk, Header, Position};
 use vereda_sync::relay::{RelayStore, store::Entry};
 
@@ -46,9 +49,16 @@ pub struct Document {
 pub struct Begun {
     /// Whose device began it.
     pub device: DeviceId,
-    /// The teams that own it.
-    pub owners: Vec<ChainId>,
-    /// Whom alone they may let in, where none of them has full authority.
+    /// Who decides on it.
+    pub owners: Vec<Owner>,
+}
+
+/// A chain that decides on a document in review.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// The team, the agency or, where no group has a say, the user.
+    pub chain: ChainId,
+    /// Whom alone it may let in; `None` where that is anybody.
     pub only_for: Option<Vec<ChainId>>,
 }
 
@@ -104,6 +114,10 @@ pub struct Model {
     /// Changes made durable by each person's incarnations in each document, in order; also those whose acknowledgement was
     /// lost.
     pub durable: BTreeMap<(usize, Incarnation, ChainId), Vec<[u8; 32]>>,
+    /// Under which incarnations each person wrote to each document, in order.
+    pub incarnations: BTreeMap<(usize, ChainId), Vec<Incarnation>>,
+    /// Those changes as they were made, by hash.
+    pub raw: BTreeMap<[u8; 32], Vec<u8>>,
     /// What was committed at the relay, in order; `None` for what was in review and decided at once.
     pub log: Vec<Option<Entry>>,
     /// Who has which role.
@@ -140,8 +154,34 @@ impl Model {
     /// Notes changes that a device's disk made durable.
     pub fn note_durable(&mut self, who: usize, edits: &[StoredEdit]) {
         for edit in edits {
-            self.durable.entry((who, edit.incarnation, edit.document)).or_default().push(change_hash(&edit.bytes));
+            let hash = change_hash(&edit.bytes);
+            self.durable.entry((who, edit.incarnation, edit.document)).or_default().push(hash);
+            let incarnations = self.incarnations.entry((who, edit.document)).or_default();
+            if incarnations.last() != Some(&edit.incarnation) {
+                incarnations.push(edit.incarnation);
+            }
+            self.raw.insert(hash, edit.bytes.clone());
         }
+    }
+
+    /// Gives what people did, which is one story, to another history of the relay.
+    pub const fn swap_story(&mut self, other: &mut Self) {
+        swap(&mut self.acknowledged, &mut other.acknowledged);
+        swap(&mut self.durable, &mut other.durable);
+        swap(&mut self.incarnations, &mut other.incarnations);
+        swap(&mut self.raw, &mut other.raw);
+    }
+
+    /// Lists the changes that a person made in a document under incarnations later than one.
+    pub fn made_later(&self, who: usize, before: Incarnation, document: &ChainId) -> Vec<(Incarnation, [u8; 32])> {
+        let all = self.incarnations.get(&(who, *document)).map(Vec::as_slice).unwrap_or_default();
+        let later = all.iter().skip_while(|one| **one != before).skip(1);
+        let changes = |one: &Incarnation| {
+            let made = self.durable.get(&(who, *one, *document)).map(Vec::as_slice).unwrap_or_default();
+            let one = *one;
+            made.iter().map(move |change| (one, *change))
+        };
+        later.flat_map(changes).collect()
     }
 
     /// Takes over what the relay's disk committed beyond what is known.
@@ -197,17 +237,33 @@ impl Model {
             Entry::ReviewDocument { create, .. } => {
                 let Ok(op) = create.clone().verify() else { return };
                 let Body::Create(body) = &op.value().body else { return };
-                let is_owned = body.parents.iter().any(|parent| parent.authority == ParentAuthority::Full);
-                let named = body.members.iter().map(|member| member.subject);
-                let begun = Begun {
-                    device: op.value().device,
-                    owners: vereda_policy::owners(body).collect(),
-                    only_for: (!is_owned).then(|| named.collect()),
-                };
+                let begun = Begun { device: op.value().device, owners: self.owners(body) };
                 self.reviewed_documents.insert(ChainId(op_id_of_bytes(create.bytes()).0), begun);
             }
             Entry::Frontier { .. } => {}
         }
+    }
+
+    /// Lists who decides on a document begun by somebody removed meanwhile: the groups with a say before the users, and of
+    /// these those with full authority before those that may revoke.
+    fn owners(&self, create: &Create) -> Vec<Owner> {
+        let is_user = |parent: &Parent| self.ledger.chain(&parent.chain).is_some_and(|one| one.kind == ChainKind::User);
+        let mut deciding: Vec<Parent> = create.parents.clone();
+        deciding.retain(|parent| parent.authority != ParentAuthority::None);
+        let only_users = deciding.iter().all(is_user);
+        deciding.retain(|parent| is_user(parent) == only_users);
+        let is_owned = deciding.iter().any(|parent| parent.authority == ParentAuthority::Full);
+        deciding.retain(|parent| !is_owned || parent.authority == ParentAuthority::Full);
+        let named = |subject: &ChainId| create.members.iter().any(|member| member.subject == *subject);
+        let owner = |parent: &Parent| {
+            let only_for = match (only_users, is_owned) {
+                (true, _) => Some(vec![parent.chain].into_iter().filter(|user| is_owned || named(user)).collect()),
+                (false, true) => None,
+                (false, false) => Some(create.members.iter().map(|member| member.subject).collect()),
+            };
+            Owner { chain: parent.chain, only_for }
+        };
+        deciding.iter().map(owner).collect()
     }
 
     fn index_epoch(&mut self, chain: ChainId, id: OpId, op: &Op, position: Position) {
@@ -242,11 +298,11 @@ impl Model {
         for (link, logged) in self.reviewed.iter().filter(|(link, _)| !self.links.contains(link)) {
             let document = logged.header.document;
             let begun = self.reviewed_documents.get(&document).filter(|_| !self.documents.contains_key(&document));
-            let above = begun.map_or(std::slice::from_ref(&document), |begun| begun.owners.as_slice());
+            let above = begun.map_or(vec![document], |begun| begun.owners.iter().map(|owner| owner.chain).collect());
             let deciders = self.deciders.entry(*link).or_default();
             for chain in above {
-                let devices = self.ledger.readers(chain, as_of).into_keys();
-                deciders.extend(devices.filter(|device| self.ledger.decides(device, chain, as_of)));
+                let devices = self.ledger.readers(&chain, as_of).into_keys();
+                deciders.extend(devices.filter(|device| self.ledger.decides(device, &chain, as_of)));
             }
         }
     }

@@ -21,6 +21,12 @@ pub enum Mutation {
     ContentFilterOff,
     /// Every device gets every key that another holds.
     KeysLeak,
+    /// Whoever was put out goes on getting every key.
+    RemovedKeepUp,
+    /// A device takes edits of its own that do not stand to have been made again.
+    RemakingSkipped,
+    /// The relay's store loses what is taken in of what was in review.
+    AdoptedDropped,
     /// What is in review is shown to nobody.
     ReviewHidden,
     /// A device is not told that its work is in review.
@@ -42,6 +48,9 @@ pub enum Mutation {
 impl Mutation {
     /// Says whether it shows only where people decide on access.
     pub const fn concerns_access(self) -> bool {
-        matches!(self, Self::KeysLeak | Self::ReviewHidden | Self::ReviewUntold)
+        matches!(
+            self,
+            Self::KeysLeak | Self::RemovedKeepUp | Self::AdoptedDropped | Self::ReviewHidden | Self::ReviewUntold
+        )
     }
 }

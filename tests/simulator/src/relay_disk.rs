@@ -129,6 +129,12 @@ impl RelayStore for RelayDisk {
 
     fn append(&mut self, entry: &NewEntry<'_>) -> Result<Position, StoreError> {
         self.burn()?;
+        if let NewEntry::Chunk(chunk) = entry
+            && self.is(Mutation::AdoptedDropped)
+            && self.memory.reviewed(&chunk.link())?.is_some()
+        {
+            return self.memory.end();
+        }
         let position = self.memory.append(entry)?;
         if let NewEntry::Chunk(chunk) = entry {
             self.newest = Some((position, chunk.link()));

@@ -26,7 +26,7 @@ use crate::{
     draw::Draw,
     intent::Pen,
     knowledge::{Knowledge, Sealing},
-    model::{Begun, Model, ledger::AsOf},
+    model::{Begun, Model, Owner, ledger::AsOf},
     mutation::Mutation,
     network::{ConnectionId, Network},
     plan::Plan,
@@ -347,9 +347,13 @@ impl World {
             && matches!(person.entry, Entry::Founder(4) | Entry::Joined)
     }
 
-    /// Whether keys get about, for the mutation that leaks them.
-    pub(crate) fn is_leaking(&self) -> bool {
-        self.plan.mutation == Some(Mutation::KeysLeak)
+    /// Says whether every key gets to a person, for the mutations that leak them.
+    pub(crate) fn leaks_to(&self, who: usize) -> bool {
+        match self.plan.mutation {
+            Some(Mutation::KeysLeak) => true,
+            Some(Mutation::RemovedKeepUp) => self.is_out(who),
+            _ => false,
+        }
     }
 
     /// The relay's time, as roles are asked by.
@@ -420,19 +424,21 @@ impl World {
             Some(begun) => begun
                 .owners
                 .iter()
-                .any(|owner| model.ledger.decides(&device, owner, now) && self.may_let_in(begun, owner)),
+                .any(|owner| model.ledger.decides(&device, &owner.chain, now) && self.may_let_in(begun, owner)),
             None => model.ledger.decides(&device, document, now),
         }
     }
 
     /// Says whether an owner has whom to let into a document begun meanwhile: whoever began it and was put out does not count.
-    fn may_let_in(&self, begun: &Begun, owner: &ChainId) -> bool {
-        let Some(named) = &begun.only_for else { return true };
+    fn may_let_in(&self, begun: &Begun, owner: &Owner) -> bool {
+        let Some(named) = &owner.only_for else { return true };
         let author =
             (0..self.people.len()).find(|who| self.people.get(*who).is_some_and(|one| one.id == Some(begun.device)));
         let author = author.and_then(|who| self.user_of(who));
-        let owning = self.model.ledger.chain(owner);
-        let is_in = |user: &ChainId| owning.is_some_and(|chain| chain.held.iter().any(|held| held.subject == *user));
+        let owning = self.model.ledger.chain(&owner.chain);
+        let is_in = |user: &ChainId| {
+            *user == owner.chain || owning.is_some_and(|chain| chain.held.iter().any(|held| held.subject == *user))
+        };
         named.iter().any(|user| Some(*user) != author || is_in(user))
     }
 }

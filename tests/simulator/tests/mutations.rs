@@ -99,6 +99,16 @@ fn keys_that_get_about_are_flagged() {
 }
 
 #[test]
+fn keys_that_get_to_whoever_was_put_out_are_flagged() {
+    check_deciding(Mutation::RemovedKeepUp, Checker::Reading);
+}
+
+#[test]
+fn work_that_is_lost_as_it_is_taken_in_is_flagged() {
+    check_deciding(Mutation::AdoptedDropped, Checker::Acknowledged);
+}
+
+#[test]
 fn work_in_review_that_nobody_is_shown_is_flagged() {
     check_deciding(Mutation::ReviewHidden, Checker::Acknowledged);
 }

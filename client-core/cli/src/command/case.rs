@@ -77,9 +77,10 @@ pub(crate) enum Case {
     /// Examples:
     ///   vereda case list
     ///   vereda case list --filter 'amina high'
+    ///   vereda case list --filter munoz
     #[command(verbatim_doc_comment)]
     List {
-        /// Only cases whose name or listed fields contain every one of these words
+        /// Only cases whose name or listed fields contain every one of these words, with or without accents
         #[arg(long, value_name = "WORDS")]
         filter: Option<String>,
     },

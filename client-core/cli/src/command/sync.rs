@@ -169,6 +169,11 @@ fn describe(label: &str, status: &StatusView, beacon: Option<&BeaconView>) -> St
     if status.locked > 0 {
         lines.push(("Without key", count(status.locked, "document")));
     }
+    if status.partly_locked > 0 {
+        let text =
+            format!("{}, as a key is missing: vereda status --explain ID", count(status.partly_locked, "document"));
+        lines.push(("Shown in part", text));
+    }
     let pending = match (status.pending_documents, status.pending_operations) {
         (0, 0) => "nothing".to_owned(),
         (documents, operations) => format!("{}, {}", count(documents, "document"), count(operations, "decision")),

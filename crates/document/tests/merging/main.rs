@@ -12,6 +12,7 @@
 mod convergence;
 mod device;
 mod heads;
+mod remade;
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,9 @@ mod ways;
 use std::collections::{BTreeMap, BTreeSet};
 
 use vereda_base::{ChainId, DeviceId, Digest, Link, OpId, Timestamp};
-use vereda_policy::{Body, ChainKind, Create, DeviceKind, EpochFault, Invite, Member, Op, Parent, Role, Target};
+use vereda_policy::{
+    Body, ChainKind, Create, DeviceKind, EpochFault, Invite, Member, Op, Parent, ParentAuthority, Role, Target,
+};
 
 pub use rights::{At, best};
 pub use standing::Leaves;
@@ -114,28 +116,30 @@ impl Oracle {
         self.chains.iter().map(|(chain, ops)| (*chain, ops.len())).collect()
     }
 
-    /// Whom an adoption names for a document that begins.
+    /// Whom an adoption lets into a document that begins: by its team or agency, or where it has none by its user.
     pub fn holders(&self, create: &Create, document: ChainId) -> Option<Vec<Member>> {
-        let is_full = |parent: &&Parent| parent.authority == vereda_policy::ParentAuthority::Full;
-        let no_full = !create.parents.iter().any(|parent| is_full(&parent));
-        for parent in &create.parents {
-            let named = self.newest(&parent.chain).and_then(|state| state.documents.get(&document));
-            let Some(named) = named.filter(|named| !named.is_empty()) else { continue };
-            if is_full(&parent) {
-                return Some(named.clone());
-            }
-            if no_full && parent.authority == vereda_policy::ParentAuthority::RevokeOnly {
-                if self.is(Twist::RevokeOnlyOwnerLetsIn) {
-                    return Some(named.clone());
-                }
-                let mut both = named.clone();
-                both.retain(|one| create.members.iter().any(|old| old.subject == one.subject && old.role >= one.role));
-                if !both.is_empty() {
-                    return Some(both);
-                }
-            }
+        let is_user = |parent: &Parent| self.kind(&parent.chain) == Some(ChainKind::User);
+        let mut deciding: Vec<&Parent> = create.parents.iter().collect();
+        deciding.retain(|parent| parent.authority != ParentAuthority::None);
+        deciding.retain(|parent| self.kind(&parent.chain) != Some(ChainKind::Document));
+        if deciding.iter().any(|parent| !is_user(parent)) && !self.is(Twist::UsersDecideBesideGroups) {
+            deciding.retain(|parent| !is_user(parent));
         }
-        None
+        if deciding.iter().any(|parent| parent.authority == ParentAuthority::Full) {
+            deciding.retain(|parent| parent.authority == ParentAuthority::Full);
+        }
+        deciding.into_iter().find_map(|parent| {
+            let mut holders = self.newest(&parent.chain)?.documents.get(&document)?.clone();
+            if parent.authority == ParentAuthority::RevokeOnly && !self.is(Twist::RevokeOnlyOwnerLetsIn) {
+                let named =
+                    |one: &Member| create.members.iter().any(|old| old.subject == one.subject && old.role >= one.role);
+                holders.retain(named);
+            }
+            if is_user(parent) && !self.is(Twist::UserLetsInOthers) {
+                holders.retain(|one| one.subject == parent.chain);
+            }
+            (!holders.is_empty()).then_some(holders)
+        })
     }
 
     fn begin(&self, op: &Op, create: &Create, id: ChainId) -> State {

@@ -4,8 +4,8 @@ use vereda_base::{ChainId, Digest, Link, Timestamp};
 use vereda_crypto::Verified;
 use vereda_policy::{
     Adopt, AdoptedDocument, Beacon, Body, BodyCode, ChainKind, Chains, Cite, Create, Decision, Discard, Moment,
-    OpRefusal, Parent, ParentAuthority, Part, Retention, Role, SetRetention, adopt_content, authorize_content,
-    cite_content, op_id, owners,
+    OpRefusal, Parent, ParentAuthority, Part, Retention, Role, SetRetention, admitted_holders, adopt_content,
+    authorize_content, cite_content, op_id, owners,
 };
 
 use crate::{
@@ -132,7 +132,7 @@ fn a_document_is_taken_in_by_its_owner_only() {
     let section = create(&world, ParentAuthority::RevokeOnly, 2);
     for op in [&full, &section] {
         let Body::Create(create) = &op.value().body else { unreachable!() };
-        assert_eq!(owners(create).collect::<Vec<_>>(), [team]);
+        assert_eq!(owners(&world.chains, create), [team]);
     }
     world.append(&bashir.key, &team, crate::world::revoke(chipo.user, None)).unwrap();
     let relay = vereda_policy::AppendContext::relay(START);
@@ -156,6 +156,122 @@ fn a_document_is_taken_in_by_its_owner_only() {
         vereda_policy::authorize(&world.chains, &by_dina.unwrap(), &relay).is_err(),
         "another's is another document"
     );
+}
+
+#[test]
+fn groups_with_a_say_decide_before_users_and_full_authority_before_less() {
+    use ParentAuthority::{Full, None, RevokeOnly};
+    let world = World::found();
+    let (team, agency, chipo, dina) = (world.first_team, world.agency, world.chipo.user, world.dina.user);
+    let unknown = ChainId([9; 32]);
+    let rows = [
+        (vec![(chipo, Full), (team, RevokeOnly)], vec![team]),
+        (vec![(chipo, Full), (team, Full)], vec![team]),
+        (vec![(chipo, RevokeOnly), (team, Full), (agency, RevokeOnly)], vec![team]),
+        (vec![(chipo, Full), (team, RevokeOnly), (agency, RevokeOnly)], vec![team, agency]),
+        (vec![(chipo, Full), (team, None)], vec![chipo]),
+        (vec![(chipo, Full), (dina, RevokeOnly)], vec![chipo]),
+        (vec![(chipo, RevokeOnly), (dina, RevokeOnly)], vec![chipo, dina]),
+        (vec![(chipo, Full), (world.case, RevokeOnly)], vec![chipo]),
+        (vec![(team, None)], vec![]),
+        // Who does not know what a parent is lets nobody decide in its place.
+        (vec![(chipo, Full), (unknown, RevokeOnly)], vec![unknown]),
+        (vec![(team, RevokeOnly), (unknown, Full)], vec![unknown]),
+    ];
+    for (parents, mut expected) in rows {
+        let create = begun(&parents, &[(chipo, Role::Manager)], 1);
+        expected.sort();
+        assert_eq!(owners(&world.chains, &create), expected, "{parents:?}");
+        let anybody = [member(team, Role::Reader), member(dina, Role::Reader)];
+        assert_eq!(admitted_holders(&world.chains, &create, &unknown, &anybody), []);
+    }
+}
+
+#[test]
+fn nobody_takes_his_own_late_document_in_past_a_group_that_he_was_put_out_of() {
+    use ParentAuthority::{Full, RevokeOnly};
+    let mut world = World::found();
+    let (bashir, chipo, team) = (world.bashir.clone(), world.chipo.clone(), world.first_team);
+    let members = [(chipo.user, Role::Manager), (team, Role::Editor)];
+    let draft = |world: &World, create| {
+        let draft = vereda_policy::Draft::new(&world.chains, chipo.device(), None);
+        draft.sign_create(&chipo.key, crate::world::wrapped(create)).unwrap()
+    };
+    let late = [(Full, RevokeOnly, 1), (Full, Full, 2), (RevokeOnly, RevokeOnly, 3)]
+        .map(|(own, of_team, nonce)| draft(&world, begun(&[(chipo.user, own), (team, of_team)], &members, nonce)));
+    world.append(&bashir.key, &team, crate::world::revoke(chipo.user, None)).unwrap();
+    let mut holders: Vec<_> = members.iter().map(|(subject, role)| member(*subject, *role)).collect();
+    holders.sort();
+    let mut documents: Vec<_> = late
+        .iter()
+        .map(|op| AdoptedDocument { document: ChainId(op_id(op.value()).0), holders: holders.clone(), chunks: vec![] })
+        .collect();
+    documents.sort();
+    world.append(&chipo.key, &chipo.user, adopt(vec![], documents.clone())).unwrap();
+    let relay = vereda_policy::AppendContext::relay(START);
+    let device = vereda_policy::AppendContext::unreceipted();
+    for op in &late {
+        assert!(vereda_policy::authorize(&world.chains, op, &relay).is_err());
+        let taken = vereda_policy::authorize(&world.chains, op, &device).unwrap();
+        assert_eq!(taken.adopted(), None);
+        let relied = vereda_policy::op_reliance(&world.chains, op, &device).unwrap();
+        assert!(relied.iter().any(|relied| relied.chain == team), "the team's removal must name it");
+    }
+    // The team's Manager may; and whoever is not named gets in only where the team has full authority.
+    for adopted in &mut documents {
+        adopted.holders = vec![member(team, Role::Editor), member(bashir.user, Role::Manager)];
+        adopted.holders.sort();
+    }
+    world.append(&bashir.key, &team, adopt(vec![], documents.clone())).unwrap();
+    let whole = documents[0].holders.clone();
+    let named = vec![member(team, Role::Editor)];
+    for (op, expected) in late.iter().zip([&named, &whole, &named]) {
+        let taken = vereda_policy::authorize(&world.chains, op, &relay).unwrap();
+        assert_eq!(&taken.adopted().unwrap().holders, expected);
+    }
+}
+
+#[test]
+fn a_user_lets_nobody_but_himself_into_what_his_removed_device_began() {
+    use ParentAuthority::{Full, RevokeOnly};
+    let mut world = World::found();
+    let (chipo, bashir) = (world.chipo.clone(), world.bashir.clone());
+    let second = crate::world::key(77);
+    let kind = vereda_policy::DeviceKind::Full;
+    let added = vereda_policy::AddDevice::with_key(chipo.user, &second, crate::world::wrapping_key(), kind);
+    world.append(&chipo.key, &chipo.user, Body::AddDevice(added)).unwrap();
+    let late = [(Full, 1), (RevokeOnly, 2)].map(|(authority, nonce)| {
+        let create = begun(&[(chipo.user, authority)], &[(chipo.user, Role::Editor)], nonce);
+        let draft = vereda_policy::Draft::new(&world.chains, second.device_id(), None);
+        draft.sign_create(&second, crate::world::wrapped(create)).unwrap()
+    });
+    world.append(&chipo.key, &chipo.user, crate::world::remove(second.device_id())).unwrap();
+    let adopted = |op: &Verified<vereda_policy::Op>, role| {
+        let mut holders = vec![member(chipo.user, role), member(bashir.user, Role::Reader)];
+        holders.sort();
+        AdoptedDocument { document: ChainId(op_id(op.value()).0), holders, chunks: vec![] }
+    };
+    let mut documents = vec![adopted(&late[0], Role::Manager), adopted(&late[1], Role::Editor)];
+    documents.sort();
+    world.append(&chipo.key, &chipo.user, adopt(vec![], documents)).unwrap();
+    for (op, role) in late.iter().zip([Role::Manager, Role::Editor]) {
+        let relay = vereda_policy::AppendContext::relay(START);
+        let taken = vereda_policy::authorize(&world.chains, op, &relay).unwrap();
+        assert_eq!(taken.adopted().unwrap().holders, [member(chipo.user, role)]);
+    }
+    let Body::Create(create) = &late[1].value().body else { unreachable!() };
+    let above = [member(chipo.user, Role::Manager)];
+    assert_eq!(admitted_holders(&world.chains, create, &chipo.user, &above), [], "no higher than he was named");
+}
+
+/// A case that a person begins under these parents for these members.
+fn begun(parents: &[(ChainId, ParentAuthority)], members: &[(ChainId, Role)], nonce: u8) -> Create {
+    let mut parents: Vec<_> =
+        parents.iter().map(|(chain, authority)| Parent { chain: *chain, authority: *authority }).collect();
+    let mut members: Vec<_> = members.iter().map(|(subject, role)| member(*subject, *role)).collect();
+    parents.sort();
+    members.sort();
+    Create::document(vereda_policy::DocumentKind::Case, [nonce; 16], parents, members, document_epoch())
 }
 
 #[test]

@@ -6,7 +6,7 @@ use vereda_base::{ChainId, OpId, Timestamp};
 use vereda_crypto::{Signed, Verified};
 use vereda_policy::{
     AppendContext, Authorized, Body, ChainKind, Chains, ForkProof, Op, OpRefusal, Place, Receipt, authorize, chain_of,
-    check_receipt, op_id_of_bytes, owners, verify_op,
+    check_receipt, op_id_of_bytes, verify_op,
 };
 use vereda_protocol::Logged;
 
@@ -15,6 +15,7 @@ use super::{
     effect::{Disconnect, Event},
     frontiers::Reliant,
     machine::{DeviceMachine, Halt},
+    owners::awaited_owner,
     shelf::ChainView,
     store::{DeviceStore, StoreError},
     tables::{Awaited, CHAINS, Evidence, Held, OPS, OpRow, REMOVED, WAITING_OPS, load, place_key, save},
@@ -168,7 +169,7 @@ impl DeviceMachine {
         }
         Ok(match self.judge_op_reliance(view, store, op, context, None)? {
             Reliant::Stands | Reliant::Held(_) => Effectual::Full(Box::new(authorized)),
-            Reliant::Beyond(_) if let Some(owner) = awaited_owner(store, op.value())? => {
+            Reliant::Beyond(_) if let Some(owner) = awaited_owner(view, store, op.value())? => {
                 Effectual::Waits(Awaited::Policy(owner))
             }
             // A chain whose first operation has no effect has never been.
@@ -270,17 +271,6 @@ pub(super) fn op_waits(store: &dyn DeviceStore, chain: &ChainId) -> Result<bool,
         if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     Ok(found)
-}
-
-/// Names the owner of a document in whose chain something waits for policy: it may be what took the document in.
-fn awaited_owner(store: &dyn DeviceStore, op: &Op) -> Result<Option<ChainId>, StoreError> {
-    let Body::Create(create) = &op.body else { return Ok(None) };
-    for owner in owners(create) {
-        if op_waits(store, &owner)? {
-            return Ok(Some(owner));
-        }
-    }
-    Ok(None)
 }
 
 /// Says whether something that an operation's author may have relied on has no effect.

@@ -7,8 +7,7 @@ use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, Link, OpId, Timestamp, limits};
 use vereda_crypto::Signed;
 use vereda_policy::{
-    Body, ChainState, Chains, Create, Decision, Op, Wrap, WrapProof, chain_of, find_adoption, owners, verify_op,
-    verify_wrap,
+    Body, ChainState, Chains, Decision, Op, Wrap, WrapProof, chain_of, find_adoption, verify_op, verify_wrap,
 };
 use vereda_protocol::{Chunk, Header, RefusalCode, Up};
 
@@ -17,6 +16,7 @@ use super::{
     effect::Event,
     machine::{DeviceMachine, Halt},
     outbox::OutboxItem,
+    owners::is_document_decided,
     sending::Queued,
     store::{DeviceStore, StoreError},
     tables::{
@@ -247,6 +247,9 @@ impl DeviceMachine {
             }
         }
         for document in documents {
+            if !self.may_decide(&state.id(), &document, &*store)? {
+                continue;
+            }
             self.close_document(&document, adopted, store)?;
             if adopted {
                 self.note_adoption(&document, store)?;
@@ -488,7 +491,8 @@ fn links_in_review(store: &dyn DeviceStore) -> Result<Vec<Link>, StoreError> {
     Ok(waiting.filter_map(|(key, _)| key.try_into().ok().map(Link)).collect())
 }
 
-/// Says whether a chain that owns the document has decided on it.
-fn is_document_decided(view: &dyn Chains, create: &Create, document: &ChainId) -> bool {
-    owners(create).filter_map(|owner| view.chain(&owner)).any(|owner| owner.decided_document(document).is_some())
+/// Finds what a document begins with that awaits a decision.
+pub(super) fn create_in_review(store: &dyn DeviceStore, document: &ChainId) -> Result<Option<Signed<Op>>, StoreError> {
+    let row = load::<ReviewDocumentRow>(store, REVIEW_DOCUMENTS, document.as_bytes())?;
+    Ok(row.map(|row| row.create))
 }

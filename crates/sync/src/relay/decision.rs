@@ -10,7 +10,7 @@ use vereda_protocol::{Chunk, Header, Position, RefusalCode};
 use super::{
     admit::AcceptedChunk,
     append::{self, Appended, Passed, Signer},
-    chains::ChainCache,
+    chains::{ChainCache, View},
     review::{Begun, read_create},
     sight::owners,
     store::{Entry, NewEntry, RelayStore, ReviewStanding, Reviewed, StoreError},
@@ -69,13 +69,17 @@ pub(super) fn check(
             None => return Ok(Err(RefusalCode::MissingDeps)),
         };
         let (create, _) = read_create(store, &row)?;
-        if !owners(create.value()).contains(chain) {
+        let view = chains.view(store);
+        let is_owner = owners(&view, create.value()).contains(chain);
+        let is_admissible = is_admissible(&view, op, chain, create.value(), &document);
+        let (is_owner, is_admissible) = view.finish((is_owner, is_admissible))?;
+        if !is_owner {
             return Ok(Err(RefusalCode::NotAuthorized));
         }
         if chains.load(store, &document)?.is_some() {
             return Ok(Err(RefusalCode::Repeated));
         }
-        if !is_admissible(op, create.value(), &document) {
+        if !is_admissible {
             return Ok(Err(RefusalCode::NobodyLeft));
         }
         if is_adoption {
@@ -88,11 +92,11 @@ pub(super) fn check(
     Ok(Ok(prepared))
 }
 
-/// Says whether somebody whom an adoption names may hold the document.
-fn is_admissible(op: &Op, create: &Op, document: &ChainId) -> bool {
+/// Says whether somebody whom an adoption in `owner` names may hold the document.
+fn is_admissible(view: &View<'_>, op: &Op, owner: &ChainId, create: &Op, document: &ChainId) -> bool {
     let (Body::Adopt(adopt), Body::Create(create)) = (&op.body, &create.body) else { return true };
     let named = adopt.documents.iter().find(|adopted| adopted.document == *document);
-    named.is_some_and(|adopted| !admitted_holders(create, &adopted.holders).is_empty())
+    named.is_some_and(|adopted| !admitted_holders(view, create, owner, &adopted.holders).is_empty())
 }
 
 /// Says whether everything that a chunk builds on stands, or is named with it.
@@ -212,7 +216,7 @@ fn adopt_document(
     let time = receipt_time(None, now);
     let view = chains.view(store);
     let op = authorize(&view, &create, &AppendContext::relay(time));
-    let agency = owners(create.value()).iter().find_map(|owner| view.known(owner)?.agency);
+    let agency = owners(&view, create.value()).iter().find_map(|owner| view.known(owner)?.agency);
     let op = view.finish(op)?.map_err(|_| damaged.clone())?;
     let (wraps, proofs): (Vec<_>, Vec<_>) = wraps.into_iter().unzip();
     let passed = Passed::new(op, signer, time, proofs, agency).ok_or(damaged)?;

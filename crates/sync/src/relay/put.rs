@@ -152,7 +152,8 @@ impl RelayMachine {
         if self.chains.load(store, &document)?.is_none()
             && let Some(row) = store.reviewed_document(&document)?
         {
-            above.extend(owners(super::review::read_create(store, &row)?.0.value()));
+            let (create, _) = super::review::read_create(store, &row)?;
+            above.extend(self.owners(create.value(), store)?);
         }
         let chunk = accepted.into_chunk();
         let entry = |_: &super::session::Open| PolicyEntry::Review { chunk: chunk.clone(), received };
@@ -172,10 +173,16 @@ impl RelayMachine {
         let op = create.value();
         admit::note_cites(&mut self.chains, store, &op.device, &op.cites)?;
         self.end = Some(position);
-        let (document, above) = (document_of(create.signed()), owners(op));
+        let (document, above) = (document_of(create.signed()), self.owners(op, store)?);
         let entry =
             |open: &super::session::Open| document_entry(open, create.signed().clone(), wraps.clone(), received);
         self.deliver_review(position, document, above, entry, received, store)
+    }
+
+    fn owners(&mut self, create: &Op, store: &dyn RelayStore) -> Result<Vec<ChainId>, StoreError> {
+        let view = self.chains.view(store);
+        let owners = owners(&view, create);
+        view.finish(owners)
     }
 
     /// Hands what was taken in to those who may read it, and tells the authors what became of their chunks.

@@ -66,7 +66,7 @@ pub(super) fn check_new_document(
     let document = header.value().document;
     // The head of the new document itself is in no chain that stands.
     let cites: Vec<Cite> = header.value().cites.iter().filter(|cite| cite.chain != document).copied().collect();
-    let agency = super::sight::owners(create.value()).iter().find_map(|owner| view.known(owner)?.agency);
+    let agency = super::sight::owners(&view, create.value()).iter().find_map(|owner| view.known(owner)?.agency);
     let home = Home { agency, document: None, is_founding: false };
     let ledger = check_cites(&view, &header.value().device, home, &cites)?;
     let (authorized, ledger) = view.finish((authorized, ledger))?;

@@ -119,7 +119,7 @@ impl<'a, 'v> Sight<'a, 'v> {
 
     /// Says whether the device may decide on one that begins with this operation.
     pub(super) fn decides_create(&self, create: &Op) -> bool {
-        owners(create).iter().any(|owner| self.decides(owner))
+        owners(self.view, create).iter().any(|owner| self.decides(owner))
     }
 
     /// Says whether the device may decide on what is in review of a document, also of one that has not begun.
@@ -148,9 +148,9 @@ impl<'a, 'v> Sight<'a, 'v> {
 }
 
 /// Lists the chains that own a new document.
-pub(super) fn owners(create: &Op) -> Vec<ChainId> {
+pub(super) fn owners(view: &View<'_>, create: &Op) -> Vec<ChainId> {
     match &create.body {
-        Body::Create(create) => vereda_policy::owners(create).collect(),
+        Body::Create(create) => vereda_policy::owners(view, create),
         _ => Vec::new(),
     }
 }

@@ -8,11 +8,11 @@ use vereda_crypto::{DeviceKey, Verified};
 use vereda_policy::{
     Assign, BadRotate, Body, Chains, Cite, DocumentKind, Draft, EpochFault, Invite, Parent, ParentAuthority, Role,
 };
-use vereda_protocol::{ChunkOutcome, Goodbye, OpOutcome, RefusalCode};
+use vereda_protocol::{ChunkOutcome, Goodbye, OpOutcome, PolicyEntry, RefusalCode};
 use vereda_sync::people::{NOW, Person, Put};
 use vereda_sync::relay::{Input, SessionId};
 
-use super::room::{Room, assert_appended, learn, op_ids, refused, revoke};
+use super::room::{Room, assert_appended, entries, learn, op_ids, refused, revoke};
 
 /// A manager and a member of a team.
 struct Team {
@@ -350,5 +350,38 @@ fn who_was_put_out_is_not_kept_in_by_a_document_that_he_prepared_before() {
         let other = team.member.create_case(user);
         let outcome = team.room.put(again, &other);
         assert_eq!(matches!(outcome, OpOutcome::Appended(_)), is_granted, "{outcome:?}");
+    }
+}
+
+/// A case that a member begins under these parents, one of them his own user, for himself.
+fn case_under(team: &Team, parents: &[(ChainId, ParentAuthority)]) -> Put {
+    let user = team.member.user();
+    let like = team.member.clone().create_case(user);
+    let Body::Create(mut create) = like.op.value().body.clone() else { panic!("a case is begun") };
+    create.parents = parents.iter().map(|(chain, authority)| Parent { chain: *chain, authority: *authority }).collect();
+    create.parents.sort_unstable();
+    let draft = Draft::new(&team.member.chains, team.member.device(), None);
+    Put { op: draft.sign_create(&team.member.key, create).unwrap(), wraps: like.wraps }
+}
+
+#[test]
+fn who_was_put_out_decides_on_nothing_that_his_team_has_a_say_in() {
+    for of_team in [ParentAuthority::RevokeOnly, ParentAuthority::Full] {
+        let mut team = Team::new(Role::Editor);
+        let user = team.member.user();
+        let late = case_under(&team, &[(user, ParentAuthority::Full), (team.team, of_team)]);
+        revoke(&mut team.room, (&mut team.manager, team.desk), team.team, user);
+        team.room.take(team.desk);
+        assert_eq!(team.room.put(team.line, &late), OpOutcome::InReview);
+        let waits = |entry: &PolicyEntry| matches!(entry, PolicyEntry::ReviewDocument { .. });
+        assert!(entries(&team.room.take(team.desk)).iter().any(waits), "the team's Manager decides");
+        assert!(!entries(&team.room.take(team.line)).iter().any(waits));
+        let adopt =
+            |person: &mut Person, chain| person.adopt_document(chain, late.chain(), &[(user, Role::Editor)], &[]);
+        let by_himself = adopt(&mut team.member.clone(), user);
+        assert_eq!(team.room.put(team.line, &by_himself), OpOutcome::Refused(RefusalCode::NotAuthorized));
+        assert_eq!(op_ids(&team.room.take(team.desk)), []);
+        let by_manager = adopt(&mut team.manager, team.team);
+        assert_appended(&team.room.put(team.desk, &by_manager));
     }
 }

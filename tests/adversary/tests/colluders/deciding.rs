@@ -172,6 +172,38 @@ fn a_case_begun_after_its_authors_removal_enters_only_where_a_manager_of_its_tea
     }
 }
 
+#[test]
+fn what_a_chain_decides_on_a_document_that_is_not_its_own_closes_nothing() {
+    let mut stage = Stage::set();
+    let mut before = stage.bashir.clone();
+    let begun = before.create_case(stage.team);
+    let chunk = before.chunk(begun.chain(), 0, None, &[], 300);
+    let removal = revoke(&stage, None, &[]);
+    stage.admit(&removal);
+    let mut amina = Victim::of_person(&stage, &stage.amina);
+    amina.policy(vec![
+        PolicyEntry::ReviewDocument { create: begun.op.signed().clone(), wraps: Vec::new(), received: NOW },
+        PolicyEntry::Review { chunk, received: NOW },
+    ]);
+    let waiting = |amina: &Victim| {
+        let documents = amina.machine.review_documents(&amina.store).unwrap();
+        documents.iter().map(|one| one.chunks.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(waiting(&amina), [1]);
+    let decide = |author: &Person, chain, cited: &[ChainId]| {
+        let author = forge::knowing(author, &stage.relay.chains);
+        let discard = Discard { chunks: vec![], documents: vec![begun.chain()], sealed_reason: vec![7; 40] };
+        forge::op(&author, chain, forge::cites(&author, cited), Body::Discard(discard))
+    };
+    let of_another = decide(&stage.chipo, stage.chipo.user(), &[]);
+    amina.policy(stage.relay.forge(&of_another));
+    assert!(amina.obeys(&of_another), "in his own chain he decides");
+    assert_eq!(waiting(&amina), [1], "on what is the team's the team does");
+    let of_team = decide(&stage.amina, stage.team, &[stage.amina.user()]);
+    amina.policy(stage.relay.forge(&of_team));
+    assert_eq!(waiting(&amina), [0; 0]);
+}
+
 /// Says whether a document is among those that the device lists for its user.
 fn knows(victim: &Victim, document: ChainId) -> bool {
     victim.machine.documents(&victim.store).unwrap().contains(&document)

@@ -12,7 +12,7 @@ use vereda_sync::people::Person;
 use crate::{Lie, chunk_of, next_epoch};
 
 /// Calls the newest epoch of a case bad and begins another, which carries nothing.
-fn give_alarm(town: &mut Town, author: &mut Person, member: usize, case: ChainId, lie: Lie) {
+pub fn give_alarm(town: &mut Town, author: &mut Person, member: usize, case: ChainId, lie: Lie) {
     let keys = town.keys(member);
     author.chains = town.chains();
     let epoch = author.chains.chain(&case).unwrap().newest_epoch().unwrap().number;
@@ -23,13 +23,13 @@ fn give_alarm(town: &mut Town, author: &mut Person, member: usize, case: ChainId
     author.chains = town.chains();
 }
 
-fn chunks_of(town: &Town, document: &ChainId) -> Vec<Header> {
+pub fn chunks_of(town: &Town, document: &ChainId) -> Vec<Header> {
     let headers = town.entries().into_iter().filter_map(chunk_of).map(|chunk| header_of(&chunk));
     headers.filter(|header| header.document == *document).collect()
 }
 
 /// Every change number of an author is that of one change.
-fn assert_unforked(town: &Town, document: &ChainId) {
+pub fn assert_unforked(town: &Town, document: &ChainId) {
     let mut taken = BTreeSet::new();
     for header in chunks_of(town, document) {
         for seq in (header.first_change..).take(header.change_count as usize) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vereda_base::{ChainId, Incarnation, Link};
 use vereda_protocol::Header;
 
-use super::{Rebuilt, naming::Said, rows};
+use super::{Rebuilt, naming::Said, rows, secrecy::bears};
 use crate::{
     breach::Checker,
     disk::EDITS,
@@ -68,45 +68,84 @@ pub(crate) fn check_where_the_relay_lied(world: &mut World, rebuilt: &BTreeMap<C
             && !is_there
             && fate(world, rebuilt.get(&edit.case), edit, &discarded) == Fate::Lost
         {
-            missing.push((edit.who, edit.case, edit.incarnation, edit.change, edit.expected.place().to_owned()));
+            missing.push(edit.clone());
         }
     }
     let mut lost = Vec::new();
-    for (who, case, incarnation, change, place) in missing {
-        let is_kept = is_on_disk(world, who, incarnation, case, change) || is_made_again(world, who, incarnation, case);
-        let tells = Said::by(world, who).is_none_or(|said| said.tells(world, who, &case));
-        if !is_kept || !tells {
-            let how = if is_kept { "is on its author's device alone, which says nothing" } else { "is lost" };
-            lost.push(format!("the edit of {place} by person {who} in case {case} {how}"));
-        }
+    for edit in missing {
+        let (who, case) = (edit.who, edit.case);
+        let how = match kept(world, &edit) {
+            Kept::Nowhere => Some("is lost"),
+            Kept::AwaitsRemaking if says_synced(world, who, &case) => Some("was to be made again, and nobody says so"),
+            Kept::AwaitsRemaking => None,
+            Kept::OnDisk => {
+                let tells = Said::by(world, who).is_none_or(|said| said.tells(world, who, &case));
+                (!tells).then_some("is on its author's device alone, which says nothing")
+            }
+        };
+        let place = edit.expected.place();
+        lost.extend(how.map(|how| format!("the edit of {place} by person {who} in case {case} {how}")));
     }
     for what in lost.into_iter().take(4) {
         world.breach(Checker::Acknowledged, what);
     }
 }
 
-/// Says whether a change is on its author's disk: among the edits that were not sealed yet, or in a chunk.
-fn is_on_disk(world: &World, who: usize, incarnation: Incarnation, case: ChainId, change: Option<[u8; 32]>) -> bool {
-    let Some(changes) = world.model.durable.get(&(who, incarnation, case)) else { return false };
-    let Some(at) = changes.iter().position(|known| Some(*known) == change) else { return false };
-    let Some(person) = world.people.get(who) else { return false };
-    let (Some(device), Some(id)) = (person.device.as_ref(), person.id) else { return false };
+fn says_synced(world: &mut World, who: usize, case: &ChainId) -> bool {
+    let told = world.call(who, |device, _| device.explain(case).ok()).flatten();
+    told.is_some_and(|told| told.state == "synced")
+}
+
+/// Where an edit is on its author's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kept {
+    /// Not at all, or in a chunk alone whose edits are said to have been made again.
+    Nowhere,
+    /// In a chunk that does not stand, whose edits are to be made again.
+    AwaitsRemaking,
+    /// Among the edits that were not sealed yet, or in a chunk; as it was made first or made again.
+    OnDisk,
+}
+
+fn kept(world: &World, edit: &Acknowledged) -> Kept {
+    let first = edit.change.map_or(Kept::Nowhere, |change| kept_change(world, edit, edit.incarnation, change));
+    if first == Kept::OnDisk {
+        return first;
+    }
+    let later = world.model.made_later(edit.who, edit.incarnation, &edit.case);
+    let all = later.iter().map(|(one, change)| kept_change(world, edit, *one, *change)).min();
+    let may_hold = later.iter().any(|(_, change)| may_hold(world, edit, change)) || is_overwritten(world, edit);
+    first.max(all.filter(|_| may_hold).unwrap_or(Kept::Nowhere))
+}
+
+/// Says where a change is on its author's disk.
+fn kept_change(world: &World, edit: &Acknowledged, incarnation: Incarnation, change: [u8; 32]) -> Kept {
+    let (who, case) = (edit.who, edit.case);
+    let Some(changes) = world.model.durable.get(&(who, incarnation, case)) else { return Kept::Nowhere };
+    let Some(at) = changes.iter().position(|known| *known == change) else { return Kept::Nowhere };
+    let Some(person) = world.people.get(who) else { return Kept::Nowhere };
+    let (Some(device), Some(id)) = (person.device.as_ref(), person.id) else { return Kept::Nowhere };
     let seq = at as u64 + 1;
-    let holds = |header: &Header| {
+    let holds = |header: &&Header| {
         (header.device, header.incarnation) == (id, incarnation)
             && (header.first_change..header.first_change + u64::from(header.change_count)).contains(&seq)
     };
-    let hash = |row: &[u8]| Some(change_hash(row)) == change;
-    rows::headers(device.store(), &case).iter().any(holds)
-        || rows::list(device.store(), EDITS, Some(case.as_bytes())).iter().any(|(_, row)| hash(row))
+    if rows::list(device.store(), EDITS, Some(case.as_bytes())).iter().any(|(_, row)| change_hash(row) == change) {
+        return Kept::OnDisk;
+    }
+    let excluded = rows::excluded(device.store(), &case);
+    let of_chunk = |header: &Header| match excluded.get(&header.link()) {
+        Some(row) if row.is_remade() => Kept::Nowhere,
+        Some(row) if row.awaits_remaking() => Kept::AwaitsRemaking,
+        _ => Kept::OnDisk,
+    };
+    rows::headers(device.store(), &case).iter().filter(holds).map(of_chunk).max().unwrap_or(Kept::Nowhere)
 }
 
-/// Says whether work of an incarnation was made again under another, and all of that is on its author's disk.
-fn is_made_again(world: &World, who: usize, before: Incarnation, case: ChainId) -> bool {
-    let of_author = world.model.durable.range((who, Incarnation(0), case)..).take_while(|((of, ..), _)| *of == who);
-    let others = of_author.filter(|((_, one, of), _)| *of == case && *one != before);
-    let changes: Vec<_> = others.flat_map(|((_, one, _), all)| all.iter().map(|change| (*one, *change))).collect();
-    !changes.is_empty() && changes.iter().all(|(one, change)| is_on_disk(world, who, *one, case, Some(*change)))
+/// Says whether a later change may hold what an edit wrote: it does not, where that is a text that it does not bear.
+fn may_hold(world: &World, edit: &Acknowledged, change: &[u8; 32]) -> bool {
+    let raw = world.model.raw.get(change).map(Vec::as_slice).unwrap_or_default();
+    edit.expected.own_text().is_none_or(|text| bears(raw, text))
 }
 
 /// Collects the chunks that were turned away, with all that builds on them.
@@ -141,32 +180,30 @@ fn fate(world: &World, rebuilt: Option<&Rebuilt>, edit: &Acknowledged, discarded
         return found;
     }
     // It may have been made again under a later incarnation.
-    let later = model.durable.range((edit.who, Incarnation(0), case)..);
-    let later = later.take_while(|((who, ..), _)| *who == edit.who);
-    let later = later.filter(|((_, one, of), _)| *of == case && *one != edit.incarnation);
-    let changes: Vec<_> =
-        later.flat_map(|((_, one, _), changes)| changes.iter().map(|change| (*one, *change))).collect();
-    if changes.is_empty() {
+    let later = model.made_later(edit.who, edit.incarnation, &case);
+    if later.is_empty() {
         return Fate::Lost;
     }
     let stands = |rebuilt: &Rebuilt| rebuilt.written.values().any(|written| edit.expected.is_found_in(written));
     if rebuilt.is_some_and(stands) || is_overwritten(world, edit) {
         return Fate::Stands;
     }
-    changes.iter().find_map(|(one, change)| of_author(*one, Some(*change))).unwrap_or(Fate::Lost)
+    let mut holding = later.iter().filter(|(_, change)| may_hold(world, edit, change));
+    holding.find_map(|(one, change)| of_author(*one, Some(*change))).unwrap_or(Fate::Lost)
 }
 
-/// Says whether the same person wrote to the place again: work that is made again shows what it came to.
+/// Says whether the same person wrote to the place again before work there was last made again, which shows what it came to.
 fn is_overwritten(world: &World, edit: &Acknowledged) -> bool {
     let place = edit.expected.place();
     let touches = |other: &Acknowledged| {
         let there = other.expected.place();
         there == place || there.starts_with(place) || place.starts_with(there) || is_entry_removed(other, edit)
     };
-    let same = |other: &&Acknowledged| other.who == edit.who && other.case == edit.case;
+    let last = world.model.incarnations.get(&(edit.who, edit.case)).and_then(|all| all.last());
+    let same = |other: &&Acknowledged| (other.who, other.case) == (edit.who, edit.case);
     let own: Vec<&Acknowledged> = world.model.acknowledged.iter().filter(same).collect();
     let at = own.iter().position(|other| other.change == edit.change && other.expected == edit.expected);
-    own.iter().skip(at.map_or(0, |at| at + 1)).any(|other| touches(other))
+    own.iter().skip(at.map_or(0, |at| at + 1)).any(|other| Some(&other.incarnation) != last && touches(other))
 }
 
 fn is_entry_removed(other: &Acknowledged, edit: &Acknowledged) -> bool {
@@ -195,7 +232,8 @@ fn fate_of_change(
     if links.iter().any(|link| discarded.contains(link)) {
         return Some(Fate::Discarded);
     }
-    let awaits = links.iter().any(|link| world.model.reviewed.contains_key(link) && !world.model.links.contains(link));
+    let was_adopted = |link: &Link| world.model.links.contains(link) || world.model.ledger.adopted.contains(link);
+    let awaits = links.iter().any(|link| world.model.reviewed.contains_key(link) && !was_adopted(link));
     (awaits && !world.can_decide(&case)).then_some(Fate::Undecidable)
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn check(world: &mut World) {
 fn holders(world: &World) -> impl Iterator<Item = (usize, DeviceId, HeldKeys, &BTreeSet<SentWrap>)> {
     world.people.iter().enumerate().filter_map(|(who, person)| {
         let mut held = person.hand.held();
-        if world.is_leaking() {
+        if world.leaks_to(who) {
             world.people.iter().for_each(|other| other.hand.with_held(|keys| held.take_over(keys)));
         }
         Some((who, person.id?, held, &person.wraps_sent))

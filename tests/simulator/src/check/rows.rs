@@ -1,6 +1,9 @@
 //! Rows of a device's disk as they lie there, read without the device.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
 
 use minicbor::{Decode, Encode};
 use vereda_base::{ChainId, Link, Timestamp, decode, limits::MAX_HEADER_BYTES};
@@ -62,6 +65,47 @@ pub struct OpRow {
     adopted: Option<AdoptedDocument>,
     #[n(4)]
     held: Option<Held>,
+}
+
+/// A chunk that does not stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct ExcludedRow {
+    #[n(0)]
+    position: Option<u64>,
+    #[n(1)]
+    cause: u8,
+    #[n(2)]
+    epoch: u64,
+    #[n(3)]
+    at_relay: bool,
+    #[n(4)]
+    own: bool,
+    #[n(5)]
+    document: ChainId,
+    #[n(6)]
+    held: Option<Held>,
+}
+
+impl ExcludedRow {
+    /// As the device stores it whose edits were made again.
+    const REMADE: u8 = 4;
+
+    /// Says whether its edits are to be made again: it is the device's own, and lies beyond a frontier or builds on what does.
+    pub const fn awaits_remaking(&self) -> bool {
+        self.own && self.cause <= 1
+    }
+
+    /// Says whether its edits were made again.
+    pub const fn is_remade(&self) -> bool {
+        self.cause == Self::REMADE
+    }
+
+    /// The same as if its edits had been made again.
+    #[must_use]
+    pub const fn as_remade(self) -> Self {
+        Self { cause: Self::REMADE, ..self }
+    }
 }
 
 /// When the relay handed something over.
@@ -131,6 +175,12 @@ pub fn standing(disk: &Disk, document: &ChainId) -> BTreeSet<Link> {
     let kept = keys(disk, tables::LINKS, group);
     let undecided = keys(disk, tables::REFUSED, group);
     kept.difference(&undecided).copied().collect()
+}
+
+/// Lists the chunks of a document that do not stand.
+pub fn excluded(disk: &Disk, document: &ChainId) -> BTreeMap<Link, ExcludedRow> {
+    let rows = list(disk, tables::EXCLUDED, Some(document.as_bytes())).into_iter();
+    rows.filter_map(|(key, row)| Some((Link(key.try_into().ok()?), decode(&row, 1 << 10).ok()?))).collect()
 }
 
 /// Lists the keys of a table's rows, or of one group's, as links.

@@ -50,9 +50,7 @@ impl World {
         swap(&mut self.relay_alarm, &mut other.alarm);
         swap(&mut self.is_commit_due, &mut other.is_commit_due);
         swap(&mut self.model, &mut other.model);
-        // What people did is one story.
-        swap(&mut self.model.acknowledged, &mut other.model.acknowledged);
-        swap(&mut self.model.durable, &mut other.model.durable);
+        self.model.swap_story(&mut other.model);
     }
 
     /// Lets the relay have two histories from here on, and serve some people the second; says whether it did.
@@ -118,8 +116,7 @@ impl World {
 
     /// Lets the relay go back to an earlier disk.
     pub(super) fn roll_back(&mut self, disk: RelayDisk, mut model: Model) {
-        swap(&mut model.acknowledged, &mut self.model.acknowledged);
-        swap(&mut model.durable, &mut self.model.durable);
+        model.swap_story(&mut self.model);
         note!(self, "the relay goes back from {} entries to {}", self.model.log.len(), model.log.len());
         self.crash_relay();
         self.relay_disk = disk;

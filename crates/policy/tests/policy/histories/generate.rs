@@ -212,15 +212,15 @@ impl World {
         (author.clone(), self.follow(chain, author.device_id(), cites, body))
     }
 
-    /// Decides on a document that waits, as one of its owners.
+    /// Decides on a document that waits, as one that has a say there.
     fn decide_on_waiting(&mut self) {
         let (_, op) = self.draw(&self.waiting.clone());
         let Body::Create(create) = &op.body else { return };
-        let owners: Vec<ChainId> = vereda_policy::owners(create).collect();
-        if !owners.is_empty() {
-            let owner = self.draw(&owners);
-            let body = self.decide(owner);
-            self.append(owner, body);
+        let above = with_a_say(create);
+        if !above.is_empty() {
+            let chain = self.draw(&above);
+            let body = self.decide(chain);
+            self.append(chain, body);
         }
     }
 
@@ -358,7 +358,7 @@ impl World {
             chunks.push(Link([self.below(200) as u8; 32]));
         } else {
             let owned = |op: &Op| match &op.body {
-                Body::Create(create) => vereda_policy::owners(create).any(|owner| owner == chain),
+                Body::Create(create) => with_a_say(create).contains(&chain),
                 _ => false,
             };
             let waiting: Vec<ChainId> =
@@ -369,8 +369,10 @@ impl World {
             return Body::Discard(Discard { chunks, documents, sealed_reason: vec![] });
         }
         let mut holders = self.draw_members(ChainKind::Document);
-        if holders.is_empty() && !is_document {
+        let has_chain = holders.iter().any(|holder| holder.subject == chain);
+        if !is_document && !has_chain && (holders.is_empty() || self.below(2) == 0) {
             holders.push(Member { subject: chain, role: Role::Manager });
+            holders.sort();
         }
         let documents = documents.into_iter().map(|document| AdoptedDocument {
             document,
@@ -387,4 +389,10 @@ impl World {
             _ => Body::SetRetention(SetRetention { what: Retention::Review, days: self.below(4_000) as u32 }),
         }
     }
+}
+
+/// Lists the parents of a document that have a say there.
+fn with_a_say(create: &Create) -> Vec<ChainId> {
+    let parents = create.parents.iter().filter(|parent| parent.authority != ParentAuthority::None);
+    parents.map(|parent| parent.chain).collect()
 }

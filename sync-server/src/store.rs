@@ -226,23 +226,13 @@ impl RelayStore for SqliteStore {
     }
 
     fn heads(&self, scope: Scope, after: Position, upto: Position, limit: usize) -> Result<Vec<Head>, StoreError> {
-        const COLUMNS: &str = "SELECT position, kind, chain, party, bytes FROM log";
-        const RANGE: &str = "position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3";
         let bound = |position: Position| i64::try_from(position.0).unwrap_or(i64::MAX);
         let (after, upto, limit) = (bound(after), bound(upto), i64::try_from(limit).unwrap_or(i64::MAX));
-        let range = params![after, upto, limit];
+        let sql = page_of(scope);
         let raw = match scope {
-            Scope::Policy => self.many("log", &format!("{COLUMNS} WHERE kind <> 2 AND {RANGE}"), range, read_head)?,
-            Scope::Content => self.many("log", &format!("{COLUMNS} WHERE kind = 2 AND {RANGE}"), range, read_head)?,
-            Scope::Chain(chain) => {
+            Scope::Policy | Scope::Content => self.many("log", sql, params![after, upto, limit], read_head)?,
+            Scope::Chain(chain) | Scope::ChainPolicy(chain) => {
                 let Some(chain) = self.name(chain.as_bytes())? else { return Ok(Vec::new()) };
-                // All but chunks by their own index, chunks by that of their links.
-                let sql = "SELECT log.position, log.kind, log.chain, log.party, log.bytes FROM (
-                        SELECT position FROM log WHERE chain = ?4 AND kind <> 2 AND position > ?1 AND position <= ?2
-                        UNION ALL
-                        SELECT position FROM link WHERE document = ?4 AND position > ?1 AND position <= ?2
-                        ORDER BY position LIMIT ?3
-                    ) AS found CROSS JOIN log ON log.position = found.position ORDER BY found.position";
                 self.many("log", sql, params![after, upto, limit, chain], read_head)?
             }
         };
@@ -276,7 +266,7 @@ impl RelayStore for SqliteStore {
         };
         let rows = self.many(
             "log",
-            "SELECT log.position, data.content FROM log JOIN data ON data.position = log.position
+            "SELECT log.position, data.content FROM log INDEXED BY log_op JOIN data ON data.position = log.position
              WHERE log.chain = ?1 AND log.kind = 0 ORDER BY log.position",
             [number],
             |row| Ok((Position(to_u64(row.get(0)?)), row.get_ref(1)?.as_blob()?.to_vec())),
@@ -466,6 +456,28 @@ impl RelayStore for SqliteStore {
         self.recent.clear();
         if let Ok(end) = self.read_end() {
             self.end = end;
+        }
+    }
+}
+
+/// The statement that reads a page: beyond 1, up to 2, at most 3, of the chain 4.
+const fn page_of(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Policy => {
+            "SELECT position, kind, chain, party, bytes FROM log
+             WHERE kind <> 2 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
+        }
+        Scope::Content => {
+            "SELECT position, kind, chain, party, bytes FROM log
+             WHERE kind = 2 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
+        }
+        Scope::Chain(_) => {
+            "SELECT position, kind, chain, party, bytes FROM log INDEXED BY log_entry
+             WHERE chain = ?4 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
+        }
+        Scope::ChainPolicy(_) => {
+            "SELECT position, kind, chain, party, bytes FROM log INDEXED BY log_chain
+             WHERE chain = ?4 AND kind <> 2 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! machine.handle_input(now, input, &mut store, &mut rng)    any number of times
-//! machine.serve(now, &mut store)                            one bounded round for every session that lags
+//! machine.serve(now, &mut store)                            one bounded round for the sessions that lag, in turn
 //! let committed = machine.commit(&mut store)                store.commit(), then the effects
 //! ```
 //!
@@ -16,6 +16,7 @@ mod agency;
 mod append;
 mod audience;
 mod authenticate;
+mod backfill;
 mod chains;
 mod decision;
 mod deliver;

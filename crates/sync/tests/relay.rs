@@ -16,6 +16,7 @@ mod relay {
     mod chunks;
     mod endings;
     mod failure;
+    mod fairness;
     mod operations;
     mod poison;
     mod removals;

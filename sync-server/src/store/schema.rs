@@ -8,7 +8,7 @@ use vereda_sync::relay::StoreError;
 use super::{fault, row};
 
 /// The newest shape.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// Marks a database of a relay ("vrly").
 const APPLICATION_ID: i32 = 0x7672_6c79;
@@ -129,6 +129,10 @@ const STEPS: &[&str] = &[
         standing INTEGER NOT NULL CHECK (standing BETWEEN 0 AND 2)
     ) STRICT;
     CREATE INDEX review_create_device ON review_create (device) WHERE standing = 0;
+",
+    "
+    -- All entries of a chain in log order: an index ends with the row's number, which is the position.
+    CREATE INDEX log_entry ON log (chain);
 ",
 ];
 

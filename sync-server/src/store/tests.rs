@@ -112,5 +112,47 @@ fn a_database_of_the_first_shape_is_brought_forward_with_all_that_it_holds() {
     let found: Vec<_> = (1..=end.0).map(|position| kept.entry(Position(position)).unwrap()).collect();
     assert_eq!(found, entries);
     assert_eq!(kept.heads(Scope::Policy, Position(0), end, 99).unwrap().len(), entries.len());
+    let heads = kept.heads(Scope::Policy, Position(0), end, 99).unwrap();
+    let of_first = heads.iter().filter(|head| head.about.chain() == heads[0].about.chain()).count();
+    let page = kept.heads(Scope::Chain(heads[0].about.chain()), Position(0), end, 99).unwrap();
+    assert_eq!(page.len(), of_first, "the index of the newest shape is filled");
     assert!(kept.connection.execute("INSERT INTO data VALUES (99, x'00')", []).is_err(), "foreign keys hold again");
+}
+
+#[test]
+fn a_page_of_the_log_reads_its_own_rows_however_long_the_log_is() {
+    use rusqlite::StatementStatus;
+
+    let (mut kept, chain) = (open(), ChainId([7; 32]));
+    let kinds = |position: usize| if position % 100 == 0 { row::OP } else { row::CHUNK };
+    let mut steps = Vec::new();
+    for upto in [1_000, 10_000] {
+        for position in kept.end.0 as usize..upto {
+            let row = Row { kind: kinds(position), chain, data: vec![0; 8] };
+            kept.append_row(&row, Some(1)).unwrap();
+        }
+        kept.commit().unwrap();
+        let number = kept.name(chain.as_bytes()).unwrap().unwrap();
+        let read = |scope| {
+            let mut statement = kept.connection.prepare(page_of(scope)).unwrap();
+            match scope {
+                Scope::Policy | Scope::Content => assert_eq!(count(statement.query([0, 9_999, 8]).unwrap()), 8),
+                _ => assert_eq!(count(statement.query([0, 9_999, 8, number]).unwrap()), 8),
+            }
+            assert_eq!(statement.get_status(StatementStatus::Sort), 0, "{scope:?} is read in its order");
+            statement.get_status(StatementStatus::VmStep)
+        };
+        let scopes = [Scope::Policy, Scope::Content, Scope::Chain(chain), Scope::ChainPolicy(chain)];
+        steps.push(scopes.map(read));
+    }
+    assert_eq!(steps[0], steps[1]);
+    assert!(steps[0].iter().all(|steps| *steps < 300), "{steps:?}");
+}
+
+fn count(mut rows: rusqlite::Rows<'_>) -> usize {
+    let mut count = 0;
+    while rows.next().unwrap().is_some() {
+        count += 1;
+    }
+    count
 }

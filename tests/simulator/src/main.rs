@@ -13,7 +13,8 @@ use vereda_simulator::{
 /// Runs simulated worlds: real devices and a real relay on a faulty network, disk and clock, one world per seed.
 ///
 /// Seeds from 10000 on give worlds where people decide on access, from 20000 on such where the relay lies as well, from
-/// 30000 on again an honest one and rough faults.
+/// 30000 on again an honest one and rough faults. From 40000 on worlds are wide: people also erase, and move sections; from
+/// 50000 on the relay lies in them, in more ways.
 ///
 /// Exit codes: 0 all is well, 1 something that was checked does not hold, 2 the command could not be carried out.
 #[derive(Parser)]

@@ -13,15 +13,31 @@ pub enum Malice {
     RollsBack,
     /// It swaps or withholds wraps, and lies about the leaves of frontiers.
     Falsifies,
+    /// It offers frontiers for removals that leave places out, or everything, and dates receipts back.
+    Severs,
+    /// As [`Self::Forks`], between two devices of one person.
+    Parts,
 }
 
 impl Malice {
-    /// All of them, in the order of the seeds that ask for them.
-    pub const ALL: [Self; 5] = [Self::Withholds, Self::BackDates, Self::Forks, Self::RollsBack, Self::Falsifies];
+    /// The first of them, in the order of the seeds that ask for them.
+    pub const FIRST: [Self; 5] = [Self::Withholds, Self::BackDates, Self::Forks, Self::RollsBack, Self::Falsifies];
+    /// All of them, in the order of the seeds of wide worlds.
+    pub const ALL: [Self; 7] =
+        [Self::Withholds, Self::BackDates, Self::Forks, Self::RollsBack, Self::Falsifies, Self::Severs, Self::Parts];
 
     /// The one that a seed asks for: by its rest when divided by their number.
     pub fn of(seed: u64) -> Self {
-        let at = usize::try_from(seed % Self::ALL.len() as u64).unwrap_or(0);
-        Self::ALL.get(at).copied().unwrap_or(Self::Withholds)
+        pick(&Self::FIRST, seed)
     }
+
+    /// The same of a wide world.
+    pub fn of_wide(seed: u64) -> Self {
+        pick(&Self::ALL, seed)
+    }
+}
+
+fn pick(among: &[Malice], seed: u64) -> Malice {
+    let at = usize::try_from(seed % among.len().max(1) as u64).unwrap_or(0);
+    among.get(at).copied().unwrap_or(Malice::Withholds)
 }

@@ -349,10 +349,16 @@ impl Model {
         self.reviewed_documents.contains_key(document) && !self.documents.contains_key(document)
     }
 
-    /// Lists the cases and sections in the log.
+    /// Says whether a document was erased: nothing stands in it any more.
+    pub fn is_erased(&self, document: &ChainId) -> bool {
+        self.ledger.chain(document).is_some_and(|chain| chain.is_erased)
+    }
+
+    /// Lists the cases and sections in the log that were not erased.
     pub fn cases(&self) -> Vec<ChainId> {
         let of_people = |document: &Document| matches!(document.kind, DocumentKind::Case | DocumentKind::Section);
-        self.documents.iter().filter(|(_, document)| of_people(document)).map(|(id, _)| *id).collect()
+        let all = self.documents.iter().filter(|(id, document)| of_people(document) && !self.is_erased(id));
+        all.map(|(id, _)| *id).collect()
     }
 }
 

@@ -9,6 +9,11 @@ pub const MALICE_FROM: u64 = 20_000;
 /// From this seed on it does not, and all faults are rough.
 pub const MALICE_UPTO: u64 = 30_000;
 
+/// From this seed on there is everything that came later: the acts and the lies of [`Plan::is_wide`]. No lies yet.
+pub const WIDE_FROM: u64 = 40_000;
+/// From this seed on with a relay that lies.
+pub const WIDE_MALICE_FROM: u64 = 50_000;
+
 /// A world to be.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
@@ -32,6 +37,8 @@ pub struct Plan {
     pub offline: u64,
     /// Decisions about access in a thousand things that people do.
     pub access: u64,
+    /// People do, and a relay that lies does, also what earlier worlds know nothing of: seeds of those keep their worlds.
+    pub is_wide: bool,
     /// How the relay lies, if it does.
     pub malice: Option<Malice>,
     /// What is done wrong, if anything.
@@ -42,8 +49,9 @@ impl Plan {
     /// Draws the plan of a seed. One kind of fault is stronger in some worlds than in others, and absent in some.
     pub fn of(seed: u64) -> Self {
         let mut draw = Draw::new(seed, 1);
-        // The first thousand worlds are mild, the first ten thousand with decisions, and those with lies; all others rough.
-        let is_mild = seed < 1_000 || (ACCESS_FROM..MALICE_UPTO).contains(&seed);
+        // The first thousand worlds are mild, the first ten thousand with decisions, those with lies, and wide ones; all others
+        // rough.
+        let is_mild = seed < 1_000 || (ACCESS_FROM..MALICE_UPTO).contains(&seed) || seed >= WIDE_FROM;
         let levels = if is_mild { [0, 40, 120, 300] } else { [0, 100, 300, 600] };
         let mut level = || draw.pick(&levels).copied().unwrap_or(0);
         let (network, crashes, full_disks, clocks, offline) = (level(), level(), level() / 2, level(), level());
@@ -58,7 +66,12 @@ impl Plan {
             clocks,
             offline,
             access: if seed < ACCESS_FROM { 0 } else { draw.pick(&[40, 80, 160, 300]).copied().unwrap_or(0) },
-            malice: (MALICE_FROM..MALICE_UPTO).contains(&seed).then(|| Malice::of(seed)),
+            is_wide: seed >= WIDE_FROM,
+            malice: match seed {
+                MALICE_FROM..MALICE_UPTO => Some(Malice::of(seed)),
+                WIDE_MALICE_FROM.. => Some(Malice::of_wide(seed)),
+                _ => None,
+            },
             mutation: None,
         }
     }
@@ -67,6 +80,12 @@ impl Plan {
     #[must_use]
     pub fn with_malice(self, malice: Malice) -> Self {
         Self { malice: Some(malice), ..self.with_access() }
+    }
+
+    /// The same world with everything that came later.
+    #[must_use]
+    pub const fn wide(self) -> Self {
+        Self { is_wide: true, ..self }
     }
 
     /// The same world with every kind of fault, and with decisions on access.

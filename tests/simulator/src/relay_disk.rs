@@ -24,6 +24,8 @@ pub struct RelayDisk {
     /// For the mutation that loses a chunk: where it stood.
     lost: Option<(Position, Link)>,
     newest: Option<(Position, Link)>,
+    /// Which places a relay that lies leaves out of frontiers: of two, every first, or all.
+    leaves_out: u64,
     /// For the mutation that sets receipts back.
     key: DeviceKey,
 }
@@ -41,6 +43,7 @@ impl RelayDisk {
             commits: 0,
             lost: None,
             newest: None,
+            leaves_out: 0,
             key,
         }
     }
@@ -49,7 +52,22 @@ impl RelayDisk {
     pub fn copy(&self) -> Option<Self> {
         let memory = self.memory.copy()?;
         let (mutation, key) = (self.mutation, self.key.clone());
-        Some(Self { memory, fuse: None, is_dead: false, mutation, commits: 0, lost: None, newest: None, key })
+        Some(Self {
+            memory,
+            fuse: None,
+            is_dead: false,
+            mutation,
+            commits: 0,
+            lost: None,
+            newest: None,
+            leaves_out: self.leaves_out,
+            key,
+        })
+    }
+
+    /// Leaves places out of the frontiers of removals: none, half of them, or all.
+    pub const fn leave_out(&mut self, how: u64) {
+        self.leaves_out = how;
     }
 
     /// Lets the power go after so many writes and commits.
@@ -203,7 +221,13 @@ impl RelayStore for RelayDisk {
 
     fn places(&self, device: &DeviceId, within: Option<&ChainId>) -> Result<Vec<OfferedLeaf>, StoreError> {
         self.alive()?;
-        self.memory.places(device, within)
+        let mut places = self.memory.places(device, within)?;
+        places.retain(|leaf| match self.leaves_out {
+            0 => true,
+            1 => leaf.place.key().0.first().is_some_and(|byte| byte.is_multiple_of(2)),
+            _ => false,
+        });
+        Ok(places)
     }
 
     fn frontiers_naming(&self, chain: &ChainId) -> Result<Vec<Position>, StoreError> {

@@ -152,3 +152,33 @@ fn a_device_that_does_not_name_a_relay_that_withholds_is_flagged() {
 fn keys_that_get_about_under_a_relay_that_lies_are_flagged() {
     check_lied_to(Malice::Withholds, Mutation::KeysLeak, Checker::Reading);
 }
+
+/// As [`check_lied_to`], in wide worlds.
+fn check_widely_lied_to(malice: Malice, mutation: Mutation, checker: Checker) {
+    let finds = |plan: Plan| run(plan, false).breaches.iter().any(|breach| breach.checker == checker);
+    let is_flagged = (0..WORLDS).any(|seed| {
+        let plan = Plan::of(seed).with_malice(malice).wide();
+        finds(plan.with(mutation)) && !finds(plan)
+    });
+    assert!(is_flagged, "{mutation:?} was not flagged by {checker:?} in {WORLDS} wide worlds with {malice:?}");
+}
+
+/// Kept worlds in which a device makes edits again: they built on what came after its author's rights had ended. In the
+/// second the relay withheld the removal.
+const REMADE: [u64; 2] = [10_026, 20_100];
+
+#[test]
+fn edits_that_do_not_stand_and_are_never_made_again_are_flagged() {
+    for seed in REMADE {
+        let plain = run(Plan::of(seed), false);
+        assert!(plain.counts.remade > 0 && plain.breaches.is_empty(), "seed {seed}: {:?}", plain.breaches);
+        let skipped = run(Plan { mutation: Some(Mutation::RemakingSkipped), ..Plan::of(seed) }, false);
+        let is_flagged = skipped.breaches.iter().any(|breach| breach.checker == Checker::Acknowledged);
+        assert!(is_flagged, "seed {seed}: {:?}", skipped.breaches);
+    }
+}
+
+#[test]
+fn twins_that_do_not_name_a_relay_that_parts_them_are_flagged() {
+    check_widely_lied_to(Malice::Parts, Mutation::FaultsForgotten, Checker::Naming);
+}

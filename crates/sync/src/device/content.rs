@@ -68,6 +68,10 @@ impl DeviceMachine {
             return self.quarantine(&chunk, document, QuarantineReason::BadHeader, None, store);
         };
         let document = header.value().document;
+        if self.shelf.find(&*store, &document)?.is_some_and(|state| state.is_erased()) {
+            // It was made before that: nothing of it is to be kept, and its author did nothing wrong.
+            return Ok(());
+        }
         match self.judge(&header, &chunk, origin, &*store)? {
             Judged::Stands(header) => self.keep_chunk(&header, &chunk, origin, store),
             Judged::Known(row) => self.take_known_chunk(&header, &chunk, row, store),

@@ -16,7 +16,7 @@ pub struct RelayConfig {
     pub max_unwritten_bytes: usize,
     /// Policy chains kept in memory.
     pub max_chains: usize,
-    /// Backfills that a session may have waiting.
+    /// Backfills that a session may have waiting, each of another chain.
     pub max_backfills: usize,
     /// Chunks and documents of one device that may await a decision.
     pub max_review_items: u64,
@@ -31,7 +31,7 @@ impl Default for RelayConfig {
             pull_timeout: Duration::from_secs(30),
             max_unwritten_bytes: 256 << 10,
             max_chains: 8_192,
-            max_backfills: 16_384,
+            max_backfills: 16,
             max_review_items: 4_096,
             max_review_bytes: 64 << 20,
         }

@@ -18,7 +18,7 @@ use super::{
     effect::{Committed, Effect, Input, RelayConfig, WakeReason},
     offer::Offers,
     recall::has_handed,
-    session::{Backfill, Session, SessionId, Stage},
+    session::{Session, SessionId, Stage},
     store::{RelayStore, StoreError},
 };
 
@@ -353,7 +353,6 @@ impl RelayMachine {
         store: &mut dyn RelayStore,
     ) -> Result<(), StoreError> {
         let end = self.end(store)?;
-        let max_backfills = self.config.max_backfills;
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(()) };
         match message {
             Up::Auth(_) => self.end_session(id, Goodbye::Violation),
@@ -379,18 +378,7 @@ impl RelayMachine {
                 self.consider(id);
             }
             Up::Backfill { document, after, upto } => {
-                if open.stream.backfills.len() >= max_backfills {
-                    self.end_session(id, Goodbye::Violation);
-                    return Ok(());
-                }
-                open.stream.backfills.push_back(Backfill {
-                    chain: document,
-                    after,
-                    upto: upto.min(end),
-                    has_leaves: false,
-                    within: 0,
-                });
-                self.consider(id);
+                return self.take_backfill(now.wall, id, (document, after, upto), store);
             }
             Up::Credit(credit) => {
                 open.down_credit = open.down_credit.saturating_add_unsigned(credit);

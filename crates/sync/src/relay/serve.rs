@@ -20,12 +20,20 @@ use super::{
 const PAGE: usize = 256;
 /// Bytes read for one frame, as they are stored.
 const FRAME_BYTES: usize = 48 << 10;
+/// What looking at one entry counts for, in bytes, whether it is served or not.
+const LOOK_WORK: usize = 256;
 /// What looking through one page of leaves counts for, in bytes, whatever is served of it.
-const LOOK_BYTES: usize = 16 << 10;
-/// Bytes served to one session before the next has its turn.
-const ROUND_BYTES: usize = 128 << 10;
+const LEAVES_WORK: usize = 16 << 10;
+/// What a page counts for at least, in bytes.
+const PAGE_WORK: usize = 4 << 10;
+/// Work done for one session before the next has its turn, in bytes.
+const TURN_WORK: usize = 128 << 10;
+/// Work done in one round, in bytes: whoever hands something in waits for no more than that, whatever others ask for.
+const ROUND_WORK: usize = 1 << 20;
 /// Sessions served in one round: what they get waits in memory for the commit.
 const ROUND_SESSIONS: usize = 64;
+/// Positions of the log that one page of the content lane passes over: not all of them hold a chunk.
+const CONTENT_SPAN: u64 = 4_096;
 
 impl RelayMachine {
     /// Serves the sessions that lag for one bounded round, in turn. Says whether there is more to do at once.
@@ -38,13 +46,18 @@ impl RelayMachine {
         let last = self.served_last;
         let after = self.lagging.range((Bound::Excluded(last), Bound::Unbounded));
         let round: Vec<SessionId> = after.chain(self.lagging.range(..=last)).copied().take(ROUND_SESSIONS).collect();
+        let mut work = 0;
         for id in round {
-            self.served_last = id;
             if self.has_failed() {
                 return false;
             }
-            if let Err(error) = self.serve_session(id, now.wall, store) {
-                self.fail(error);
+            if work >= ROUND_WORK {
+                break;
+            }
+            self.served_last = id;
+            match self.serve_session(id, now.wall, store) {
+                Ok(done) => work += done,
+                Err(error) => self.fail(error),
             }
         }
         !self.has_failed() && !self.lagging.is_empty()
@@ -68,18 +81,19 @@ impl RelayMachine {
         })
     }
 
-    fn serve_session(&mut self, id: SessionId, now: Timestamp, store: &dyn RelayStore) -> Result<(), StoreError> {
+    /// Serves one session for its turn. Gives the work done, in bytes.
+    fn serve_session(&mut self, id: SessionId, now: Timestamp, store: &dyn RelayStore) -> Result<usize, StoreError> {
         self.flush(id);
         self.dirty.remove(&id);
-        let mut served = 0;
-        while served < ROUND_BYTES && self.can_be_served(id) {
-            served += self.serve_page(id, now, store)?.max(1);
+        let mut work = 0;
+        while work < TURN_WORK && self.can_be_served(id) {
+            work += self.serve_page(id, now, store)?.max(PAGE_WORK);
         }
         self.consider(id);
-        Ok(())
+        Ok(work)
     }
 
-    /// Serves one page of the first lane that has something. Gives the bytes read.
+    /// Serves one page of the first lane that has something. Gives the work done, in bytes.
     fn serve_page(&mut self, id: SessionId, now: Timestamp, store: &dyn RelayStore) -> Result<usize, StoreError> {
         let end = self.end(store)?;
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(0) };
@@ -87,7 +101,10 @@ impl RelayMachine {
         if !open.stream.live && policy < end {
             return self.serve_policy(id, policy, end, now, store);
         }
-        if !open.stream.live && content < end {
+        if !open.is_member() {
+            // No chunk is for whoever belongs nowhere: none is looked at.
+            open.stream.content = open.stream.content.max(end);
+        } else if !open.stream.live && content < end {
             return self.serve_content(id, content, end, now, store);
         }
         if !open.stream.live {
@@ -123,7 +140,7 @@ impl RelayMachine {
         let cursor = open.cursor(page.cursor, open.stream.given.0);
         let before = open.cursor(after, open.stream.given.0);
         self.send_policy(id, page.entries, before, cursor);
-        Ok(page.bytes)
+        Ok(page.work)
     }
 
     fn serve_content(
@@ -134,10 +151,11 @@ impl RelayMachine {
         now: Timestamp,
         store: &dyn RelayStore,
     ) -> Result<usize, StoreError> {
-        let heads = store.heads(Scope::Content, after, end, PAGE)?;
+        let upto = end.min(Position(after.0.saturating_add(CONTENT_SPAN)));
+        let heads = store.heads(Scope::Content, after, upto, PAGE)?;
         let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(0) };
         let view = self.chains.view(store);
-        let page = read_content(&view, open, &heads, end, now)?;
+        let page = read_content(&view, open, &heads, upto, now)?;
         let page = view.finish(page)?;
         let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(0) };
         open.stream.content = page.cursor;
@@ -145,63 +163,23 @@ impl RelayMachine {
         if !page.chunks.is_empty() {
             self.send_stream(id, &Down::Content { chunks: page.chunks, cursor });
         }
-        Ok(page.bytes)
-    }
-
-    fn serve_backfill(
-        &mut self,
-        id: SessionId,
-        backfill: Backfill,
-        now: Timestamp,
-        store: &dyn RelayStore,
-    ) -> Result<usize, StoreError> {
-        let Backfill { chain, after, upto, .. } = backfill;
-        let heads = store.heads(Scope::Chain(chain), after, upto, PAGE)?;
-        let Some(open) = self.sessions.get(&id).and_then(Session::open) else { return Ok(0) };
-        let view = self.chains.view(store);
-        let sight = Sight::asked(&view, open, now);
-        let mut page = read_page(&view, open, &heads, (upto, backfill.within), sight, |_| true)?;
-        if !backfill.has_leaves {
-            page.entries.splice(0..0, read_leaves(&view, open, &chain, upto, now)?);
-        }
-        let page = view.finish(page)?;
-        let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(0) };
-        let ends = page.cursor >= upto;
-        match open.stream.backfills.front_mut() {
-            Some(front) if !ends => {
-                front.after = page.cursor;
-                front.within = page.within;
-                front.has_leaves = true;
-            }
-            _ => {
-                open.stream.backfills.pop_front();
-            }
-        }
-        let (mut entries, chunks, cursor) = (page.entries, page.chunks, page.cursor);
-        while let Some(rest) = split_frame(&mut entries) {
-            let part = std::mem::replace(&mut entries, rest);
-            self.send_stream(
-                id,
-                &Down::BackfillPart { document: chain, entries: part, chunks: Vec::new(), cursor: after },
-            );
-        }
-        if ends || !entries.is_empty() || !chunks.is_empty() {
-            self.send_stream(id, &Down::BackfillPart { document: chain, entries, chunks, cursor });
-        }
-        Ok(page.bytes)
+        Ok(page.work)
     }
 }
 
 /// What a page of the log holds for a device.
 #[derive(Debug, Default)]
-struct Page {
-    entries: Vec<PolicyEntry>,
-    chunks: Vec<Chunk>,
+pub(super) struct Page {
+    pub(super) entries: Vec<PolicyEntry>,
+    pub(super) chunks: Vec<Chunk>,
     /// Everything up to here was looked at.
-    cursor: Position,
+    pub(super) cursor: Position,
     /// Leaves looked at of the frontier that stands next.
-    within: usize,
+    pub(super) within: usize,
+    /// Bytes of what it holds.
     bytes: usize,
+    /// What it took to read it, in bytes: those of what it holds, and what was looked at in vain.
+    pub(super) work: usize,
 }
 
 fn read_policy(
@@ -220,6 +198,7 @@ fn read_policy(
         let Some(known) = view.known(&chain).filter(|_| sight.sees_op(&chain, head.position)) else { continue };
         visible.extend(newly_visible(view, open, &known, head.position, now)?);
     }
+    page.work += visible.len() * LOOK_WORK;
     page.entries.extend(visible);
     Ok(page)
 }
@@ -234,6 +213,40 @@ fn read_content(
     read_page(view, open, heads, (end, 0), Sight::new(view, open, now), |_| true)
 }
 
+/// Reads one page of a chain's past for a device that asks for it.
+pub(super) fn read_chain(
+    view: &View<'_>,
+    open: &Open,
+    backfill: &Backfill,
+    now: Timestamp,
+) -> Result<Page, StoreError> {
+    let Backfill { chain, after, upto, within, has_leaves } = *backfill;
+    let mut sight = Sight::asked(view, open, now);
+    if !sight.sees_any(&chain)? {
+        return Ok(Page { cursor: upto, ..Page::default() });
+    }
+    // Whoever does not read a document has no chunk of it looked at.
+    let scope = if sight.reads(&chain) { Scope::Chain(chain) } else { Scope::ChainPolicy(chain) };
+    let heads = view.store().heads(scope, after, upto, PAGE)?;
+    let leaves = if has_leaves || !sight.sees_chain(&chain) { Vec::new() } else { read_leaves(view, &chain, upto)? };
+    let mut page = read_page(view, open, &heads, (upto, within), sight, |_| true)?;
+    page.work += leaves.iter().map(size_of_entry).sum::<usize>();
+    page.entries.splice(0..0, leaves);
+    Ok(page)
+}
+
+/// Reads what the removals up to `upto` say of places in a document.
+fn read_leaves(view: &View<'_>, document: &ChainId, upto: Position) -> Result<Vec<PolicyEntry>, StoreError> {
+    let mut entries = Vec::new();
+    for position in view.store().frontiers_naming(document)? {
+        if position <= upto {
+            let leaves = view.frontier(position)?.ok_or(StoreError::Damaged { table: "log" })?;
+            entries.extend(leaves.entries_in(document));
+        }
+    }
+    Ok(entries)
+}
+
 /// Reads the entries that a device may see now, up to the size of a frame: of a frontier that stands first, those beyond
 /// the leaves `within` that were looked at already.
 fn read_page(
@@ -244,7 +257,7 @@ fn read_page(
     mut sight: Sight<'_, '_>,
     wanted: impl Fn(&Head) -> bool,
 ) -> Result<Page, StoreError> {
-    let mut page = Page::default();
+    let mut page = Page { work: heads.len() * LOOK_WORK, ..Page::default() };
     for head in heads {
         if page.bytes >= FRAME_BYTES {
             return Ok(page);
@@ -252,31 +265,11 @@ fn read_page(
         // It counts for the first alone.
         let within = std::mem::take(&mut within);
         if wanted(head) && sight.sees(head)? {
-            if matches!(head.about, About::Frontier { .. }) {
-                let leaves = view.frontier(head.position)?.ok_or(StoreError::Damaged { table: "log" })?;
-                let (entries, rest) = sight.leaves(&leaves, within);
-                page.bytes += LOOK_BYTES + entries.iter().map(size_of_entry).sum::<usize>();
-                page.entries.extend(entries);
-                if let Some(rest) = rest {
-                    page.cursor = Position(head.position.0.saturating_sub(1));
-                    page.within = rest;
-                    return Ok(page);
-                }
-                page.cursor = head.position;
-                continue;
-            }
-            page.bytes += head.bytes;
-            match view.store().entry(head.position)? {
-                Some(Entry::Op { op, receipt }) => page.entries.push(PolicyEntry::Op { op, receipt }),
-                Some(Entry::Wrap { chain, op, wrap, proof }) => {
-                    page.entries.push(PolicyEntry::Wrap { chain, op, wrap, proof });
-                }
-                Some(Entry::Chunk(chunk)) => page.chunks.push(chunk),
-                Some(Entry::Review { chunk, received }) => page.entries.push(PolicyEntry::Review { chunk, received }),
-                Some(Entry::ReviewDocument { create, wraps, received }) => {
-                    page.entries.push(document_entry(open, create, wraps, received));
-                }
-                Some(Entry::Frontier { .. }) | None => return Err(StoreError::Damaged { table: "log" }),
+            let rest = page.read(view, open, &sight, head, within)?;
+            if let Some(rest) = rest {
+                page.cursor = Position(head.position.0.saturating_sub(1));
+                page.within = rest;
+                return Ok(page);
             }
         }
         page.cursor = head.position;
@@ -285,6 +278,46 @@ fn read_page(
         page.cursor = end;
     }
     Ok(page)
+}
+
+impl Page {
+    /// Reads an entry that is for the device, of a frontier the leaves beyond those `within`. Gives with how many of them to
+    /// go on; `None` where nothing is left.
+    fn read(
+        &mut self,
+        view: &View<'_>,
+        open: &Open,
+        sight: &Sight<'_, '_>,
+        head: &Head,
+        within: usize,
+    ) -> Result<Option<usize>, StoreError> {
+        if matches!(head.about, About::Frontier { .. }) {
+            let leaves = view.frontier(head.position)?.ok_or(StoreError::Damaged { table: "log" })?;
+            let (entries, rest) = sight.leaves(&leaves, within);
+            self.count(LEAVES_WORK + entries.iter().map(size_of_entry).sum::<usize>());
+            self.entries.extend(entries);
+            return Ok(rest);
+        }
+        self.count(head.bytes);
+        match view.store().entry(head.position)? {
+            Some(Entry::Op { op, receipt }) => self.entries.push(PolicyEntry::Op { op, receipt }),
+            Some(Entry::Wrap { chain, op, wrap, proof }) => {
+                self.entries.push(PolicyEntry::Wrap { chain, op, wrap, proof });
+            }
+            Some(Entry::Chunk(chunk)) => self.chunks.push(chunk),
+            Some(Entry::Review { chunk, received }) => self.entries.push(PolicyEntry::Review { chunk, received }),
+            Some(Entry::ReviewDocument { create, wraps, received }) => {
+                self.entries.push(document_entry(open, create, wraps, received));
+            }
+            Some(Entry::Frontier { .. }) | None => return Err(StoreError::Damaged { table: "log" }),
+        }
+        Ok(None)
+    }
+
+    const fn count(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.work += bytes;
+    }
 }
 
 /// Makes the entry of a document in review: of its wraps, those for the device.
@@ -296,27 +329,6 @@ pub(super) fn document_entry(
 ) -> PolicyEntry {
     wraps.retain(|(wrap, _)| open.is_recipient(&wrap.recipient));
     PolicyEntry::ReviewDocument { create, wraps, received }
-}
-
-/// Reads what the removals up to `upto` say of places in a document.
-fn read_leaves(
-    view: &View<'_>,
-    open: &Open,
-    document: &ChainId,
-    upto: Position,
-    now: Timestamp,
-) -> Result<Vec<PolicyEntry>, StoreError> {
-    let mut entries = Vec::new();
-    if !Sight::asked(view, open, now).sees_chain(document) {
-        return Ok(entries);
-    }
-    for position in view.store().frontiers_naming(document)? {
-        if position <= upto {
-            let leaves = view.frontier(position)?.ok_or(StoreError::Damaged { table: "log" })?;
-            entries.extend(leaves.entries_in(document));
-        }
-    }
-    Ok(entries)
 }
 
 /// Splits off what is more than fits well in one frame.

@@ -73,6 +73,11 @@ impl<'a, 'v> Sight<'a, 'v> {
         agency.is_some_and(|agency| self.tenure.end_in(&agency).is_some_and(|end| position <= end))
     }
 
+    /// Says whether any entry of a chain can be for the device. Where it says no, none needs to be looked at.
+    pub(super) fn sees_any(&mut self, chain: &ChainId) -> Result<bool, StoreError> {
+        Ok(self.sees_op(chain, Position(0)) || self.decides_in(chain)?)
+    }
+
     /// Says whether the device may see a chain's operations as they come.
     pub(super) fn sees_chain(&self, chain: &ChainId) -> bool {
         self.view.known(chain).is_some_and(|known| {

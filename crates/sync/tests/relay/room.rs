@@ -120,16 +120,26 @@ impl Room {
     /// Serves and commits until nothing is left to do.
     pub fn settle(&mut self) -> Option<StoreError> {
         loop {
-            let more = self.machine.serve(self.now, &self.store);
-            let committed = self.machine.commit(&mut self.store);
-            self.take_effects(committed.effects);
-            if committed.failure.is_some() {
-                return committed.failure;
-            }
-            if !more {
-                return None;
+            match self.serve() {
+                (_, Some(failure)) => return Some(failure),
+                (false, None) => return None,
+                (true, None) => {}
             }
         }
+    }
+
+    /// Serves one round and commits. Says whether there is more to do.
+    pub fn step(&mut self) -> bool {
+        let (more, failure) = self.serve();
+        assert_eq!(failure, None);
+        more
+    }
+
+    fn serve(&mut self) -> (bool, Option<StoreError>) {
+        let more = self.machine.serve(self.now, &self.store);
+        let committed = self.machine.commit(&mut self.store);
+        self.take_effects(committed.effects);
+        (more, committed.failure)
     }
 
     fn take_effects(&mut self, effects: Vec<Effect>) {

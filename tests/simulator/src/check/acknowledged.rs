@@ -20,7 +20,7 @@ use crate::{
 enum Fate {
     /// It stands, or its work was made again.
     Stands,
-    /// A Manager turned it away.
+    /// A Manager turned it away, or erased the case.
     Discarded,
     /// It awaits a decision that nobody left can make.
     Undecidable,
@@ -167,7 +167,7 @@ fn discarded(world: &World) -> BTreeSet<Link> {
 
 fn fate(world: &World, rebuilt: Option<&Rebuilt>, edit: &Acknowledged, discarded: &BTreeSet<Link>) -> Fate {
     let (model, case) = (&world.model, edit.case);
-    if model.ledger.discarded_documents.contains(&case) {
+    if model.ledger.discarded_documents.contains(&case) || model.is_erased(&case) {
         return Fate::Discarded;
     }
     if model.awaits_or_missed(&case) {

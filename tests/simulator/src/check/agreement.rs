@@ -112,7 +112,7 @@ fn check_chunks(world: &World, who: usize, wrong: &mut Vec<String>) {
         return;
     };
     for document in world.model.documents.keys() {
-        if !world.reads(who, document) {
+        if !world.reads(who, document) || world.model.is_erased(document) {
             continue;
         }
         let there: BTreeSet<Link> =

@@ -25,7 +25,11 @@ pub(crate) fn check_device(world: &mut World, who: usize) {
     for (document, about) in &world.model.documents {
         // Whoever reads it no longer is not handed the rest of what he had begun to fetch.
         let upto = meta.policy.max(meta.content).max(Position(world.model.log.len() as u64));
-        if about.position > meta.policy || !world.model.reads_throughout(document, &device, meta.policy, upto) {
+        let is_erased = world.model.is_erased(document);
+        if is_erased
+            || about.position > meta.policy
+            || !world.model.reads_throughout(document, &device, meta.policy, upto)
+        {
             continue;
         }
         let is_fetched_later = |position: Position| {

@@ -103,7 +103,7 @@ fn check_documents(
 ) {
     let documents: Vec<ChainId> = world.model.documents.keys().copied().collect();
     for document in documents {
-        if !world.reads(who, &document) {
+        if !world.reads(who, &document) || world.model.is_erased(&document) {
             continue;
         }
         let person = world.people.get(who);

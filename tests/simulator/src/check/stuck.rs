@@ -21,7 +21,8 @@ pub(crate) fn check(world: &mut World) {
                 told.state == "waiting_for_key" && world.reads(who, &case) && world.is_key_in_reach(who, &case);
             // What left with the right to read is out of sight; what was written before is another checker's matter.
             let is_left = told.state == "left" && !world.reads(who, &case);
-            if !(PLAIN.contains(&told.state) || is_left) || is_decidable || is_lacking {
+            let is_erased = told.state == "erased" && world.model.is_erased(&case);
+            if !(PLAIN.contains(&told.state) || is_left || is_erased) || is_decidable || is_lacking {
                 wrong.push(format!("device {who} says of case {case}: {} ({})", told.state, told.sentence));
             }
         }

@@ -4,7 +4,7 @@ use vereda_base::{ChainId, DeviceId, Timestamp};
 use vereda_client_core::{
     access::{AssignRequest, LowerRequest, ReferRequest, RevokeRequest, WithdrawRequest},
     review::DiscardRequest,
-    sections::{CreateSection, Noted},
+    sections::{CreateSection, Noted, SectionLine, SectionState},
 };
 use vereda_policy::{Member, Role};
 
@@ -13,6 +13,8 @@ use crate::intent::Intent;
 
 /// Devices in a world at most: people who were put out come back with new ones.
 const MAX_DEVICES: usize = 9;
+/// The kind of decision that is erasing: beyond those that are drawn.
+const ERASE: u64 = 100;
 
 impl World {
     /// A person decides something about access, where the device lets him.
@@ -20,6 +22,8 @@ impl World {
         // Managers decide more than others do; the founder is one of everything.
         let who = if self.draw.chance(400) { 0 } else { who };
         let kind = self.draw.below(100);
+        let erases = self.plan.is_wide && self.draw.chance(60);
+        let kind = if erases { ERASE } else { kind };
         let (mut by, mut done) = (who, self.decide_by(who, kind));
         if done.is_none() && who != 0 {
             (by, done) = (0, self.decide_by(0, kind));
@@ -45,6 +49,7 @@ impl World {
             70..79 => ("removes a device", self.remove_device(who)),
             79..82 => ("cancels an invite", self.cancel_invite(who)),
             82..92 => ("begins a section", self.begin_section(who)),
+            ERASE => ("erases a case", self.erase(who)),
             _ => ("links a device", self.link_device(who)),
         };
         done.map(|()| what)
@@ -95,13 +100,26 @@ impl World {
     pub(super) fn shown(&mut self, who: usize) -> Vec<ChainId> {
         let mut documents = self.listed(who);
         for case in documents.clone() {
-            let listed = self.call(who, |device, ambient| device.list_sections(&case, ambient.now.wall).ok());
-            let open = |line: &vereda_client_core::sections::SectionLine| {
-                line.state == vereda_client_core::sections::SectionState::Open
-            };
-            documents.extend(listed.flatten().into_iter().flatten().filter(open).map(|line| line.section));
+            documents.extend(self.sections_shown(who, &case));
         }
         documents
+    }
+
+    fn sections_shown(&mut self, who: usize, case: &ChainId) -> Vec<ChainId> {
+        let listed = self.call(who, |device, ambient| device.list_sections(case, ambient.now.wall).ok());
+        let open = |line: &SectionLine| line.state == SectionState::Open;
+        listed.flatten().into_iter().flatten().filter(open).map(|line| line.section).collect()
+    }
+
+    /// Draws sections of a case that go where it goes.
+    fn draw_sections(&mut self, who: usize, case: &ChainId) -> Vec<ChainId> {
+        if !self.plan.is_wide {
+            return Vec::new();
+        }
+        let mut sections = self.sections_shown(who, case);
+        sections.sort_unstable();
+        sections.retain(|_| self.draw.chance(600));
+        sections
     }
 
     /// Draws another person or a team.
@@ -130,7 +148,8 @@ impl World {
         let lasts = if self.draw.chance(400) { None } else { Some(self.draw.between(4_000, 90_000)) };
         let expires = lasts.map(|lasts| Timestamp(START_MS.saturating_add_unsigned(self.now + lasts)));
         let purpose = self.draw.chance(300).then(|| self.pen.text());
-        let request = ReferRequest { document, to, role, expires, purpose, consent: None, sections: Vec::new() };
+        let sections = self.draw_sections(who, &document);
+        let request = ReferRequest { document, to, role, expires, purpose, consent: None, sections };
         self.call(who, |device, ambient| device.refer(ambient, &request).ok()).flatten()
     }
 
@@ -139,6 +158,15 @@ impl World {
         let from = self.draw_subject(who)?;
         let request = WithdrawRequest { document, from };
         self.call(who, |device, ambient| device.withdraw(ambient, request).ok()).flatten()
+    }
+
+    /// A person puts somebody out, where the device lets him.
+    pub(super) fn have_put_out(&mut self, who: usize) {
+        if self.put_out(who).is_some() {
+            self.counts.decisions += 1;
+            note!(self, "person {who} puts somebody out");
+        }
+        self.carry_out(who);
     }
 
     fn put_out(&mut self, who: usize) -> Option<()> {
@@ -162,8 +190,14 @@ impl World {
         let transfer = self.draw.chance(400);
         let to = if transfer { *self.draw.pick(&self.teams)? } else { self.draw_subject(who)? };
         let role = if self.draw.chance(200) { Role::Manager } else { Role::Editor };
-        let request = AssignRequest { case, to, role, transfer, sections: Vec::new() };
+        let sections = self.draw_sections(who, &case);
+        let request = AssignRequest { case, to, role, transfer, sections };
         self.call(who, |device, ambient| device.assign(ambient, &request).ok()).flatten()
+    }
+
+    fn erase(&mut self, who: usize) -> Option<()> {
+        let document = self.draw_document(who)?;
+        self.call(who, |device, ambient| device.erase(ambient, &document).ok()).flatten()
     }
 
     fn leave(&mut self, who: usize) -> Option<()> {

@@ -47,6 +47,8 @@ pub(crate) struct Crook {
     pub(crate) told: BTreeSet<(usize, u64, Link)>,
     /// An earlier disk, and what was known of it.
     pub(crate) saved: Option<(RelayDisk, Model)>,
+    /// By how much it dates receipts back, in milliseconds.
+    pub(crate) dates_back_ms: u64,
     /// It forked, or went back, already.
     pub(crate) is_done: bool,
     /// Histories that ended.
@@ -76,6 +78,7 @@ impl Crook {
             order: Vec::new(),
             told: BTreeSet::new(),
             saved: None,
+            dates_back_ms: 0,
             is_done: false,
             ended: Vec::new(),
             last_read_ms: BTreeMap::new(),

@@ -230,6 +230,11 @@ impl World {
             {
                 note!(self, "device {who} was told {event:?}");
             }
+            Event::ChunkRefused { document, .. } | Event::Excluded { document } | Event::Remake { document }
+                if self.model.is_erased(document) =>
+            {
+                note!(self, "device {who} was told {event:?}");
+            }
             Event::ChunkRefused { .. }
             | Event::ChunkInReview { .. }
             | Event::OpInReview { .. }

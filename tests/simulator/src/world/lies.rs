@@ -28,15 +28,8 @@ const MAX_BYTES: usize = 1 << 20;
 const AT_ONCE: usize = 64;
 
 impl World {
-    const fn is(&self, malice: Malice) -> bool {
-        matches!(
-            (self.plan.malice, malice),
-            (Some(Malice::Withholds), Malice::Withholds)
-                | (Some(Malice::BackDates), Malice::BackDates)
-                | (Some(Malice::Forks), Malice::Forks)
-                | (Some(Malice::RollsBack), Malice::RollsBack)
-                | (Some(Malice::Falsifies), Malice::Falsifies)
-        )
+    fn is(&self, malice: Malice) -> bool {
+        self.plan.malice == Some(malice)
     }
 
     /// Forks, meets, saves a disk or goes back to one, where the relay is of that kind.
@@ -50,11 +43,23 @@ impl World {
         if done < self.plan.actions / 4 || !self.crook.draw.chance(250) {
             return;
         }
-        if self.is(Malice::Forks) {
-            self.fork_or_meet();
-        } else if self.is(Malice::RollsBack) {
-            self.save_or_go_back();
+        match self.plan.malice {
+            Some(Malice::Forks | Malice::Parts) => self.fork_or_meet(),
+            Some(Malice::RollsBack) => self.save_or_go_back(),
+            Some(Malice::Severs) => self.sever_or_not(),
+            // Only so is there somebody to go on with.
+            Some(Malice::BackDates) if self.plan.is_wide && self.crook.accomplices.is_empty() => self.have_put_out(0),
+            _ => {}
         }
+    }
+
+    /// Has frontiers leave places out from here on, or not, and receipts dated back.
+    fn sever_or_not(&mut self) {
+        let draw = &mut self.crook.draw;
+        let leaves_out = if draw.chance(700) { draw.between(1, 2) } else { 0 };
+        self.crook.dates_back_ms = if draw.chance(500) { draw.between(1_000, 60_000) } else { 0 };
+        note!(self, "the relay severs: {leaves_out}, dating back by {} ms", self.crook.dates_back_ms);
+        self.relay_disk.leave_out(leaves_out);
     }
 
     fn fork_or_meet(&mut self) {
@@ -66,7 +71,14 @@ impl World {
             return;
         }
         let all = self.people.len();
-        let second: Vec<usize> = (0..all).filter(|_| self.crook.draw.chance(500)).collect();
+        let mut second: Vec<usize> = (0..all).filter(|_| self.crook.draw.chance(500)).collect();
+        if self.is(Malice::Parts) {
+            let twins: Vec<usize> = (0..all).filter(|who| self.owner_of(*who) != *who).collect();
+            let Some(twin) = self.crook.draw.pick(&twins).copied() else { return };
+            let owner = self.owner_of(twin);
+            second.retain(|who| *who != owner && *who != twin);
+            second.push(twin);
+        }
         if !self.crook.is_done && !second.is_empty() && second.len() < all && self.fork(&second) {
             self.crook.is_done = true;
             self.counts.lies += 1;
@@ -96,6 +108,8 @@ impl World {
         let survivor = u8::from(self.crook.draw.chance(400));
         self.meet(survivor);
         self.crook.is_over = self.crook.ends;
+        self.crook.dates_back_ms = 0;
+        self.relay_disk.leave_out(0);
         // Every device is to catch up once more: some of what speaks against a relay shows then.
         for who in 0..self.people.len() {
             self.drop_connection(who);
@@ -139,8 +153,10 @@ impl World {
             {
                 note!(self, "person {who} and the relay go on together");
                 self.crook.accomplices.insert(who);
+                let is_wide = self.plan.is_wide;
                 if let Some(person) = self.people.get_mut(who) {
-                    person.offline_for = 0;
+                    // Whoever is away comes back at once.
+                    person.offline_for = person.offline_for.min(u32::from(is_wide));
                 }
             }
         }
@@ -289,9 +305,10 @@ impl World {
         let now = self.now;
         let author = self.people.iter().position(|person| person.id == Some(op.device));
         // Whoever is not to know of it builds on what is back-dated.
+        let is_told_late = self.is(Malice::BackDates) && self.plan.is_wide;
         let most = if self.is(Malice::BackDates) { 750 } else { 500 };
         let draw = &mut self.crook.draw;
-        let takes_part = draw.chance(800);
+        let takes_part = draw.chance(if is_told_late { 1_000 } else { 800 });
         let mut from: BTreeSet<usize> = (0..self.people.len()).filter(|_| draw.chance(most)).collect();
         from.retain(|who| Some(*who) != author && takes_part);
         let is_for_good = draw.chance(350) && self.plan.malice == Some(Malice::Withholds);

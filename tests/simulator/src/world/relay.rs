@@ -81,7 +81,8 @@ impl World {
 
     /// Hands the relay an input; it commits now or with those that follow.
     pub(crate) fn relay_input(&mut self, input: Input) {
-        let now = self.relay_now();
+        let mut now = self.relay_now();
+        now.wall = Timestamp(now.wall.0.saturating_sub_unsigned(self.crook.dates_back_ms));
         let Some(machine) = &mut self.relay else { return };
         machine.handle_input(now, input, &mut self.relay_disk, self.relay_draw.rng());
         if self.is_commit_due {

@@ -152,7 +152,10 @@ pub fn pages_of_the_log_are_bounded_by_position_scope_and_count(store: &mut dyn 
     assert_eq!(positions(Scope::Content, 5, 7, 100), [6, 7]);
     assert_eq!(positions(Scope::Content, 0, 100, 2), [5, 6]);
     assert_eq!(positions(Scope::Chain(document), 0, 6, 100), [3, 4, 5, 6]);
+    assert_eq!(positions(Scope::Chain(document), 4, 100, 2), [5, 6]);
     assert_eq!(positions(Scope::Chain(ChainId([1; 32])), 0, 100, 100), [0; 0]);
+    assert_eq!(positions(Scope::ChainPolicy(document), 0, 100, 100), [3, 4]);
+    assert_eq!(positions(Scope::ChainPolicy(document), 3, 100, 100), [4]);
     let heads = store.heads(Scope::Content, Position(4), Position(5), 9).unwrap();
     let (device, incarnation) = (writer.person.device(), writer.person.incarnation);
     assert_eq!(heads[0].about, About::Chunk { document, device, incarnation });

@@ -16,6 +16,8 @@ pub enum Scope {
     Content,
     /// All entries of one chain.
     Chain(ChainId),
+    /// All of one chain but chunks that stand.
+    ChainPolicy(ChainId),
 }
 
 /// Which kind of chain names another, and as what.
@@ -79,6 +81,16 @@ pub enum About {
         /// The document.
         document: ChainId,
     },
+}
+
+impl About {
+    /// Tells the chain or document whose entry it is.
+    pub const fn chain(&self) -> ChainId {
+        match self {
+            Self::Op { chain } | Self::Wrap { chain, .. } | Self::Frontier { chain } => *chain,
+            Self::Chunk { document, .. } | Self::Review { document } | Self::ReviewDocument { document } => *document,
+        }
+    }
 }
 
 /// An entry of the log.

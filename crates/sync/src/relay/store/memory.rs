@@ -1,6 +1,9 @@
 //! A store in memory, with the crash behaviour of a real one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use vereda_base::{ChainId, DeviceId, Digest, Incarnation, Link, OpId};
 use vereda_policy::Place;
@@ -18,6 +21,7 @@ pub struct MemoryStore {
     tables: Tables,
     undo: Vec<Undo>,
     failing: Option<StoreError>,
+    read: Cell<u64>,
 }
 
 type Undo = Box<dyn FnOnce(&mut Tables) + Send>;
@@ -52,7 +56,21 @@ impl MemoryStore {
 
     /// Copies what was committed, as a backup does; `None` while a transaction is open.
     pub fn copy(&self) -> Option<Self> {
-        self.undo.is_empty().then(|| Self { tables: self.tables.clone(), undo: Vec::new(), failing: None })
+        self.undo.is_empty().then(|| Self {
+            tables: self.tables.clone(),
+            undo: Vec::new(),
+            failing: None,
+            read: Cell::new(0),
+        })
+    }
+
+    /// Counts the entries that were listed or read since the store was made: what its user has it do.
+    pub const fn entries_read(&self) -> u64 {
+        self.read.get()
+    }
+
+    fn note_read(&self, entries: usize) {
+        self.read.set(self.read.get().saturating_add(entries as u64));
     }
 
     /// Makes the next commit fail.
@@ -181,23 +199,22 @@ impl RelayStore for MemoryStore {
     }
 
     fn heads(&self, scope: Scope, after: Position, upto: Position, limit: usize) -> Result<Vec<Head>, StoreError> {
-        let wanted = |head: &Head| match (scope, head.about) {
-            (Scope::Policy, about) => !matches!(about, About::Chunk { .. }),
-            (Scope::Content, about) => matches!(about, About::Chunk { .. }),
-            (Scope::Chain(of), About::Op { chain } | About::Wrap { chain, .. } | About::Frontier { chain }) => {
-                chain == of
-            }
-            (
-                Scope::Chain(of),
-                About::Chunk { document, .. } | About::Review { document } | About::ReviewDocument { document },
-            ) => document == of,
+        let is_chunk = |head: &Head| matches!(head.about, About::Chunk { .. });
+        let wanted = |head: &Head| match scope {
+            Scope::Policy => !is_chunk(head),
+            Scope::Content => is_chunk(head),
+            Scope::Chain(of) => head.about.chain() == of,
+            Scope::ChainPolicy(of) => !is_chunk(head) && head.about.chain() == of,
         };
         let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
         let beyond = self.tables.log.iter().skip(skip).map(|(head, _)| *head);
-        Ok(beyond.take_while(|head| head.position <= upto).filter(wanted).take(limit).collect())
+        let heads: Vec<Head> = beyond.take_while(|head| head.position <= upto).filter(wanted).take(limit).collect();
+        self.note_read(heads.len());
+        Ok(heads)
     }
 
     fn entry(&self, position: Position) -> Result<Option<Entry>, StoreError> {
+        self.note_read(1);
         let is_decided = |entry: &Entry| match entry {
             Entry::Review { .. } => {
                 let mut rows = self.tables.reviewed.values();
@@ -300,6 +317,7 @@ impl RelayStore for MemoryStore {
         let awaits = |row: &&Reviewed| row.document == *document && row.standing == ReviewStanding::Awaits;
         let mut found: Vec<Reviewed> = self.tables.reviewed.values().filter(awaits).copied().collect();
         found.sort_by_key(|row| row.position);
+        self.note_read(found.len());
         Ok(found)
     }
 

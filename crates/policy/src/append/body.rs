@@ -52,7 +52,7 @@ impl Append<'_> {
             let waits = OpRefusal::Waiting { chain: cite.chain, head: cite.head };
             let state = self.view.chain(&cite.chain).ok_or(waits.clone())?;
             let kind = state.kind();
-            if !matches!(kind, ChainKind::Agency | ChainKind::Team) {
+            if kind == ChainKind::Document {
                 return Err(OpRefusal::NotHere { body: BodyCode::BEACON, kind });
             }
             state.seq_of(&cite.head).ok_or(waits)?;

@@ -43,14 +43,7 @@ impl DeviceMachine {
                 meta.policy = meta.policy.max(cursor);
             }
             Down::Content { chunks, cursor } => {
-                let last = chunks.last().and_then(logged_chunk);
-                for chunk in chunks {
-                    self.take_chunk(chunk, cursor, store)?;
-                }
-                self.work_woken(store)?;
-                let meta = &mut self.cache(store)?.meta;
-                meta.content = meta.content.max(cursor);
-                meta.last_content = last.or(meta.last_content);
+                self.take_content(chunks, cursor, store)?;
             }
             Down::CaughtUp { cursor } => {
                 let meta = &mut self.cache(store)?.meta;
@@ -99,6 +92,18 @@ impl DeviceMachine {
         self.ask_unkept(store)?;
         self.ask_backfill(store)?;
         self.pump(store)
+    }
+
+    fn take_content(&mut self, chunks: Vec<Chunk>, cursor: Position, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let last = chunks.last().and_then(logged_chunk);
+        for chunk in chunks {
+            self.take_chunk(chunk, cursor, store)?;
+        }
+        self.work_woken(store)?;
+        let meta = &mut self.cache(store)?.meta;
+        meta.content = meta.content.max(cursor);
+        meta.last_content = last.or(meta.last_content);
+        Ok(())
     }
 
     fn take_entries(&mut self, entries: Vec<PolicyEntry>, store: &mut dyn DeviceStore) -> Result<(), Halt> {

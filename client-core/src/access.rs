@@ -27,7 +27,7 @@ pub use vereda_policy::{Member, Role};
 pub use assign::{AssignError, AssignRequest};
 pub use cancel_invite::CancelInviteError;
 pub use decisions::{DecideError, DismissError};
-pub use erase::EraseError;
+pub use erase::{EraseError, Erasure, LeftSection, WhyLeft};
 pub use hindrance::Hindrance;
 pub use leave::LeaveError;
 pub use lower::{LowerError, LowerRequest};

@@ -9,5 +9,5 @@ mod show;
 pub use create::{CreateSection, CreateSectionError, Noted};
 pub use edit::EditSectionError;
 pub use list::{SectionLine, SectionState};
-pub(crate) use records::is_reserved;
+pub(crate) use records::{NamedSection, is_reserved};
 pub use show::{SectionView, ShowSectionError};

@@ -7,6 +7,7 @@ mod devices {
     mod access;
     mod beacons;
     mod cases;
+    mod erasing;
     mod joining;
     mod linking;
     mod loading;

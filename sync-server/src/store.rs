@@ -338,6 +338,10 @@ impl RelayStore for SqliteStore {
         self.newest_reviewed(device, incarnation, document)
     }
 
+    fn awaits_decision(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
+        self.is_in_review(document, position)
+    }
+
     fn reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
         self.list_reviewing()
     }

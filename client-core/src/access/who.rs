@@ -162,7 +162,7 @@ impl<S: DeviceStore> Device<S> {
         Ok(())
     }
 
-    fn sections_governed_by(&self, group: &ChainId) -> Result<Vec<SubjectView>, DeviceError> {
+    pub(super) fn sections_governed_by(&self, group: &ChainId) -> Result<Vec<SubjectView>, DeviceError> {
         let documents = self.list_chains(ChainKind::Document)?;
         let is_governed = |document: &&ChainId| {
             self.chain(document).is_some_and(|state| {

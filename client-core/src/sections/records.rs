@@ -53,6 +53,15 @@ pub(super) fn title_of(record: &Record) -> Option<String> {
     }
 }
 
+/// A section that a case's record ever named.
+pub(crate) struct NamedSection {
+    pub(crate) section: ChainId,
+    /// Its title, where the record still has it.
+    pub(crate) title: Option<String>,
+    /// The device that began the section named it there; anybody else who writes in the case could name what is another's.
+    pub(crate) is_beginners_word: bool,
+}
+
 /// Lists the sections that a case's record names, with their titles where it has them.
 fn noted_in(record: &Record) -> Vec<(ChainId, Option<String>)> {
     let noted = record.fields.iter().filter_map(|(field, value)| {
@@ -133,6 +142,35 @@ impl<S: DeviceStore> Device<S> {
             })
         });
         fault.map_or(Ok(noted), |error| Err(error.into()))
+    }
+
+    /// Lists the sections that a case's record names, or of which whoever began them once wrote it there, and that are of no
+    /// other case, as far as is known here; none where the case is not read here.
+    pub(crate) fn sections_ever_named_in(&mut self, case: &ChainId) -> Result<Vec<NamedSection>, DeviceError> {
+        let record = match self.record(case) {
+            Ok(record) => record,
+            Err(DeviceError::Document(error)) if !matches!(error, DocumentError::Store(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let noted = noted_in(&record);
+        let mut named = Vec::new();
+        for field in record.fields.keys() {
+            let Some(section) = field.strip_prefix(PREFIX).and_then(|id| id.parse().ok()) else { continue };
+            if !self.may_be_section_of(&section, case)? {
+                continue;
+            }
+            let beginner = self.chain(&section).and_then(|state| Some(state.epoch(0)?.creator));
+            let open = self.created_document(case)?;
+            let authors = open.replica.history(&FieldPath::field(field)).into_iter();
+            let is_beginners_word =
+                beginner.is_some() && authors.map(|entry| open.author(&entry.actor)).any(|author| author == beginner);
+            let note = noted.iter().find(|(noted, _)| *noted == section);
+            if note.is_some() || is_beginners_word {
+                let title = note.and_then(|(_, title)| title.clone());
+                named.push(NamedSection { section, title, is_beginners_word });
+            }
+        }
+        Ok(named)
     }
 
     /// Lists the sections of a case that can be read here, in order of id.

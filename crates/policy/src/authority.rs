@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use vereda_base::{ChainId, DeviceId};
 
 use crate::{
-    ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, Heads, InviteEnd, Need, Parent, ParentAuthority, Role,
+    ChainKind, ChainState, Chains, DeviceKind, DeviceStanding, DocumentKind, Heads, InviteEnd, Need, Parent,
+    ParentAuthority, Role,
 };
 
 /// Tells a device's role in a chain by membership: over all paths from the chain down to the device, the best of the
@@ -70,6 +71,8 @@ impl<'a> Evaluator<'a> {
             Need::Authority(_) => self.authority(chain),
             Need::Content(_) => self.role(chain),
             Need::Ending(_) => self.ending(chain),
+            Need::Erasing(_) if self.is_section(chain) => self.ending(chain),
+            Need::Erasing(_) => self.authority(chain),
             Need::OwnDevice | Need::Removing => self.is_device(chain).then_some(Role::Manager),
         }
     }
@@ -123,6 +126,10 @@ impl<'a> Evaluator<'a> {
     /// Lists the parents of a chain at the heads.
     pub(crate) fn parents(&self, state: &ChainState) -> Vec<Parent> {
         self.at.seq_in(state).map_or_else(Vec::new, |seq| self.at.parents(state, seq).copied().collect())
+    }
+
+    fn is_section(&self, chain: &ChainId) -> bool {
+        self.view.chain(chain).is_some_and(|state| state.document_kind() == Some(DocumentKind::Section))
     }
 
     fn ending(&mut self, chain: &ChainId) -> Option<Role> {

@@ -18,6 +18,9 @@ pub enum Need {
     /// At least this role by authority, or Manager of a parent that may at least revoke; whoever ends his own user's roles
     /// needs neither.
     Ending(Role),
+    /// At least this role by authority; of a section also Manager of a parent that may at least revoke: erasing reads no more
+    /// than ending roles does.
+    Erasing(Role),
     /// A device of the user, a recovery key included.
     OwnDevice,
     /// A device of the user, a recovery key included; or a Manager of an agency that the user belongs to, directly or by
@@ -37,7 +40,8 @@ pub const fn need(body: BodyCode, kind: ChainKind) -> Option<Need> {
         }
         (BodyCode::REVOKE, Team | Agency | Document) => Some(Need::Ending(Role::Manager)),
         (BodyCode::EXPIRE, Team | Agency | Document) => Some(Need::Authority(Role::Editor)),
-        (BodyCode::ASSIGN | BodyCode::ERASE, Document) => Some(Need::Authority(Role::Manager)),
+        (BodyCode::ASSIGN, Document) => Some(Need::Authority(Role::Manager)),
+        (BodyCode::ERASE, Document) => Some(Need::Erasing(Role::Manager)),
         (BodyCode::ACCEPT, Team | Agency | Document) => Some(Need::Invitation),
         (BodyCode::REPAIR | BodyCode::ROTATE | BodyCode::BAD_ROTATE, _) => Some(Need::Member(Role::Reader)),
         (BodyCode::ADOPT | BodyCode::DISCARD, _) => Some(Need::Content(Role::Manager)),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use vereda_base::{ChainId, DeviceId, Timestamp};
 
 use crate::{
-    ChainKind, ChainState, Chains, Cite, DeviceKind, DeviceStanding, Evaluator, Heads, Need, ParentAuthority, Role,
+    ChainKind, ChainState, Chains, Cite, DeviceKind, DeviceStanding, DocumentKind, Evaluator, Heads, Need,
+    ParentAuthority, Role,
     authority::{may_be_member, may_be_parent},
 };
 
@@ -97,7 +98,10 @@ impl Paths<'_> {
                 let head = state.head_seq();
                 state.device(&self.device).filter(|device| device.stands_at(head)).map(|_| Path::new())
             }
-            Need::Authority(least) => self.down(state, least).or_else(|| self.up(state)),
+            Need::Erasing(least) if state.document_kind() == Some(DocumentKind::Section) => {
+                self.find(state, Need::Ending(least))
+            }
+            Need::Authority(least) | Need::Erasing(least) => self.down(state, least).or_else(|| self.up(state)),
             Need::Ending(least) => self.down(state, least).or_else(|| self.above(state, ParentAuthority::RevokeOnly)),
             Need::Content(least) => self.down(state, least).or_else(|| {
                 let mut path = self.down(state, Role::Reader)?;

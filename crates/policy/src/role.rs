@@ -72,7 +72,7 @@ pub enum ParentAuthority {
     /// Nothing.
     #[n(0)]
     None,
-    /// Revoke and rotate.
+    /// Revoke and rotate; of a section also erase.
     #[n(1)]
     RevokeOnly,
     /// Everything a Manager of the chain may do.

@@ -202,6 +202,14 @@ impl SqliteStore {
         raw.into_iter().map(|raw| self.reviewed_of(raw)).collect()
     }
 
+    pub(super) fn is_in_review(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
+        let Some(document) = self.name(document.as_bytes())? else { return Ok(false) };
+        let sql = "SELECT 1 FROM review INDEXED BY review_document
+             WHERE document = ?1 AND position = ?2 AND standing = 0";
+        let found = self.one("review", sql, [document, position.0.cast_signed()], |_| Ok(()))?;
+        Ok(found.is_some())
+    }
+
     pub(super) fn list_reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
         let sql = "SELECT document FROM review WHERE standing = 0
              UNION SELECT document FROM review_create WHERE standing = 0";

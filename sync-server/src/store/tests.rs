@@ -124,7 +124,7 @@ fn a_page_of_the_log_reads_its_own_rows_however_long_the_log_is() {
     use rusqlite::StatementStatus;
 
     let (mut kept, chain) = (open(), ChainId([7; 32]));
-    let kinds = |position: usize| if position % 100 == 0 { row::OP } else { row::CHUNK };
+    let kinds = |position: usize| if position.is_multiple_of(100) { row::OP } else { row::CHUNK };
     let mut steps = Vec::new();
     for upto in [1_000, 10_000] {
         for position in kept.end.0 as usize..upto {

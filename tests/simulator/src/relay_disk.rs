@@ -255,6 +255,11 @@ impl RelayStore for RelayDisk {
         self.memory.in_review(document)
     }
 
+    fn awaits_decision(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
+        self.alive()?;
+        self.memory.awaits_decision(document, position)
+    }
+
     fn reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
         self.alive()?;
         self.memory.reviewing()

@@ -18,6 +18,7 @@ use vereda_client_core::{
 use super::{Common, invite::RoleWord};
 use crate::fault::{Fault, Outcome};
 
+pub(super) use decided::{Told, decide_and_tell};
 pub(crate) use decided::{Wait, answer_of, decide, decided_after, newest};
 pub(crate) use policy::{Policy, What, set_retention};
 /// Gives a team or a person access to a case, for a time and a purpose

@@ -1,7 +1,9 @@
 //! `vereda case`.
 
+mod erase;
 mod show;
 
+pub(crate) use erase::tell_erasure;
 pub(super) use show::describe_answers;
 
 use std::path::PathBuf;
@@ -18,10 +20,7 @@ use vereda_client_core::{
 };
 use vereda_records::{Record, RecordType};
 
-use super::{
-    Common,
-    access::{Wait, decide, find_file},
-};
+use super::{Common, access::Wait};
 use crate::{
     fault::{Fault, FaultKind, Outcome},
     opened::Opened,
@@ -60,7 +59,9 @@ pub(crate) enum Case {
     },
     /// Erases a case with its sections, for everybody and for good
     ///
-    /// Once the relay is reached nothing stands in it any more, and every device that holds it deletes it.
+    /// Once the relay is reached nothing stands in it any more, and every device that holds it deletes it. This takes
+    /// a Manager of the case, or of a team or agency that governs it; he erases sections closed to him too. What
+    /// is left of it, and who can erase that, is listed.
     ///
     /// Example: vereda case erase 5f0c --yes
     Erase {
@@ -169,10 +170,7 @@ impl Case {
             Self::Edit(edit) => explained(edit.run(common)),
             Self::Show { id } => show::case(common, &id),
             Self::Erase { yes: false, .. } => Err(Fault::usage("erasing cannot be undone: say --yes")),
-            Self::Erase { id, yes: true, wait } => decide(common, &wait, |device, ambient| {
-                let document = find_file(device, &id)?;
-                Ok(device.erase(ambient, &document)?)
-            }),
+            Self::Erase { id, yes: true, wait } => erase::run(common, &id, &wait),
             Self::List { filter } => show::list(common, filter.as_deref()),
             Self::History { id, field } => show::history(common, &id, field.as_deref()),
             Self::Conflicts { id } => show::conflicts(common, id.as_deref()),

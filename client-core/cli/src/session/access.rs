@@ -17,6 +17,7 @@ use crate::{
             Assign, Leave, Refer, Revoke, What, Withdraw, answer_of, decided_after, find_file, find_place, newest,
             set_retention,
         },
+        case::tell_erasure,
         device::{devices, made, made_answer, removable},
         review::{adopt, discard, reviews},
         section::{Note, create},
@@ -170,6 +171,7 @@ pub(super) fn perform(device: &mut Device<Vault>, ambient: &mut Ambient<'_>, req
 /// Makes a decision and says how it stands, as the command does that does not wait.
 pub(super) fn decide(device: &mut Device<Vault>, ambient: &mut Ambient<'_>, decision: Decision) -> Outcome<Json> {
     let before = newest(device)?;
+    let mut more = Map::new();
     match decision {
         Decision::Refer(refer) => refer.act(device, ambient)?,
         Decision::Withdraw(withdraw) => withdraw.act(device, ambient)?,
@@ -183,7 +185,7 @@ pub(super) fn decide(device: &mut Device<Vault>, ambient: &mut Ambient<'_>, deci
         Decision::Retention { what, days } => set_retention(device, ambient, what, days)?,
         Decision::Erase { case } => {
             let document = find_file(device, &case)?;
-            device.erase(ambient, &document)?;
+            more = tell_erasure(&device.erase(ambient, &document)?).fields;
         }
         Decision::Adopt { document, all } if all == document.is_some() => {
             return Err(Fault::usage("one of document, or all: true"));
@@ -191,7 +193,11 @@ pub(super) fn decide(device: &mut Device<Vault>, ambient: &mut Ambient<'_>, deci
         Decision::Adopt { document, .. } => drop(adopt(device, ambient, document.as_deref())?),
         Decision::Discard { document, reason } => discard(device, ambient, &document, reason)?,
     }
-    Ok(answer_of(&decided_after(device, before)?))
+    let mut answer = answer_of(&decided_after(device, before)?);
+    if let Some(answer) = answer.as_object_mut() {
+        answer.extend(more);
+    }
+    Ok(answer)
 }
 
 /// Does something about devices; what the relay must order is final after `sync`.

@@ -90,6 +90,32 @@ fn a_section_is_begun_shown_edited_and_closed_to_a_colleague() {
 }
 
 #[test]
+fn a_case_is_erased_with_a_section_closed_to_whoever_erases_it_and_what_is_left_is_listed() {
+    let relay = Relay::start();
+    let (amina, berta, case) = two(&relay);
+    berta.ok(&["sync"]);
+    let begin = |title: &str, note: &str| {
+        let begun = berta.json(&["section", "create", &case, title, "--note", note]);
+        begun["section"].as_str().unwrap().to_owned()
+    };
+    let (told, hidden) = (begin("Health", "title"), begin("Law", "nothing"));
+    berta.ok(&["sync"]);
+    amina.ok(&["sync"]);
+    let erased = amina.json(&["case", "erase", &case, "--yes"]);
+    let ids = |list: &Json| list.as_array().unwrap().iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
+    assert_eq!((ids(&erased["erased"]), &erased["left"]), (vec![json!(told), json!(case)], &json!([])));
+    assert_eq!(ids(&erased["unplaced"]), [json!(hidden)]);
+    assert_eq!(erased["unplaced"][0]["erasable_by"][0]["name"], json!("North"));
+    amina.ok(&["sync"]);
+    let said = amina.ok(&["case", "erase", &hidden, "--yes", "--wait", "20"]);
+    assert!(said.contains("the relay has it"), "{said}");
+    berta.ok(&["sync"]);
+    for document in [&case, &told, &hidden] {
+        berta.fails(&["case", "show", document], 4);
+    }
+}
+
+#[test]
 fn an_invite_is_withdrawn_and_then_good_for_nobody() {
     let relay = Relay::start();
     let (amina, _, _) = two(&relay);

@@ -57,7 +57,11 @@ impl Append<'_> {
         let need = need(body, state.kind()).ok_or(OpRefusal::NotHere { body, kind: state.kind() })?;
         let least = match need {
             Need::Founding | Need::Invitation => return Ok(()),
-            Need::Member(least) | Need::Authority(least) | Need::Content(least) | Need::Ending(least) => least,
+            Need::Member(least)
+            | Need::Authority(least)
+            | Need::Content(least)
+            | Need::Ending(least)
+            | Need::Erasing(least) => least,
             Need::OwnDevice | Need::Removing => Role::Manager,
         };
         let found = evaluator.role_for(&chain, need);

@@ -3,14 +3,14 @@
 use vereda_base::{ChainId, Digest, Link, Timestamp};
 use vereda_crypto::Verified;
 use vereda_policy::{
-    Adopt, AdoptedDocument, Beacon, Body, BodyCode, ChainKind, Chains, Cite, Create, Decision, Discard, Moment,
-    OpRefusal, Parent, ParentAuthority, Part, Retention, Role, SetRetention, admitted_holders, adopt_content,
+    Adopt, AdoptedDocument, Beacon, Body, BodyCode, ChainKind, Chains, Cite, Create, Decision, Discard, DocumentKind,
+    Moment, OpRefusal, Parent, ParentAuthority, Part, Retention, Role, SetRetention, admitted_holders, adopt_content,
     authorize_content, cite_content, op_id, owners,
 };
 
 use crate::{
     journeys::Header,
-    world::{Person, START, World, document_epoch, grant, member},
+    world::{Person, START, World, begin, document_epoch, grant, member},
 };
 
 const CHUNK: Link = Link([1; 32]);
@@ -330,4 +330,41 @@ fn nothing_follows_an_erasure_and_nothing_is_written_any_more() {
         assert_eq!(refused, vereda_policy::ContentRefusal::Erased { document: case });
     }
     assert!(world.chains.chain(&case).is_some());
+}
+
+#[test]
+fn a_section_is_erased_by_those_who_may_end_roles_in_it_and_a_case_by_its_managers_only() {
+    let mut world = World::found();
+    let (agency, team) = (world.agency, world.first_team);
+    let (amina, bashir, chipo, dina) =
+        (world.amina.clone(), world.bashir.clone(), world.chipo.clone(), world.dina.clone());
+    let parents = vec![Parent { chain: team, authority: ParentAuthority::RevokeOnly }];
+    let begun = |kind, nonce| {
+        let members = vec![member(chipo.user, Role::Editor)];
+        Create::document(kind, [nonce; 16], parents.clone(), members, document_epoch())
+    };
+    let section = begin(&mut world.chains, &chipo.key, begun(DocumentKind::Section, 3));
+    let other = begin(&mut world.chains, &chipo.key, begun(DocumentKind::Section, 4));
+    let foreign = begin(&mut world.chains, &chipo.key, begun(DocumentKind::Case, 5));
+    let erases =
+        |world: &World, by: &Person, document, cited: &[ChainId]| world.offer(&by.key, &document, Body::Erase, cited);
+    let case = world.case;
+    // An Editor who began it erases nothing; nor does a case that a team may only revoke in fall to the team's Manager.
+    assert!(erases(&world, &chipo, section, &[chipo.user, team]).is_err());
+    assert!(erases(&world, &dina, section, &[dina.user, world.second_team]).is_err());
+    assert!(erases(&world, &bashir, foreign, &[bashir.user, team]).is_err());
+    assert_eq!(erases(&world, &bashir, section, &[bashir.user, team]), Ok(()));
+    assert_eq!(erases(&world, &amina, other, &[amina.user, agency, team]), Ok(()));
+    // As drafted: the path through the parent is found.
+    world.append(&bashir.key, &section, Body::Erase).unwrap();
+    assert!(world.state(&section).is_erased());
+    assert!(world.chains.chain(&case).is_some_and(|case| !case.is_erased()));
+    // Who is Manager of a section only has no say in the case.
+    let parents = vec![Parent { chain: team, authority: ParentAuthority::RevokeOnly }];
+    let members = vec![member(bashir.user, Role::Manager), member(dina.user, Role::Manager)];
+    let shared = Create::document(DocumentKind::Section, [6; 16], parents, members, document_epoch());
+    let shared = begin(&mut world.chains, &bashir.key, shared);
+    assert_eq!(erases(&world, &dina, shared, &[dina.user]), Ok(()));
+    assert!(erases(&world, &dina, case, &[dina.user, shared]).is_err());
+    assert_eq!(erases(&world, &bashir, case, &[bashir.user, team]), Ok(()));
 }

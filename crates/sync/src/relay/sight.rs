@@ -1,5 +1,7 @@
 //! What a device may see, as policy stands now.
 
+use std::collections::BTreeMap;
+
 use vereda_base::{ChainId, Timestamp};
 use vereda_policy::{Body, ChainKind, ChainState, Chains, Evaluator, Heads, Need, Op, Role, governs_section, may_read};
 use vereda_protocol::{PolicyEntry, Position};
@@ -20,11 +22,13 @@ pub(super) struct Sight<'a, 'v> {
     tenure: Tenure<'a, 'v>,
     /// Counts whoever has authority over a document, read or not.
     is_asked: bool,
+    /// Of what documents in review, or with chunks in review, the device may decide.
+    decides: BTreeMap<ChainId, bool>,
 }
 
 impl<'a, 'v> Sight<'a, 'v> {
     pub(super) const fn new(view: &'a View<'v>, open: &'a Open, now: Timestamp) -> Self {
-        Self { view, open, now, tenure: Tenure::new(view, open.device, now), is_asked: false }
+        Self { view, open, now, tenure: Tenure::new(view, open.device, now), is_asked: false, decides: BTreeMap::new() }
     }
 
     /// For what a device asks for: whoever has authority over a document sees who has roles in it, though he is handed no
@@ -129,15 +133,17 @@ impl<'a, 'v> Sight<'a, 'v> {
 
     /// Says whether the device may decide on what is in review of a document, also of one that has not begun.
     pub(super) fn decides_in(&mut self, document: &ChainId) -> Result<bool, StoreError> {
-        Ok(if self.view.known(document).is_some() { self.decides(document) } else { self.decides_document(document)? })
+        if let Some(decides) = self.decides.get(document) {
+            return Ok(*decides);
+        }
+        let is_begun = self.view.known(document).is_some();
+        let decides = if is_begun { self.decides(document) } else { self.decides_document(document)? };
+        self.decides.insert(*document, decides);
+        Ok(decides)
     }
 
     fn decides_chunk(&mut self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
-        if !self.decides_in(document)? {
-            return Ok(false);
-        }
-        let awaits = self.view.store().in_review(document)?;
-        Ok(awaits.iter().any(|reviewed| reviewed.position == position))
+        Ok(self.decides_in(document)? && self.view.store().awaits_decision(document, position)?)
     }
 
     fn decides_document(&self, document: &ChainId) -> Result<bool, StoreError> {

@@ -134,6 +134,12 @@ pub trait RelayStore {
     /// [`StoreError`] by cause.
     fn in_review(&self, document: &ChainId) -> Result<Vec<Reviewed>, StoreError>;
 
+    /// Says whether the chunk of a document at this position awaits a decision. Looks at that one alone.
+    ///
+    /// # Errors
+    /// [`StoreError`] by cause.
+    fn awaits_decision(&self, document: &ChainId, position: Position) -> Result<bool, StoreError>;
+
     /// Lists the documents that await a decision, or have chunks that do; by id.
     ///
     /// # Errors

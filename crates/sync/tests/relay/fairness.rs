@@ -2,7 +2,7 @@
 
 use vereda_base::{ChainId, Link};
 use vereda_policy::Role;
-use vereda_protocol::{ChunkOutcome, Credential, Down, Goodbye, Position, Up};
+use vereda_protocol::{ChunkOutcome, Credential, Down, Goodbye, PolicyEntry, Position, Up};
 use vereda_sync::{
     people::{NOW, Person, link_of},
     relay::SessionId,
@@ -42,7 +42,11 @@ impl Full {
     }
 
     fn join(&mut self, team: usize, seed: u8) -> (Person, SessionId) {
-        let (mut person, id) = self.room.join((&mut self.manager, self.desk), self.teams[team], Role::Reader, seed);
+        self.join_as(team, Role::Reader, seed)
+    }
+
+    fn join_as(&mut self, team: usize, role: Role, seed: u8) -> (Person, SessionId) {
+        let (mut person, id) = self.room.join((&mut self.manager, self.desk), self.teams[team], role, seed);
         learn(&mut person, &self.room.take(id));
         (person, id)
     }
@@ -179,4 +183,27 @@ fn a_guest_has_no_chunk_looked_at_however_often_he_asks_for_everything() {
     assert_eq!(full.room.settle(), None);
     let read = full.room.store.entries_read() - before;
     assert!(read < 100, "{read} entries");
+}
+
+#[test]
+fn work_in_review_costs_a_catch_up_what_it_is_and_not_the_square_of_it() {
+    const COUNT: u64 = 300;
+    let mut full = Full::new(1);
+    let (mut worker, id) = full.join_as(0, Role::Editor, 2);
+    let (mut last, mut written) = (None, Vec::new());
+    for seq in 0..COUNT {
+        written.push(worker.chunk(full.case, seq, last, last.as_slice(), 64));
+        last = written.last().map(link_of);
+    }
+    revoke(&mut full.room, (&mut full.manager, full.desk), full.teams[0], worker.user());
+    for chunk in &written {
+        assert_eq!(full.room.put_chunk(id, chunk), ChunkOutcome::InReview);
+    }
+    let again = full.room.connect_member(&full.manager);
+    let before = full.room.store.entries_read();
+    let downs = full.room.pull(again, 0, 0);
+    let read = full.room.store.entries_read() - before;
+    let reviews = |entry: &PolicyEntry| matches!(entry, PolicyEntry::Review { .. });
+    assert_eq!(entries(&downs).iter().filter(|entry| reviews(entry)).count() as u64, COUNT);
+    assert!(read < 8 * COUNT, "{read} entries read for {COUNT}");
 }

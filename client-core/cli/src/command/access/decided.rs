@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use vereda_client_core::{
     access::{DecisionState, DecisionView},
     device::{Ambient, Device},
@@ -35,15 +35,33 @@ pub(crate) fn decide(
     wait: &Wait,
     act: impl FnOnce(&mut Device<Vault>, &mut Ambient<'_>) -> Outcome,
 ) -> Outcome {
+    decide_and_tell(common, wait, act, |()| Told::default())
+}
+
+/// What is said of a decision beside how it stands.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// For scripts: beside `state` and `decisions`.
+    pub(crate) fields: Map<String, Json>,
+    /// For people.
+    pub(crate) lines: Vec<String>,
+}
+
+/// As [`decide`], and tells more of what was decided.
+pub(crate) fn decide_and_tell<T>(
+    common: &Common,
+    wait: &Wait,
+    act: impl FnOnce(&mut Device<Vault>, &mut Ambient<'_>) -> Outcome<T>,
+    tell: impl FnOnce(T) -> Told,
+) -> Outcome {
     let opened = Opened::open(common)?;
     let before = opened.device().with(|device, _| newest(device))?;
-    let made = opened.device().with(act);
-    if let Err(fault) = made {
+    let made = opened.device().with(act).inspect_err(|fault| {
         if fault.kind == FaultKind::Failed {
             note("Who may do what: vereda policy show ID");
         }
-        return Err(fault);
-    }
+    })?;
+    let told = tell(made);
     let exchanged = match wait.wait {
         0 => Ok(()),
         seconds => wait_until_final(&opened, before, Duration::from_secs(seconds)),
@@ -52,7 +70,11 @@ pub(crate) fn decide(
     opened.close()?;
     let failed = ours.iter().find(|view| view.state == DecisionState::Failed);
     if common.json {
-        print_json(&answer_of(&ours))?;
+        let mut answer = answer_of(&ours);
+        if let Some(answer) = answer.as_object_mut() {
+            answer.extend(told.fields);
+        }
+        print_json(&answer)?;
     }
     if let Some(failed) = failed {
         let reason = failed.reason.as_deref().unwrap_or_default();
@@ -66,6 +88,7 @@ pub(crate) fn decide(
         } else {
             "Stored on this device; it becomes final when the relay is reached: vereda sync"
         })?;
+        told.lines.iter().try_for_each(|line| print_line(line))?;
     }
     Ok(())
 }

@@ -114,7 +114,11 @@ impl Oracle {
                 });
                 lowers.and(|| self.raises(device, chain, assign, &parents, at))
             }),
-            Body::Erase => Ways::when(is_document).and(manager),
+            Body::Erase => Ways::when(is_document).and(manager).or(|| {
+                let by_kind = self.is_section(chain) && !self.is(Twist::RevokeOnlyErasesNoSection);
+                let free = by_kind || self.is(Twist::RevokeOnlyErasesAnything);
+                Ways::when(is_document && free).and(|| self.above(device, chain, ParentAuthority::RevokeOnly, at))
+            }),
             Body::Expire(_) => {
                 let least = if self.is(Twist::ReaderExpires) { Role::Reader } else { Role::Editor };
                 in_others().and(|| self.authority(device, chain, least, at))
@@ -128,12 +132,20 @@ impl Oracle {
         }
     }
 
-    /// By what somebody gives a document parents, or one of them more to say.
-    fn raises(&self, device: DeviceId, document: ChainId, assign: &Assign, before: &[(Parent, Ways)], at: &At) -> Ways {
-        let kind = self.chains[&document].first().and_then(|entry| match &entry.op.body {
+    fn document_kind(&self, chain: ChainId) -> Option<DocumentKind> {
+        match &self.chains[&chain].first()?.op.body {
             Body::Create(create) => create.document,
             _ => None,
-        });
+        }
+    }
+
+    fn is_section(&self, chain: ChainId) -> bool {
+        self.document_kind(chain) == Some(DocumentKind::Section)
+    }
+
+    /// By what somebody gives a document parents, or one of them more to say.
+    fn raises(&self, device: DeviceId, document: ChainId, assign: &Assign, before: &[(Parent, Ways)], at: &At) -> Ways {
+        let kind = self.document_kind(document);
         let by_kind = matches!(kind, Some(DocumentKind::Configuration | DocumentKind::Directory));
         let least = if by_kind { Role::Manager } else { Role::Editor };
         let had = |new: &Parent| before.iter().any(|(old, _)| old.chain == new.chain && old.authority >= new.authority);

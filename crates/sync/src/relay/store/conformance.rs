@@ -257,6 +257,9 @@ pub fn what_is_in_review_stands_beside_the_log_until_it_is_decided_on(store: &mu
     let last = Reviewed { link: link_of(&next), seq: 1, position: second, ..awaits };
     assert_eq!(store.reviewed(&link_of(&first)), Ok(Some(awaits)));
     assert_eq!(store.in_review(&document), Ok(vec![awaits, last]));
+    let waits = |store: &dyn RelayStore, at| store.awaits_decision(&document, at).unwrap();
+    assert_eq!([position, second, Position(1)].map(|at| waits(store, at)), [true, true, false]);
+    assert_eq!(store.awaits_decision(&ChainId([1; 32]), position), Ok(false));
     assert_eq!(store.reviewed_version(&device, incarnation, &document), Ok(Some(last)));
     assert_eq!(store.entry(position), Ok(Some(Entry::Review { chunk: first.clone(), received: NOW })));
     let heads = store.heads(Scope::Policy, Position(position.0 - 1), position, 9).unwrap();
@@ -287,6 +290,7 @@ pub fn what_is_in_review_stands_beside_the_log_until_it_is_decided_on(store: &mu
     assert_eq!(store.reviewed(&link_of(&first)).unwrap().unwrap().standing, ReviewStanding::Adopted);
     let away = Reviewed { standing: ReviewStanding::Discarded, ..last };
     assert_eq!(store.reviewed_version(&device, incarnation, &document), Ok(Some(away)));
+    assert_eq!([position, second].map(|at| waits(store, at)), [false, false]);
     let gone = [position, second, place].map(|position| store.entry(position));
     assert_eq!(gone, [Ok(None), Ok(None), Ok(None)]);
     assert_eq!(store.end(), end);

@@ -321,6 +321,12 @@ impl RelayStore for MemoryStore {
         Ok(found)
     }
 
+    fn awaits_decision(&self, document: &ChainId, position: Position) -> Result<bool, StoreError> {
+        self.note_read(1);
+        let mut rows = self.tables.reviewed.values().filter(|row| row.position == position);
+        Ok(rows.any(|row| row.document == *document && row.standing == ReviewStanding::Awaits))
+    }
+
     fn reviewing(&self) -> Result<Vec<ChainId>, StoreError> {
         let chunks = self.tables.reviewed.values().map(|row| (row.document, row.standing));
         let begun = self.tables.reviewed_documents.iter().map(|(document, row)| (*document, row.standing));

@@ -250,6 +250,7 @@ impl ChainState {
             targets: targets.collect(),
             fault: None,
             denials: Vec::new(),
+            unled: Vec::new(),
             is_adopted: false,
         });
     }
@@ -269,6 +270,8 @@ impl ChainState {
             if bad.fault.is_of_a_wrap() {
                 epoch.denials.retain(|denial| denial.device != device);
                 epoch.denials.push(Denial { device, given: epoch.targets.len() });
+            } else if !epoch.unled.contains(&device) {
+                epoch.unled.push(device);
             }
         }
     }

@@ -126,6 +126,8 @@ pub struct EpochState {
     pub fault: Option<EpochFault>,
     /// Who said that what was wrapped to him is not its key, oldest first.
     pub denials: Vec<Denial>,
+    /// Who said that the key before is not what it holds sealed, oldest first.
+    pub unled: Vec<DeviceId>,
     /// It came with a document that was adopted: whoever made it has no rights any more.
     pub is_adopted: bool,
 }
@@ -142,11 +144,15 @@ impl EpochState {
     }
 
     /// Says whether a device may call it bad: anybody who did not begin it where nobody did before; then whoever says so of
-    /// what was wrapped to him, until somebody is given the key anew.
+    /// what was wrapped to him, until somebody is given the key anew, or of the key before that it holds, once.
     pub fn may_be_called_bad(&self, by: &DeviceId, fault: EpochFault) -> bool {
         let given = self.targets.len();
         let says_more = || !self.denials.iter().any(|denial| denial.device == *by && denial.given == given);
-        self.creator != *by && (self.fault.is_none() || (fault.is_of_a_wrap() && says_more()))
+        let is_heard = || match fault {
+            EpochFault::Wrap | EpochFault::Commitment => says_more(),
+            EpochFault::Previous => self.follows.is_some() && !self.unled.contains(by),
+        };
+        self.creator != *by && (self.fault.is_none() || is_heard())
     }
 
     /// Says whether a device denied that one of the targets, by its index, was given the key.

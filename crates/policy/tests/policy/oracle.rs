@@ -74,6 +74,8 @@ pub struct Epoch {
     pub is_bad: bool,
     /// By each device: how many of the targets there were when it last said that its wrap is none.
     pub denied: BTreeMap<DeviceId, usize>,
+    /// Who said that the key before, which it holds, is none.
+    pub leads_nowhere_for: BTreeSet<DeviceId>,
     /// Made by somebody who had no rights any more when it was taken in.
     pub is_foreign: bool,
 }
@@ -168,6 +170,7 @@ impl Oracle {
                 targets: targets(&wrapped, &create.epoch.targets),
                 is_bad: false,
                 denied: BTreeMap::new(),
+                leads_nowhere_for: BTreeSet::new(),
                 is_foreign: holders.is_some(),
             }],
             chunks: BTreeSet::new(),
@@ -272,14 +275,16 @@ impl State {
                 targets: targets(&self.recipients(), &rotate.epoch.targets),
                 is_bad: false,
                 denied: BTreeMap::new(),
+                leads_nowhere_for: BTreeSet::new(),
                 is_foreign: false,
             }),
             Body::Repair(repair) => self.epochs[repair.epoch as usize].targets.extend(&repair.targets),
             Body::BadRotate(bad) => {
                 let epoch = &mut self.epochs[bad.epoch as usize];
                 epoch.is_bad = true;
-                if bad.fault != EpochFault::Previous {
-                    epoch.denied.insert(op.device, epoch.targets.len());
+                match bad.fault {
+                    EpochFault::Previous => _ = epoch.leads_nowhere_for.insert(op.device),
+                    _ => _ = epoch.denied.insert(op.device, epoch.targets.len()),
                 }
             }
             Body::Adopt(adopt) => {

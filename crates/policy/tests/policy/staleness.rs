@@ -278,6 +278,48 @@ fn a_group_whose_last_holder_passed_on_garbage_begins_anew() {
 }
 
 #[test]
+fn a_group_whose_last_holder_passed_on_a_key_that_leads_nowhere_begins_anew() {
+    let mut world = World::found();
+    let (amina, bashir, chipo) = (world.amina.clone(), world.bashir.clone(), world.chipo.clone());
+    let (dina, team) = (world.dina.clone(), world.first_team);
+    let held = |world: &World, epoch| is_key_held(&world.chains, &team, epoch, Some(START));
+    let bad = |fault| Body::BadRotate(BadRotate { epoch: 1, fault });
+    lose(&mut world, team);
+    world.append(&bashir.key, &team, grant(dina.user, Role::Manager)).unwrap();
+    rotate(&mut world, &bashir, team);
+    world.append(&dina.key, &team, revoke(bashir.user, None)).unwrap();
+    // Another was given the key before: what she says of her own takes it from nobody else.
+    world.append(&dina.key, &team, bad(EpochFault::Previous)).unwrap();
+    let anew = begun_anew(&world, team);
+    assert!(held(&world, 0) && held(&world, 1));
+    let refused = Err(OpRefusal::Targets { chain: team });
+    assert_eq!(world.offer(&dina.key, &team, anew, &[dina.user]), refused);
+    let said = Err(OpRefusal::NoEpoch { found: 1, newest: 1 });
+    assert_eq!(world.offer(&dina.key, &team, bad(EpochFault::Previous), &[dina.user]), said);
+    // Who comes later has it by what leads back, unless she says that it does not.
+    world.append(&dina.key, &team, revoke(chipo.user, None)).unwrap();
+    assert!(!held(&world, 0) && held(&world, 1));
+    world.append(&dina.key, &team, grant(amina.user, Role::Editor)).unwrap();
+    let repair = world.repair(&team, &amina.user);
+    world.append(&dina.key, &team, repair).unwrap();
+    assert!(held(&world, 0));
+    let mut begun = world.clone();
+    world.append(&amina.key, &team, bad(EpochFault::Wrap)).unwrap();
+    assert!(!held(&world, 0) && held(&world, 1));
+    begun.append(&amina.key, &team, bad(EpochFault::Previous)).unwrap();
+    assert!(!held(&begun, 0) && held(&begun, 1));
+    let body = begun_anew(&begun, team);
+    begun.append(&amina.key, &team, body).unwrap();
+    let state = begun.state(&team);
+    assert_eq!((state.epoch(1).unwrap().follows, state.epoch(2).unwrap().follows), (Some(0), None));
+    // The first epoch holds none before it: after somebody called it bad nobody says so.
+    let first = |fault| Body::BadRotate(BadRotate { epoch: 0, fault });
+    begun.append(&dina.key, &team, first(EpochFault::Wrap)).unwrap();
+    let said = Err(OpRefusal::NoEpoch { found: 0, newest: 2 });
+    assert_eq!(begun.offer(&dina.key, &team, first(EpochFault::Previous), &[dina.user]), said);
+}
+
+#[test]
 fn a_lost_phone_that_was_removed_takes_no_key_from_its_user() {
     let mut world = World::found();
     let (bashir, chipo, team) = (world.bashir.clone(), world.chipo.clone(), world.first_team);

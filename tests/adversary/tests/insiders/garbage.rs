@@ -2,11 +2,41 @@
 
 use std::time::Duration;
 
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use vereda_adversary::{forge, office::assert_appended, town::Town};
-use vereda_base::Digest;
+use vereda_base::{ChainId, Digest};
 use vereda_client_core::access::RevokeRequest;
-use vereda_policy::{Body, Chains, EpochFault, Repair, Role, Target, Wrap, WrappedKey};
-use vereda_sync::people::Put;
+use vereda_crypto::{GroupEpochSecret, Key32, WrapInfo, wrap};
+use vereda_policy::{
+    Body, Chains, Epoch, EpochFault, Repair, Role, Rotate, Target, Wrap, WrappedKey, epoch_targets, hash_previous,
+};
+use vereda_sync::people::{NOW, Person, Put};
+
+use crate::scope;
+
+/// A person leaves a group by himself.
+fn leave(town: &mut Town, device: usize, chain: ChainId) {
+    let own = RevokeRequest { chain, subject: town.insider(device).user(), successor: None };
+    town.on(device, |device, ambient| device.revoke(ambient, own)).unwrap();
+    town.pass(Duration::from_secs(60));
+}
+
+/// Whoever is left in a group writes, brings somebody in, and both read; the group's epochs follow these.
+fn assert_goes_on(town: &mut Town, group: ChainId, left: usize, follows: &[Option<u64>]) {
+    let case = town.create_case(left, "Ana");
+    town.pass(Duration::from_secs(60));
+    let link = town.invite(left, group, Role::Editor);
+    let dayo = town.accept(&link, "Dayo");
+    town.pass(Duration::from_secs(60));
+    assert_eq!([left, dayo].map(|device| town.name(device, &case)), ["Ana"; 2]);
+    town.rename(dayo, &case, "Ana D.");
+    town.pass(Duration::from_secs(60));
+    assert_eq!([left, dayo].map(|device| town.name(device, &case)), ["Ana D."; 2]);
+    let chains = town.chains();
+    let state = chains.chain(&group).unwrap();
+    assert_eq!(state.epochs().iter().map(|epoch| epoch.follows).collect::<Vec<_>>(), follows);
+    assert_ne!(town.name(0, &case), "Ana D.", "who left reads nothing of it");
+}
 
 #[test]
 fn a_group_whose_last_holder_passed_on_garbage_begins_anew_and_all_read_what_is_written_after() {
@@ -25,9 +55,7 @@ fn a_group_whose_last_holder_passed_on_garbage_begins_anew_and_all_read_what_is_
     let repair = Repair { epoch: 0, wraps: list, targets: vec![target] };
     assert_appended(&town.put_by_hand(&holder, &Put { wraps, ..holder.draft(south, Body::Repair(repair)) }));
     town.connect(0);
-    let own = RevokeRequest { chain: south, subject: holder.user(), successor: None };
-    town.on(0, |device, ambient| device.revoke(ambient, own)).unwrap();
-    town.pass(Duration::from_secs(60));
+    leave(&mut town, 0, south);
 
     town.connect(chipo);
     town.pass(Duration::from_secs(60));
@@ -35,17 +63,57 @@ fn a_group_whose_last_holder_passed_on_garbage_begins_anew_and_all_read_what_is_
     let state = chains.chain(&south).unwrap();
     assert_eq!(state.standing_members(), [user]);
     assert_eq!(state.epoch(0).unwrap().fault, Some(EpochFault::Wrap));
-    let case = town.create_case(chipo, "Ana");
+    assert_goes_on(&mut town, south, chipo, &[None, None]);
+}
+
+/// The next epoch of a group as its author makes it, but that it holds garbage in place of the key before.
+fn next_epoch_without_way_back(author: &Person, group: ChainId) -> Put {
+    let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let state = author.chains.chain(&group).unwrap();
+    let (number, follows) = (state.epochs().len() as u64, state.epoch_to_follow().unwrap().number);
+    let secret = GroupEpochSecret::from_key(Key32::new([0x61; 32]));
+    let committed = secret.commitment();
+    let scope = scope(&[group.as_bytes(), author.device().as_bytes(), committed.as_bytes()]);
+    let targets = epoch_targets(&author.chains, &group, Some(NOW));
+    let mut wraps = Vec::new();
+    for (recipient, target) in state.recipients().iter().zip(&targets) {
+        let target = target.unwrap();
+        let user = author.chains.chain(&ChainId(recipient.0)).unwrap();
+        let info = WrapInfo { chain: scope, epoch: number, recipient: recipient.0, recipient_epoch: target };
+        let key = user.epoch(target).unwrap().public_key.clone().unwrap();
+        let key = WrappedKey::Hpke(wrap(&key, &info, secret.key(), &mut rng).unwrap());
+        wraps.push(Wrap { recipient: *recipient, recipient_epoch: target, key });
+    }
+    let garbage = vec![7; 72];
+    let previous = Some(hash_previous(&garbage));
+    wraps.push(Wrap { recipient: Digest(group.0), recipient_epoch: follows, key: WrappedKey::Group(garbage) });
+    let (list, wraps) = forge::listed(wraps);
+    let public_key = Some(secret.derive_wrap_key_pair(scope, number).public().clone());
+    let epoch = Epoch { public_key, commitment: committed, wraps: list, previous, targets };
+    Put { wraps, ..author.draft(group, Body::Rotate(Rotate { epoch, follows, carries: Vec::new() })) }
+}
+
+#[test]
+fn a_group_whose_last_holder_passed_on_a_key_that_leads_nowhere_begins_anew_and_all_read_what_is_written_after() {
+    let (mut town, _) = Town::found();
+    let south = town.on(0, |device, ambient| device.create_team(ambient, "South")).unwrap();
+    town.settle();
+    let bashir = town.join(south, Role::Editor, "Bashir");
+    let link = town.invite(0, south, Role::Manager);
+    town.cut(0);
+    leave(&mut town, bashir, south);
+    let chipo = town.accept(&link, "Chipo");
+    town.cut(chipo);
+    let holder = town.insider(0);
+    assert_appended(&town.put_by_hand(&holder, &next_epoch_without_way_back(&holder, south)));
+    town.connect(0);
+    leave(&mut town, 0, south);
+
+    town.connect(chipo);
     town.pass(Duration::from_secs(60));
-    let link = town.invite(chipo, south, Role::Editor);
-    let dayo = town.accept(&link, "Dayo");
-    town.pass(Duration::from_secs(60));
-    assert_eq!([chipo, dayo].map(|device| town.name(device, &case)), ["Ana"; 2]);
-    town.rename(dayo, &case, "Ana D.");
-    town.pass(Duration::from_secs(60));
-    assert_eq!([chipo, dayo].map(|device| town.name(device, &case)), ["Ana D."; 2]);
     let chains = town.chains();
     let state = chains.chain(&south).unwrap();
-    assert_eq!(state.epochs().iter().map(|epoch| epoch.follows).collect::<Vec<_>>(), [None, None]);
-    assert_ne!(town.name(0, &case), "Ana D.", "who left reads nothing of it");
+    assert_eq!(state.standing_members(), [town.insider(chipo).user()]);
+    assert_eq!(state.epoch(1).unwrap().fault, Some(EpochFault::Previous));
+    assert_goes_on(&mut town, south, chipo, &[None, Some(0), None]);
 }

@@ -71,7 +71,7 @@ impl Oracle {
     }
 
     /// Whether a user who stands in a chain can come to know an epoch's key, by wraps that were given since who was given
-    /// them last came, and of which none of his devices says that it is none.
+    /// them last came, and of which none of his devices says that it is none, or that it leads no further back.
     fn holds(&self, user: ChainId, chain: ChainId, epoch: u64, now: Option<Timestamp>) -> bool {
         let entries = &self.chains[&chain];
         let state = &entries.last().unwrap().state;
@@ -79,37 +79,45 @@ impl Oracle {
             return false;
         }
         let standing = self.standing(chain, now);
-        let leads_back = |later: u64| {
-            let mut at = Some(later);
-            while at.is_some_and(|at| at > epoch) {
-                at = at.and_then(|at| state.epochs[at as usize].follows);
+        // Those who can walk back, each step with what the one before holds.
+        let lead_back = |later: u64| {
+            let (mut at, mut stopped) = (later, BTreeSet::new());
+            while at > epoch {
+                stopped.extend(state.epochs[at as usize].leads_nowhere_for.iter().copied());
+                at = state.epochs[at as usize].follows?;
             }
-            at == Some(epoch)
+            if self.is(Twist::LeadsBackWhateverIsSaid) {
+                stopped.clear();
+            }
+            (at == epoch).then_some(stopped)
         };
         let own = &self.newest(&user).unwrap().devices;
-        (epoch..state.epochs.len() as u64).filter(|later| leads_back(*later)).any(|later| {
-            let given = &state.epochs[later as usize];
-            given.targets.iter().enumerate().any(|(index, target)| {
-                let denies = |device: &DeviceId| {
-                    given.denied.get(device).is_some_and(|before| index < *before) && !self.is(Twist::NobodyDenies)
-                };
-                if state.kind == ChainKind::User {
-                    let device = DeviceId(target.recipient.0);
-                    return own.get(&device) == Some(&DeviceKind::Full) && !denies(&device);
-                }
-                if own.keys().any(denies) || (self.is(Twist::OneDeniesForAll) && given.denied.keys().any(denies)) {
-                    return false;
-                }
-                let member = ChainId(target.recipient.0);
-                let is_in = |entry: &Entry| entry.state.recipients().contains(&target.recipient);
-                let left = |pair: &[Entry]| is_in(&pair[0]) && !is_in(&pair[1]);
-                standing.contains(&target.recipient)
-                    && !entries[given.began..].windows(2).any(left)
-                    && self
-                        .newest(&member)
-                        .is_some_and(|below| below.kind < state.kind && self.holds(user, member, target.epoch, now))
-            })
-        })
+        (epoch..state.epochs.len() as u64).filter_map(|later| Some((later, lead_back(later)?))).any(
+            |(later, stopped)| {
+                let given = &state.epochs[later as usize];
+                given.targets.iter().enumerate().any(|(index, target)| {
+                    let denies = |device: &DeviceId| {
+                        let of_wrap = given.denied.get(device).is_some_and(|before| index < *before);
+                        (of_wrap && !self.is(Twist::NobodyDenies)) || stopped.contains(device)
+                    };
+                    if state.kind == ChainKind::User {
+                        let device = DeviceId(target.recipient.0);
+                        return own.get(&device) == Some(&DeviceKind::Full) && !denies(&device);
+                    }
+                    if own.keys().any(denies) || (self.is(Twist::OneDeniesForAll) && given.denied.keys().any(denies)) {
+                        return false;
+                    }
+                    let member = ChainId(target.recipient.0);
+                    let is_in = |entry: &Entry| entry.state.recipients().contains(&target.recipient);
+                    let left = |pair: &[Entry]| is_in(&pair[0]) && !is_in(&pair[1]);
+                    standing.contains(&target.recipient)
+                        && !entries[given.began..].windows(2).any(left)
+                        && self
+                            .newest(&member)
+                            .is_some_and(|below| below.kind < state.kind && self.holds(user, member, target.epoch, now))
+                })
+            },
+        )
     }
 
     pub fn targets_due(&self, chain: ChainId, now: Option<Timestamp>) -> Vec<Option<u64>> {

@@ -116,8 +116,11 @@ impl Oracle {
                 sorted && repair.epoch < state.epochs.len() as u64 && count > 0 && repair.wraps.count as usize == count
             }
             Body::BadRotate(bad) => state.epochs.get(bad.epoch as usize).is_some_and(|epoch| {
-                let denies = bad.fault != EpochFault::Previous;
-                let once_more = denies && epoch.denied.get(&op.device) != Some(&epoch.targets.len());
+                let once_more = if bad.fault == EpochFault::Previous {
+                    epoch.follows.is_some() && !epoch.leads_nowhere_for.contains(&op.device)
+                } else {
+                    epoch.denied.get(&op.device) != Some(&epoch.targets.len())
+                };
                 (!epoch.is_bad || once_more) && (epoch.creator != op.device || self.is(Twist::OwnEpochIsCalledBad))
             }),
             Body::Adopt(adopt) => {

@@ -164,6 +164,7 @@ impl Device {
             key: world.chipo.key.clone(),
             incarnation: world.chipo.incarnation,
             user: world.chipo.user,
+            agency: world.agency,
             relay: world.relay.device_id(),
             credential: device::DeviceCredential::Founding(Sensitive::new(FOUNDING_SECRET)),
             limits: device::DeviceLimits::default(),

@@ -158,7 +158,8 @@ impl Relay {
         let args = ["status", "--data", &self.data().display().to_string(), "--json"];
         let ended = run_to_end(&binary("vereda-relay")?, &args, &[])?;
         ensure!(ended.code == Some(0), "no status: {}", ended.said);
-        serde_json::from_str::<Json>(&ended.printed)?["log_position"].as_u64().context("no position")
+        let status: Json = serde_json::from_str(&ended.printed)?;
+        status.get("log_position").and_then(Json::as_u64).context("no position")
     }
 
     /// Asks what anybody may know.

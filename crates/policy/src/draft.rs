@@ -9,7 +9,7 @@ use vereda_crypto::{DeviceKey, SignError, Verified, WrapPublicKey};
 use crate::{
     Body, BodyCode, ChainKind, ChainState, Chains, Cite, Create, DeviceKind, DocumentKind, Epoch, Member, Need, Op,
     Parent, ParentAuthority, Role, SUITE,
-    append::{need_in_parent, need_in_parents},
+    append::{is_book, need_in_parent, need_in_parents},
     cite_governing, cite_path,
     inviting::is_group_with_a_say,
     need,
@@ -175,17 +175,20 @@ impl<'a> Draft<'a> {
         if raised.is_empty() {
             return Some(Vec::new());
         }
-        self.group_above(&parents).or_else(|| {
+        let own = || {
             let with_a_say = parents.iter().filter(|parent| parent.authority != ParentAuthority::None);
-            let mut chains: Vec<ChainId> = with_a_say.map(|parent| parent.chain).collect();
-            if !chains.iter().all(|chain| self.is_own_user(chain)) {
-                return None;
-            }
-            for parent in &raised {
-                chains.extend(self.prove_in(parent, need_in_parent(state.document_kind(), parent.authority))?);
-            }
-            Some(chains)
-        })
+            let chains: Vec<ChainId> = with_a_say.map(|parent| parent.chain).collect();
+            chains.iter().all(|chain| self.is_own_user(chain)).then_some(chains)
+        };
+        let mut chains = match self.group_above(&parents) {
+            Some(group) if !is_book(state.document_kind()) => return Some(group),
+            Some(group) => group,
+            None => own()?,
+        };
+        for parent in &raised {
+            chains.extend(self.prove_in(parent, need_in_parent(state.document_kind(), parent.authority))?);
+        }
+        Some(chains)
     }
 
     /// Finds the chains that prove that the author is Manager of a team or agency among the parents that has a say.

@@ -157,20 +157,26 @@ impl Oracle {
         if raised.is_empty() {
             return Ways::lasting();
         }
-        let own = || {
+        let only_own = || {
             let with_a_say = before.iter().filter(|(old, _)| old.authority != ParentAuthority::None);
-            let only_own = with_a_say.fold(Ways::lasting(), |ways, (old, rests)| {
+            with_a_say.fold(Ways::lasting(), |ways, (old, rests)| {
                 let own = || self.device(device, old.chain, at, false);
                 ways.and(|| rests.clone().and(own))
-            });
-            raised.iter().filter(|_| !self.is(Twist::OwnDocumentsGoAnywhere)).fold(only_own, |ways, new| {
+            })
+        };
+        let in_each = || {
+            raised.iter().fold(Ways::lasting(), |ways, new| {
                 ways.and(|| match new.authority {
                     ParentAuthority::Full => self.content(device, new.chain, least, at),
                     _ => self.authority(device, new.chain, Role::Reader, at),
                 })
             })
         };
-        self.manages_group_above(device, before, at).or(own)
+        let above = self.manages_group_above(device, before, at);
+        if by_kind && !self.is(Twist::BooksGoWhereTheirManagerLikes) {
+            return above.or(only_own).and(in_each);
+        }
+        above.or(|| only_own().and(|| if self.is(Twist::OwnDocumentsGoAnywhere) { Ways::lasting() } else { in_each() }))
     }
 
     fn may_create(&self, device: DeviceId, create: &Create, at: &At) -> Ways {

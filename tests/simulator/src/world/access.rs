@@ -197,7 +197,7 @@ impl World {
 
     fn erase(&mut self, who: usize) -> Option<()> {
         let document = self.draw_document(who)?;
-        self.call(who, |device, ambient| device.erase(ambient, &document).ok()).flatten()
+        self.call(who, |device, ambient| device.erase(ambient, &document).ok().map(drop)).flatten()
     }
 
     fn leave(&mut self, who: usize) -> Option<()> {

@@ -24,4 +24,5 @@ mod relay {
     mod room;
     mod rotations;
     mod streaming;
+    mod terms;
 }

@@ -74,7 +74,7 @@ impl Crowd {
         };
         let opening = Opening { relay, relay_epoch, challenge: *challenge };
         self.send(id, &Up::Auth(person.auth(&opening, credential(&opening))))?;
-        self.send(id, &Up::Pull { policy: Position(0), content: Position(0), last: None })?;
+        self.send(id, &Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] })?;
         // Whoever has so much to fetch at once is given room for it.
         self.send(id, &Up::Credit(1 << 40))?;
         self.commit()?;

@@ -377,6 +377,7 @@ impl<S: DeviceStore> Device<S> {
             key: self.keys.signing.clone(),
             incarnation: self.incarnation,
             user: membership.user,
+            agency: membership.agency,
             relay: membership.relay_key,
             credential: membership.credential(),
             limits: DeviceLimits::default(),

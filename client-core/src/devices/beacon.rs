@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 use vereda_base::{ChainId, DeviceId, Timestamp};
-use vereda_policy::{Beacon, Body, ChainKind, ChainState, Cite, Heads, Retention, Role, membership};
+use vereda_policy::{Beacon, BeaconState, Body, ChainKind, ChainState, Cite, Heads, Retention, Role, membership};
 use vereda_sync::device::{DeviceStore, OutboxItem};
 
 use crate::device::{Ambient, Device, DeviceError};
@@ -23,7 +23,8 @@ const DEFAULT_DAYS: u32 = 7;
 pub struct BeaconView {
     /// The device; none where there never was a beacon.
     pub device: Option<DeviceId>,
-    /// When, by its clock, in milliseconds since 1970; where there never was one, when the agency began.
+    /// When, by its clock or the relay's, whichever was behind, in milliseconds since 1970; where there never was one, when
+    /// the agency began.
     pub time: Timestamp,
     /// Whole days since.
     pub days: u32,
@@ -39,13 +40,12 @@ impl<S: DeviceStore> Device<S> {
         let (_, agency) = self.home()?;
         let state = self.chain(&agency)?;
         let began = state.op(0)?.time?;
-        let others = state.beacons().iter().filter(|beacon| beacon.device != self.id());
-        let newest = others.max_by_key(|beacon| beacon.time);
-        let time = newest.map_or(began, |beacon| beacon.time);
+        let newest = self.others_beacons(&state, now).into_iter().max_by_key(|(_, time)| *time);
+        let time = newest.map_or(began, |(_, time)| time);
         let days = whole_days(time, now);
         let limit = state.retention(Retention::Beacon).unwrap_or(DEFAULT_DAYS);
         let is_too_old = days > limit && self.has_other_signers(&state, now);
-        Some(BeaconView { device: newest.map(|beacon| beacon.device), time, days, limit, is_too_old })
+        Some(BeaconView { device: newest.map(|(device, _)| device), time, days, limit, is_too_old })
     }
 
     /// Signs a beacon if this is a Manager's device whose own is a day old, and too few others have; commits.
@@ -71,12 +71,22 @@ impl<S: DeviceStore> Device<S> {
     }
 
     fn is_beacon_due(&self, state: &ChainState, now: Timestamp) -> bool {
-        let (own, others): (Vec<_>, Vec<_>) = state.beacons().iter().partition(|beacon| beacon.device == self.id());
+        let own = state.beacons().iter().find(|beacon| beacon.device == self.id());
         let Some(began) = state.op(0).and_then(|op| op.time) else { return false };
-        let last = own.first().map_or(began, |beacon| beacon.time);
+        let last = own.map_or(began, |beacon| heard(state, beacon));
         let wait = DAY.saturating_add(TURN.saturating_mul(u32::try_from(self.turn()).unwrap_or(0)));
-        let fresh = others.iter().filter(|beacon| beacon.time.saturating_add(DAY) > now).count();
+        let others = self.others_beacons(state, now);
+        let fresh = others.iter().filter(|(_, time)| time.saturating_add(DAY) > now).count();
         last.saturating_add(wait) <= now && fresh < ENOUGH
+    }
+
+    /// Lists the beacons of other devices that may still sign one, with when they were made: of whoever is no Manager any more
+    /// none counts.
+    fn others_beacons(&self, state: &ChainState, now: Timestamp) -> Vec<(DeviceId, Timestamp)> {
+        let agency = state.id();
+        let others = state.beacons().iter().filter(|beacon| beacon.device != self.id());
+        let standing = others.filter(|beacon| self.may_sign(&agency, &beacon.device, now));
+        standing.map(|beacon| (beacon.device, heard(state, beacon))).collect()
     }
 
     /// Lists the heads of the agency and its teams, as far as the relay has received what they end with.
@@ -101,6 +111,13 @@ impl<S: DeviceStore> Device<S> {
         let devices = self.view(|view, _| vereda_policy::reading_devices(view, &agency, Some(now)));
         devices.into_iter().any(|device| device != self.id() && self.may_sign(&agency, &device, now))
     }
+}
+
+/// Tells when a beacon was made: by its device's clock, and no later than the relay received it. So a clock that is ahead
+/// makes no news out of old ones.
+fn heard(state: &ChainState, beacon: &BeaconState) -> Timestamp {
+    let received = state.op(beacon.seq).and_then(|op| op.time);
+    received.map_or(beacon.time, |received| received.min(beacon.time))
 }
 
 fn whole_days(from: Timestamp, to: Timestamp) -> u32 {

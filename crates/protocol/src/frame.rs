@@ -6,7 +6,7 @@ use vereda_crypto::Signature;
 
 use crate::{
     Chunk,
-    message::{Down, Logged, PolicyEntry, Position, Up},
+    message::{Down, Logged, MAX_LASTS, PolicyEntry, Position, Up},
     outcome::{ChunkOutcome, Goodbye, OpOutcome, RefusalCode},
     pack::{
         Memory, Packer, Reader, Unpacker, Writer, pack_chunk, pack_entry, pack_op, pack_receipt, pack_value, pack_wrap,
@@ -62,23 +62,11 @@ pub fn encode_up(message: &Up, packer: &mut Packer) -> Result<Vec<u8>, FrameErro
     let (mut writer, memory) = (Writer::default(), &mut packer.0);
     match message {
         Up::Auth(auth) => write_plain(&mut writer, AUTH, auth),
-        Up::Pull { policy, content, last } => {
+        Up::Pull { policy, content, lasts } => {
             writer.byte(PULL);
             writer.number(policy.0);
             writer.number(content.0);
-            match last {
-                None => {}
-                Some(Logged::Op { chain, op }) => {
-                    writer.byte(LAST_OP);
-                    writer.id(&mut memory.table, chain.as_bytes());
-                    writer.id(&mut memory.table, op.as_bytes());
-                }
-                Some(Logged::Chunk { document, link }) => {
-                    writer.byte(LAST_CHUNK);
-                    writer.id(&mut memory.table, document.as_bytes());
-                    writer.id(&mut memory.table, link.as_bytes());
-                }
-            }
+            lasts.iter().for_each(|last| write_last(&mut writer, memory, last));
         }
         Up::PutOp { request, op, wraps } => {
             writer.byte(PUT_OP);
@@ -131,7 +119,7 @@ pub fn decode_up(frame: &[u8], unpacker: &mut Unpacker) -> Result<Up, FrameError
         PULL => Up::Pull {
             policy: Position(reader.number()?),
             content: Position(reader.number()?),
-            last: read_last(&mut reader, memory)?,
+            lasts: read_lasts(&mut reader, memory)?,
         },
         PUT_OP => {
             let request = reader.number()?;
@@ -332,20 +320,35 @@ pub enum FrameError {
     },
 }
 
-fn read_last(reader: &mut Reader<'_>, memory: &mut Memory) -> Result<Option<Logged>, FrameError> {
-    if reader.end().is_ok() {
-        return Ok(None);
-    }
-    Ok(Some(match reader.byte()? {
-        LAST_OP => {
-            Logged::Op { chain: ChainId(reader.id(&mut memory.table)?), op: OpId(reader.id(&mut memory.table)?) }
+fn write_last(writer: &mut Writer, memory: &mut Memory, last: &Logged) {
+    let (kind, of, id) = match last {
+        Logged::Op { chain, op } => (LAST_OP, chain.as_bytes(), op.as_bytes()),
+        Logged::Chunk { document, link } => (LAST_CHUNK, document.as_bytes(), link.as_bytes()),
+    };
+    writer.byte(kind);
+    writer.id(&mut memory.table, of);
+    writer.id(&mut memory.table, id);
+}
+
+/// Reads what stands there up to the frame's end.
+fn read_lasts(reader: &mut Reader<'_>, memory: &mut Memory) -> Result<Vec<Logged>, FrameError> {
+    let mut lasts = Vec::new();
+    while reader.end().is_err() {
+        if lasts.len() == MAX_LASTS {
+            return Err(reader.malformed());
         }
-        LAST_CHUNK => Logged::Chunk {
-            document: ChainId(reader.id(&mut memory.table)?),
-            link: Link(reader.id(&mut memory.table)?),
-        },
-        _ => return Err(reader.malformed()),
-    }))
+        lasts.push(match reader.byte()? {
+            LAST_OP => {
+                Logged::Op { chain: ChainId(reader.id(&mut memory.table)?), op: OpId(reader.id(&mut memory.table)?) }
+            }
+            LAST_CHUNK => Logged::Chunk {
+                document: ChainId(reader.id(&mut memory.table)?),
+                link: Link(reader.id(&mut memory.table)?),
+            },
+            _ => return Err(reader.malformed()),
+        });
+    }
+    Ok(lasts)
 }
 
 fn begin(frame: &[u8]) -> Result<Reader<'_>, FrameError> {

@@ -15,7 +15,8 @@ pub use auth::{
 pub use chunk::{Chunk, ChunkKind, Header};
 pub use frame::{FrameError, decode_chunk, decode_down, decode_up, encode_chunk, encode_down, encode_up};
 pub use message::{
-    Auth, Credential, DOWN_WINDOW_BYTES, Down, Leaves, Logged, PolicyEntry, Position, UP_WINDOW_BYTES, Up, VERSION,
+    Auth, Credential, DOWN_WINDOW_BYTES, Down, Leaves, Logged, MAX_LASTS, PolicyEntry, Position, UP_WINDOW_BYTES, Up,
+    VERSION,
 };
 pub use outcome::{ChunkOutcome, Goodbye, OfferedLeaf, OpOutcome, RefusalCode};
 pub use pack::{Packer, Unpacker};

@@ -62,6 +62,9 @@ pub enum Logged {
     },
 }
 
+/// How many entries a device may name as handed over or confirmed last.
+pub const MAX_LASTS: usize = 4;
+
 /// What a device sends.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
@@ -78,11 +81,11 @@ pub enum Up {
         /// Content entries stored up to here.
         #[n(1)]
         content: Position,
-        /// What the relay handed over or confirmed last. A relay that lacks it says [`Goodbye::Forgotten`]: positions in its
-        /// log mean something else than they did. It says the same of what this device never saw: nobody learns by this what
-        /// there is.
+        /// What the relay handed over or confirmed last, at most [`MAX_LASTS`] entries. A relay that lacks one of them says
+        /// [`Goodbye::Forgotten`]: positions in its log mean something else than they did. It says the same of what this
+        /// device never saw: nobody learns by this what there is.
         #[n(2)]
-        last: Option<Logged>,
+        lasts: Vec<Logged>,
     },
     /// Appends an operation together with its wraps.
     #[n(2)]

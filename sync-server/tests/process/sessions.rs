@@ -33,7 +33,7 @@ async fn whoever_is_not_let_in_gets_a_plain_goodbye_and_the_relay_goes_on() {
     assert_eq!(wire.goodbye().await, Some(Goodbye::Violation), "too long");
 
     let mut wire = Wire::open(&relay.url).await;
-    wire.send(Up::Pull { policy: Position(0), content: Position(0), last: None }).await;
+    wire.send(Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] }).await;
     assert_eq!(wire.goodbye().await, Some(Goodbye::Violation), "no proof");
 
     let mut wire = Wire::open(&relay.url).await;

@@ -137,7 +137,7 @@ impl Wire {
 
     /// Pulls from the beginning, up to where it is caught up.
     pub async fn pull(&mut self) -> Vec<Down> {
-        self.send(Up::Pull { policy: Position(0), content: Position(0), last: None }).await;
+        self.send(Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] }).await;
         let mut downs = Vec::new();
         loop {
             let down = self.next().await.expect("it catches up");

@@ -211,7 +211,7 @@ impl Line {
 
     /// Asks for everything from the beginning, up to where it is caught up.
     pub fn pull(&mut self) {
-        self.say(&Up::Pull { policy: Position(0), content: Position(0), last: None });
+        self.say(&Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] });
         self.hear_until(|down| matches!(down, Down::CaughtUp { .. }).then_some(()));
     }
 

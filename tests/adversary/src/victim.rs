@@ -4,7 +4,7 @@ use std::{collections::VecDeque, ops::ControlFlow, time::Duration};
 
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
 use vereda_base::{ChainId, Link, Monotonic, Now};
-use vereda_policy::Chains;
+use vereda_policy::{ChainKind, Chains};
 use vereda_protocol::{Auth, Chunk, Down, Packer, PolicyEntry, Position, Unpacker, Up, decode_up, encode_down};
 use vereda_sync::{
     device::{
@@ -33,6 +33,7 @@ pub struct Victim {
     /// How many of its chunks its relay holds, as the next welcome says.
     pub held: u64,
     relay: vereda_base::DeviceId,
+    agency: ChainId,
     orders: Vec<Effect>,
     now: Now,
     rng: ChaCha20Rng,
@@ -79,14 +80,17 @@ impl Victim {
 
     /// A person's device with an empty store, offline; it takes the colluder for its relay.
     pub fn new(relay: &Colluder, person: &Person) -> Self {
-        Self::over(MemoryStore::new(), relay.key.device_id(), person)
+        let first = relay.chains.iter().filter(|state| state.kind() == ChainKind::Agency);
+        let agency = first.min_by_key(|state| state.op(0).and_then(|op| op.time)).unwrap().id();
+        Self::over(MemoryStore::new(), relay.key.device_id(), agency, person)
     }
 
-    fn over(mut store: MemoryStore, relay: vereda_base::DeviceId, person: &Person) -> Self {
+    fn over(mut store: MemoryStore, relay: vereda_base::DeviceId, agency: ChainId, person: &Person) -> Self {
         let config = DeviceConfig {
             key: person.key.clone(),
             incarnation: person.incarnation,
             user: person.user(),
+            agency,
             relay,
             credential: DeviceCredential::Member,
             limits: DeviceLimits::default(),
@@ -101,6 +105,7 @@ impl Victim {
             end: Position(1 << 40),
             held: 0,
             relay,
+            agency,
             orders: Vec::new(),
             now: Now { monotonic: Monotonic(Duration::from_secs(100)), wall: NOW },
             rng: ChaCha20Rng::seed_from_u64(1),
@@ -122,7 +127,7 @@ impl Victim {
         let mut store = self.store;
         store.crash();
         let (cursor, held) = (self.cursor, self.held);
-        Self { cursor, held, ..Self::over(store, self.relay, &self.person) }
+        Self { cursor, held, ..Self::over(store, self.relay, self.agency, &self.person) }
     }
 
     /// Connects up to and with the welcome. Gives the cursors it asked from.

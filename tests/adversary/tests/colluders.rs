@@ -11,6 +11,7 @@
 
 mod colluders {
     mod accounts;
+    mod agencies;
     mod chunks;
     mod deciding;
     mod entering;

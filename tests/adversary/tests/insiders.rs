@@ -9,6 +9,7 @@
 )]
 
 mod insiders {
+    mod beacons;
     pub mod crowding;
     mod garbage;
     mod hostage;

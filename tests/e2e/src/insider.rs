@@ -186,7 +186,7 @@ impl<S: DeviceStore + Send + 'static> Insider<S> {
     /// Those of `call`, and when the device does not open again.
     pub fn below<T>(&mut self, call: impl FnOnce(&mut Below<'_, S>) -> Result<T>) -> Result<T> {
         let device = self.device.take().context("the device is gone")?;
-        let (user, _) = device.home().context("the device belongs to no agency")?;
+        let (user, agency) = device.home().context("the device belongs to no agency")?;
         let mut store = device.into_store();
         let row = store.get(FACTS, b"seeds")?.context("no keys")?;
         let seeds: Seeds = decode(&row, 1_024)?;
@@ -195,6 +195,7 @@ impl<S: DeviceStore + Send + 'static> Insider<S> {
             key: key.clone(),
             incarnation: store.incarnation,
             user,
+            agency,
             // Nothing is sent from here, so that no relay has to prove itself.
             relay: DeviceId([0; 32]),
             credential: DeviceCredential::Member,

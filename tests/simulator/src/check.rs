@@ -24,7 +24,10 @@ pub(crate) use rebuilt::Rebuilt;
 
 /// Runs every checker over a world that came to rest, or should have.
 pub(crate) fn all(world: &mut World) {
-    let cases = world.model.cases();
+    let mut cases = world.model.cases();
+    // What a document began with may be in review where nobody is left who decides on it: a section for the one who was put
+    // out alone.
+    cases.retain(|case| world.model.is_begun(case) || world.can_decide(case));
     let rebuilt = rebuild(world, cases);
     convergence::check(world, &rebuilt);
     acknowledged::check(world, &rebuilt);

@@ -6,8 +6,8 @@ use vereda_base::{ChainId, Digest, Timestamp};
 
 use super::{Append, MAX_DEVICES, MAX_MEMBERS, OpRefusal, Part};
 use crate::{
-    Accept, AddDevice, Adopt, Assign, BadRotate, Body, BodyCode, ChainKind, ChainState, DeviceKind, Discard, Expire,
-    InviteEnd, InviteProof, InviteState, JoinProof, Membership, RemoveDevice, Repair, Revoke, Role, Rotate,
+    Accept, AddDevice, Adopt, Assign, BadRotate, Beacon, Body, BodyCode, ChainKind, ChainState, DeviceKind, Discard,
+    Expire, InviteEnd, InviteProof, InviteState, JoinProof, Membership, RemoveDevice, Repair, Revoke, Role, Rotate,
     SetRetention, epoch_targets, invites_now, invites_still, is_key_held, is_stale, need,
 };
 
@@ -30,7 +30,8 @@ impl Append<'_> {
             Body::Revoke(revoke) => self.check_revoke(state, revoke),
             Body::Assign(assign) => self.check_assign(state, assign),
             Body::Expire(expire) => self.check_expire(state, expire),
-            Body::Invite(_) | Body::Beacon(_) | Body::Erase => Ok(()),
+            Body::Invite(_) | Body::Erase => Ok(()),
+            Body::Beacon(beacon) => self.check_beacon(beacon),
             Body::Accept(accept) => self.check_accept(state, accept),
             Body::CancelInvite(cancel) => check_not_ended(state, &cancel.invite).map(|_| ()),
             Body::Rotate(rotate) => check_rotate(state, rotate),
@@ -40,6 +41,23 @@ impl Append<'_> {
             Body::Discard(discard) => check_discard(state, discard),
             Body::SetRetention(set) => check_retention(state, set),
         }
+    }
+
+    /// Checks that a beacon names heads that there are, of groups: whoever misses one says that it is withheld.
+    fn check_beacon(&self, beacon: &Beacon) -> Result<(), OpRefusal> {
+        if !self.context.names_known {
+            return Ok(());
+        }
+        for cite in &beacon.heads {
+            let waits = OpRefusal::Waiting { chain: cite.chain, head: cite.head };
+            let state = self.view.chain(&cite.chain).ok_or(waits.clone())?;
+            let kind = state.kind();
+            if kind == ChainKind::Document {
+                return Err(OpRefusal::NotHere { body: BodyCode::BEACON, kind });
+            }
+            state.seq_of(&cite.head).ok_or(waits)?;
+        }
+        Ok(())
     }
 
     fn check_accept(&self, state: &ChainState, accept: &Accept) -> Result<(), OpRefusal> {

@@ -8,8 +8,8 @@ use vereda_policy::{Body, Cite, Grant, Op, Receipt, Role, SUITE, Wrap, WrapProof
 
 use super::{Packer, Unpacker};
 use crate::{
-    Chunk, ChunkKind, Down, FrameError, Header, Logged, PolicyEntry, Position, Up, decode_down, decode_up, encode_down,
-    encode_up,
+    Chunk, ChunkKind, Down, FrameError, Header, Logged, MAX_LASTS, PolicyEntry, Position, Up, decode_down, decode_up,
+    encode_down, encode_up,
 };
 
 fn key(seed: u8) -> DeviceKey {
@@ -178,7 +178,7 @@ fn other_forms_of_a_message_are_refused() {
 #[test]
 fn an_idle_session_allocates_no_table() {
     let (mut packer, mut unpacker) = (Packer::new(), Unpacker::new());
-    let pull = Up::Pull { policy: Position(5), content: Position(9), last: None };
+    let pull = Up::Pull { policy: Position(5), content: Position(9), lasts: vec![] };
     decode_up(&encode_up(&pull, &mut packer).unwrap(), &mut unpacker).unwrap();
     assert!(packer.0.table.is_empty() && unpacker.0.table.is_empty());
 }
@@ -186,14 +186,17 @@ fn an_idle_session_allocates_no_table() {
 #[test]
 fn a_pull_names_what_was_handed_over_last_or_nothing() {
     let (chain, document) = (ChainId(id(1)), ChainId(id(2)));
-    let lasts = [Logged::Op { chain, op: OpId(id(3)) }, Logged::Chunk { document, link: Link(id(4)) }];
-    for last in lasts.map(Some).into_iter().chain([None]) {
-        let pull = Up::Pull { policy: Position(5), content: Position(9), last };
+    let (op, chunk) = (Logged::Op { chain, op: OpId(id(3)) }, Logged::Chunk { document, link: Link(id(4)) });
+    for lasts in [vec![], vec![op], vec![chunk], vec![op, chunk], vec![chunk; MAX_LASTS]] {
+        let pull = Up::Pull { policy: Position(5), content: Position(9), lasts };
         let frame = encode_up(&pull, &mut Packer::new()).unwrap();
         assert_eq!(decode_up(&frame, &mut Unpacker::new()).unwrap(), pull);
         let long = [frame.as_slice(), &[7]].concat();
         assert!(decode_up(&long, &mut Unpacker::new()).is_err());
     }
+    let many = Up::Pull { policy: Position(5), content: Position(9), lasts: vec![chunk; MAX_LASTS + 1] };
+    let frame = encode_up(&many, &mut Packer::new()).unwrap();
+    assert!(matches!(decode_up(&frame, &mut Unpacker::new()), Err(FrameError::Malformed { .. })));
 }
 
 proptest! {

@@ -154,8 +154,6 @@ impl DeviceMachine {
             return self.take_own_decision(link, document, true, store);
         }
         self.note_logged(Logged::Chunk { document, link }, &*store)?;
-        // What is confirmed now comes after all that was handed over.
-        self.cache(&*store)?.meta.last_policy = None;
         self.count_confirmed(&row, store)?;
         // Of whoever is no member any more it was in review, or is in the frontier of his removal.
         let is_late = row.taken_in.is_none() && self.standing_in(&document, &*store)?.is_none();

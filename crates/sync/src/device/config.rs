@@ -14,6 +14,8 @@ pub struct DeviceConfig {
     pub incarnation: Incarnation,
     /// The user the device belongs to.
     pub user: ChainId,
+    /// The agency that the device founded, or that the link named by which it joined. No other has an effect here.
+    pub agency: ChainId,
     /// The relay's key, as it came by link or invite. Another key is never spoken to.
     pub relay: DeviceId,
     /// Why the relay should listen.

@@ -218,22 +218,11 @@ impl DeviceMachine {
         Ok(())
     }
 
-    /// Chooses what the relay is asked whether it has it still: what it handed over last; where that is content, what it last
-    /// handed over of policy, and then each in turn. A relay that was set back, or tells another story, may have either in
-    /// common with the one before.
-    pub(super) fn last_to_ask(&mut self, store: &dyn DeviceStore) -> Result<Option<Logged>, StoreError> {
-        let meta = &mut self.cache(store)?.meta;
-        let is_content = matches!(meta.last, Some(Logged::Chunk { .. }));
-        let policy = meta.last_policy.filter(|policy| is_content && meta.asked != Some(*policy));
-        meta.asked = policy.or(meta.last);
-        Ok(meta.asked)
-    }
-
     /// The relay lacks what it handed over last: everything is asked for anew, once, and own work is handed in again.
     pub(super) fn take_forgotten(&mut self, store: &mut dyn DeviceStore) -> Result<(), StoreError> {
         let meta = &mut self.cache(store)?.meta;
-        let (last, told) = (meta.asked.take(), meta.policy.max(meta.content));
-        (meta.last, meta.last_policy) = (None, None);
+        let (last, told) = (meta.lasts().first().copied(), meta.policy.max(meta.content));
+        (meta.last, meta.last_policy, meta.last_content, meta.last_visible) = (None, None, None, None);
         (meta.policy, meta.content) = (Position(0), Position(0));
         if let Some(last) = last {
             meta.confirmed = Some(0);

@@ -152,6 +152,10 @@ impl DeviceMachine {
         op: &Verified<Op>,
         context: &AppendContext,
     ) -> Result<Effectual, StoreError> {
+        // With a relay's help anybody begins an agency. What rests on one that is not known here waits, without effect.
+        if is_another_agency(op.value(), &self.config.agency) {
+            return Ok(Effectual::Forbidden);
+        }
         let authorized = match authorize(view, op, context) {
             Ok(authorized) => authorized,
             Err(OpRefusal::Waiting { chain, .. }) => return Ok(Effectual::Waits(Awaited::Policy(chain))),
@@ -271,6 +275,11 @@ pub(super) fn op_waits(store: &dyn DeviceStore, chain: &ChainId) -> Result<bool,
         if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     Ok(found)
+}
+
+/// Says whether an operation begins an agency other than this one.
+fn is_another_agency(op: &Op, agency: &ChainId) -> bool {
+    matches!(&op.body, Body::Create(create) if create.kind == ChainKind::Agency) && chain_of(op) != *agency
 }
 
 /// Says whether something that an operation's author may have relied on has no effect.

@@ -1,8 +1,8 @@
 //! The policy lane: operations, wraps, and documents that became visible.
 
-use vereda_base::{ChainId, OpId};
-use vereda_policy::{Wrap, WrapProof, verify_wrap};
-use vereda_protocol::{Down, Goodbye, PolicyEntry, Position, Up};
+use vereda_base::{ChainId, OpId, limits};
+use vereda_policy::{Chains as _, Wrap, WrapProof, verify_wrap};
+use vereda_protocol::{Chunk, Down, Goodbye, Header, Logged, PolicyEntry, Position, Up};
 
 use super::{
     effect::{Disconnect, Event},
@@ -43,12 +43,7 @@ impl DeviceMachine {
                 meta.policy = meta.policy.max(cursor);
             }
             Down::Content { chunks, cursor } => {
-                for chunk in chunks {
-                    self.take_chunk(chunk, cursor, store)?;
-                }
-                self.work_woken(store)?;
-                let meta = &mut self.cache(store)?.meta;
-                meta.content = meta.content.max(cursor);
+                self.take_content(chunks, cursor, store)?;
             }
             Down::CaughtUp { cursor } => {
                 let meta = &mut self.cache(store)?.meta;
@@ -97,6 +92,18 @@ impl DeviceMachine {
         self.ask_unkept(store)?;
         self.ask_backfill(store)?;
         self.pump(store)
+    }
+
+    fn take_content(&mut self, chunks: Vec<Chunk>, cursor: Position, store: &mut dyn DeviceStore) -> Result<(), Halt> {
+        let last = chunks.last().and_then(logged_chunk);
+        for chunk in chunks {
+            self.take_chunk(chunk, cursor, store)?;
+        }
+        self.work_woken(store)?;
+        let meta = &mut self.cache(store)?.meta;
+        meta.content = meta.content.max(cursor);
+        meta.last_content = last.or(meta.last_content);
+        Ok(())
     }
 
     fn take_entries(&mut self, entries: Vec<PolicyEntry>, store: &mut dyn DeviceStore) -> Result<(), Halt> {
@@ -278,6 +285,10 @@ impl DeviceMachine {
             return Ok(save(store, BACKFILL, &[], document.as_bytes(), &row)?);
         }
         backfills.retain(|row| row.document != document);
+        let view = self.shelf.view(&*store);
+        let newest = view.chain(&document).map(|state| state.head());
+        view.finish()?;
+        self.cache(&*store)?.meta.last_visible = newest.map(|op| Logged::Op { chain: document, op });
         store.delete(BACKFILL, document.as_bytes())?;
         if let Some(session) = self.session() {
             session.backfilling = None;
@@ -285,6 +296,12 @@ impl DeviceMachine {
         self.tell(Event::BackfillDone { document });
         self.fill_due_gap(&document, store)
     }
+}
+
+/// Names a chunk as one that the relay handed over.
+fn logged_chunk(chunk: &Chunk) -> Option<Logged> {
+    let header = vereda_base::decode::<Header>(chunk.header.bytes(), limits::MAX_HEADER_BYTES).ok()?;
+    Some(Logged::Chunk { document: header.document, link: header.link() })
 }
 
 /// Reads the wraps stored for a chain, oldest first.

@@ -247,6 +247,9 @@ impl DeviceMachine {
     ) -> Result<(), Halt> {
         let id = op_id_of_bytes(op.bytes());
         self.take_op(op, receipt, store)?;
+        // It stands at the end of the relay's log.
+        let meta = &mut self.cache(&*store)?.meta;
+        meta.last_policy = meta.last;
         self.take_standing(id, store)?;
         // Also where policy here does not see it yet: the relay holds it.
         if self.cache(store)?.queue.contains_key(&place) {

@@ -283,8 +283,8 @@ impl DeviceMachine {
             asked: BTreeSet::new(),
         }));
         self.send(&Up::Auth(auth))?;
-        let last = self.last_to_ask(store)?;
-        self.send(&Up::Pull { policy: meta.policy, content: meta.content, last })?;
+        let lasts = meta.lasts();
+        self.send(&Up::Pull { policy: meta.policy, content: meta.content, lasts })?;
         self.pump(store)
     }
 

@@ -107,9 +107,27 @@ pub(crate) struct Meta {
     /// What it last handed over of policy, in the order of its log.
     #[n(10)]
     pub(crate) last_policy: Option<Logged>,
-    /// Which of both it was asked for at the last connection.
+    /// What it last handed over of content, in the order of its log.
     #[n(11)]
-    pub(crate) asked: Option<Logged>,
+    pub(crate) last_content: Option<Logged>,
+    /// The newest operation of the document that became visible last.
+    #[n(12)]
+    pub(crate) last_visible: Option<Logged>,
+}
+
+impl Meta {
+    /// Lists what the relay is asked whether it has it still. What arrived last may be older in its log than what arrived
+    /// before: operations come before content, and a document that became visible after both. A relay that was set back, or
+    /// tells another story, may have some of them in common with the one before.
+    pub(crate) fn lasts(&self) -> Vec<Logged> {
+        let mut lasts = Vec::new();
+        for last in [self.last, self.last_policy, self.last_content, self.last_visible].into_iter().flatten() {
+            if !lasts.contains(&last) {
+                lasts.push(last);
+            }
+        }
+        lasts
+    }
 }
 
 /// When the relay handed something over, or confirmed it.

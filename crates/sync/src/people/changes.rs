@@ -156,7 +156,8 @@ impl Person {
 
     /// States what this person knows.
     pub fn beacon(&mut self, agency: ChainId, time: Timestamp) -> Put {
-        let heads = self.chains.iter().map(|state| Cite { chain: state.id(), head: state.head() });
+        let groups = self.chains.iter().filter(|state| state.kind() != ChainKind::Document);
+        let heads = groups.map(|state| Cite { chain: state.id(), head: state.head() });
         let heads = heads.take(vereda_base::limits::MAX_LIST).collect();
         self.append(agency, Body::Beacon(Beacon { time, heads }))
     }

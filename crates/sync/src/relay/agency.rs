@@ -32,6 +32,7 @@ pub(super) fn find_agency(
                 (None, create.parents.iter().map(|parent| parent.chain).chain(members).collect())
             }
         },
+        Body::Beacon(beacon) => (Some(chain), beacon.heads.iter().map(|cite| cite.chain).collect()),
         Body::Grant(grant) => (Some(chain), vec![grant.subject]),
         Body::Accept(accept) => (Some(chain), vec![accept.user]),
         Body::AddDevice(add) => {
@@ -57,7 +58,6 @@ pub(super) fn find_agency(
         | Body::Repair(_)
         | Body::BadRotate(_)
         | Body::Discard(_)
-        | Body::Beacon(_)
         | Body::SetRetention(_)
         | Body::Erase => (Some(chain), Vec::new()),
     };
@@ -67,6 +67,8 @@ pub(super) fn find_agency(
     }
     Ok(match agencies.split_first() {
         Some((Some(first), rest)) if rest.iter().all(|agency| *agency == Some(*first)) => Ok(Some(*first)),
+        // As of heads that there are not: nobody learns by a beacon what another agency's chains hold.
+        _ if matches!(op.body, Body::Beacon(_)) => Err(RefusalCode::UnknownPolicy),
         _ => Err(RefusalCode::NotAuthorized),
     })
 }

@@ -361,12 +361,12 @@ impl RelayMachine {
             }
             Up::AskReview(links) => return self.answer_review(id, &links, store),
             Up::AskOffer { request, from } => self.hand_out(id, request, from),
-            Up::Pull { policy, content, last } => {
-                if let Some(last) = last
-                    && !self.has_handed(id, &last, now.wall, store)?
-                {
-                    self.end_session(id, Goodbye::Forgotten);
-                    return Ok(());
+            Up::Pull { policy, content, lasts } => {
+                for last in lasts {
+                    if !self.has_handed(id, &last, now.wall, store)? {
+                        self.end_session(id, Goodbye::Forgotten);
+                        return Ok(());
+                    }
                 }
                 let Some(open) = self.sessions.get_mut(&id).and_then(Session::open_mut) else { return Ok(()) };
                 if let Some(pull_by) = open.pull_by.take() {

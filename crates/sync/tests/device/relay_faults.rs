@@ -21,9 +21,7 @@ fn a_beacon_that_names_an_unknown_head_tells_that_news_are_withheld_until_they_c
         (rig.world.amina.key.clone(), rig.world.team, rig.world.agency, rig.world.chipo.user);
     let withheld = rig.world.append(&amina, &team, grant(chipo, Role::Reader));
     let head = rig.world.head(&team);
-    let nowhere = vereda_base::ChainId([9; 32]);
-    let mut heads = vec![Cite { chain: team, head }, Cite { chain: nowhere, head }];
-    heads.sort_unstable();
+    let heads = vec![Cite { chain: team, head }];
     let beacon = rig.world.append(&amina, &agency, Body::Beacon(Beacon { time: Timestamp(5), heads }));
     rig.policy(&[&beacon], 100);
     assert!(rig.saw(&Event::RelayWithholds { chain: team }));
@@ -185,16 +183,16 @@ fn a_relay_that_lacks_what_it_handed_over_last_is_named_and_asked_for_everything
     let (document, link) = (rig.world.case, link_of(&chunk));
     rig.down(&Down::ChunkResult { link, outcome: ChunkOutcome::Durable });
     let end = Position(rig.world.entries.len() as u64);
-    for last in [Some(Logged::Chunk { document, link }), None] {
+    for lasts in [vec![Logged::Chunk { document, link }, last_of_policy(&rig)], vec![]] {
         rig.lose();
         rig.sleep();
         rig.challenge_again();
         rig.take_auth();
-        let cursor = if last.is_some() { end } else { Position(0) };
-        assert_eq!(rig.sent.pop_front(), Some(Up::Pull { policy: cursor, content: cursor, last }));
+        let (is_first, cursor) = if lasts.is_empty() { (false, Position(0)) } else { (true, end) };
+        assert_eq!(rig.sent.pop_front(), Some(Up::Pull { policy: cursor, content: cursor, lasts }));
         rig.held = 1;
         rig.welcome();
-        if last.is_some() {
+        if is_first {
             assert!(faults(&rig).is_empty());
             rig.down(&Down::Goodbye(Goodbye::Forgotten));
             assert_eq!(rig.disconnects().last(), Some(&Disconnect::LogShorter));
@@ -214,39 +212,39 @@ fn a_relay_that_lacks_what_it_handed_over_last_is_named_and_asked_for_everything
 }
 
 #[test]
-fn what_a_device_says_to_have_been_handed_last_is_the_newest_of_operations_and_chunks() {
-    let mut rig = Rig::new(World::found());
-    rig.connect();
-    rig.catch_up();
-    let PolicyEntry::Op { op, receipt } = rig.world.entries.last().unwrap().clone() else { panic!("an operation") };
-    let (chain, op) = (receipt.verify().unwrap().value().chain, vereda_policy::op_id_of_bytes(op.bytes()));
+fn a_relay_is_asked_for_the_last_operation_and_the_last_chunk_whatever_came_after_them() {
+    let mut rig = Rig::caught_up(World::found());
+    let policy = last_of_policy(&rig);
+    assert_eq!(asked(&mut rig), [policy]);
+    rig.welcome();
+    let chunk = rig.world.chunk(&rig.world.bashir, 0, None, &[]);
+    rig.content(&[&chunk], rig.world.entries.len() as u64);
+    let content = Logged::Chunk { document: rig.world.case, link: link_of(&chunk) };
+    assert_eq!(asked(&mut rig), [content, policy]);
+    rig.welcome();
+    let own = rig.write();
+    rig.down(&Down::ChunkResult { link: link_of(&own), outcome: ChunkOutcome::Durable });
+    let confirmed = Logged::Chunk { document: rig.world.case, link: link_of(&own) };
+    assert_eq!(asked(&mut rig), [confirmed, policy, content]);
+    rig.held = 1;
+    rig.welcome();
+    rig.down(&Down::Goodbye(Goodbye::Forgotten));
+    assert_eq!(faults(&rig), [RelayFault::Forgot { chain: rig.world.case }]);
+}
+
+/// Connects anew and tells what the relay is asked whether it has it still.
+fn asked(rig: &mut Rig) -> Vec<Logged> {
     rig.lose();
     rig.sleep();
     rig.challenge_again();
     rig.take_auth();
-    let Some(Up::Pull { last, .. }) = rig.sent.pop_front() else { panic!("no pull") };
-    assert_eq!(last, Some(Logged::Op { chain, op }));
+    let Some(Up::Pull { lasts, .. }) = rig.sent.pop_front() else { panic!("no pull") };
+    lasts
 }
 
-#[test]
-fn a_relay_is_asked_for_the_last_of_policy_too_though_older_content_came_after_it() {
-    let mut rig = Rig::caught_up(World::found());
+/// Names the operation that the relay handed over last.
+fn last_of_policy(rig: &Rig) -> Logged {
     let PolicyEntry::Op { op, receipt } = rig.world.entries.last().unwrap().clone() else { panic!("an operation") };
-    let (chain, op) = (receipt.verify().unwrap().value().chain, vereda_policy::op_id_of_bytes(op.bytes()));
-    let chunk = rig.world.chunk(&rig.world.bashir, 0, None, &[]);
-    rig.content(&[&chunk], rig.world.entries.len() as u64);
-    let content = Logged::Chunk { document: rig.world.case, link: link_of(&chunk) };
-    let asked = [(); 4].map(|()| {
-        rig.lose();
-        rig.sleep();
-        rig.challenge_again();
-        rig.take_auth();
-        let Some(Up::Pull { last, .. }) = rig.sent.pop_front() else { panic!("no pull") };
-        last.unwrap()
-    });
-    let policy = Logged::Op { chain, op };
-    assert_eq!(asked, [policy, content, policy, content]);
-    rig.welcome();
-    rig.down(&Down::Goodbye(Goodbye::Forgotten));
-    assert_eq!(faults(&rig), [RelayFault::Forgot { chain: rig.world.case }]);
+    let chain = receipt.verify().unwrap().value().chain;
+    Logged::Op { chain, op: vereda_policy::op_id_of_bytes(op.bytes()) }
 }

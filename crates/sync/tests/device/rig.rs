@@ -277,6 +277,7 @@ pub fn config(world: &World, person: &Person) -> DeviceConfig {
         key: person.key.clone(),
         incarnation: Incarnation(1),
         user: person.user,
+        agency: world.agency,
         relay: world.relay.device_id(),
         credential: DeviceCredential::Member,
         limits: DeviceLimits::default(),

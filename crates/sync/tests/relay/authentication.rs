@@ -54,7 +54,7 @@ fn a_device_without_a_common_version_is_told_to_update() {
 fn whatever_comes_before_the_proof_or_is_no_frame_is_a_violation() {
     let mut room = Room::new();
     let (id, _) = room.open();
-    room.up(id, Up::Pull { policy: Position(0), content: Position(0), last: None });
+    room.up(id, Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] });
     assert_eq!(room.goodbye(id), Some(Goodbye::Violation));
     let (id, _) = room.open();
     room.input(Input::Frame(id, vec![250, 1, 2, 3]));

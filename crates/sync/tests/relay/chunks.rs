@@ -38,7 +38,7 @@ fn whoever_was_handed_what_the_log_lacks_is_told_that_it_is_forgotten() {
     ];
     for (last, is_known) in known.map(|last| (last, true)).into_iter().chain(unknown.map(|last| (last, false))) {
         let id = room.connect_member(&manager);
-        room.up(id, Up::Pull { policy: Position(0), content: Position(0), last: Some(last) });
+        room.up(id, Up::Pull { policy: Position(0), content: Position(0), lasts: vec![last] });
         assert_eq!(room.goodbye(id), (!is_known).then_some(Goodbye::Forgotten), "{last:?}");
     }
 }
@@ -59,7 +59,7 @@ fn nobody_learns_by_what_he_names_last_whether_it_is_there() {
     let first = chunk(&mut room, &mut manager, 0, &[]);
     let is_forgotten = |room: &mut Room, person: &Person, last| {
         let session = room.connect_member(person);
-        room.up(session, Up::Pull { policy: Position(0), content: Position(0), last: Some(last) });
+        room.up(session, Up::Pull { policy: Position(0), content: Position(0), lasts: vec![last] });
         room.goodbye(session) == Some(Goodbye::Forgotten)
     };
     let in_case = |op| Logged::Op { chain: case, op };

@@ -102,7 +102,7 @@ fn a_removed_device_has_no_chunk_looked_at_by_backfills_and_pulls() {
     full.room.take(id);
     let (case, policy) = (full.case, full.room.store.entries_read());
     full.ask(id, case);
-    full.room.up_only(id, Up::Pull { policy: Position(0), content: Position(0), last: None });
+    full.room.up_only(id, Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] });
     assert_eq!(full.room.settle(), None);
     let read = full.room.store.entries_read() - policy;
     assert!(read < 100, "{read} entries");
@@ -138,7 +138,7 @@ fn of_one_chain_one_backfill_waits_and_of_all_few_do() {
 fn an_honest_edit_is_answered_before_what_another_has_the_relay_look_through_in_vain() {
     let mut full = Full::new(3_000);
     let (_, id) = full.join(1, 2);
-    full.room.up_only(id, Up::Pull { policy: Position(0), content: Position(0), last: None });
+    full.room.up_only(id, Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] });
     for seq in 3_000..3_004 {
         let (read, more) = full.edit(seq);
         assert!(more, "he still has it look when the edit is answered");
@@ -155,7 +155,7 @@ fn many_who_have_the_relay_look_through_its_log_are_served_in_turn_a_bounded_rou
     let lines: Vec<(Person, SessionId)> = (0..14).map(|seed| full.join(1, 10 + seed)).collect();
     for (_, id) in &lines {
         full.room.take(*id);
-        full.room.up_only(*id, Up::Pull { policy: Position(0), content: Position(0), last: None });
+        full.room.up_only(*id, Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] });
     }
     for seq in 1_500..1_503 {
         let (read, more) = full.edit(seq);
@@ -178,7 +178,7 @@ fn a_guest_has_no_chunk_looked_at_however_often_he_asks_for_everything() {
     let id = full.room.connect(&guest, credential);
     let before = full.room.store.entries_read();
     for _ in 0..10 {
-        full.room.up_only(id, Up::Pull { policy: Position(0), content: Position(0), last: None });
+        full.room.up_only(id, Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] });
     }
     assert_eq!(full.room.settle(), None);
     let read = full.room.store.entries_read() - before;

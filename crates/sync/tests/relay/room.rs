@@ -170,7 +170,7 @@ impl Room {
     }
 
     pub fn pull(&mut self, id: SessionId, policy: u64, content: u64) -> Vec<Down> {
-        self.up(id, Up::Pull { policy: Position(policy), content: Position(content), last: None });
+        self.up(id, Up::Pull { policy: Position(policy), content: Position(content), lasts: vec![] });
         self.take(id)
     }
 

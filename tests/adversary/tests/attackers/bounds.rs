@@ -47,7 +47,7 @@ fn lists_longer_than_any_may_be_are_refused_by_name() {
     let put = office.manager.person.draft(agency, beacon(limits::MAX_LIST + 1));
     assert_eq!(office.manager.line.put(&put), op_refused(RefusalCode::TooLarge));
     let put = office.manager.person.draft(agency, beacon(limits::MAX_LIST));
-    office.put_as_manager(&put);
+    assert_eq!(office.manager.line.put(&put), op_refused(RefusalCode::UnknownPolicy), "of what is not of the agency");
 
     let chunks: Vec<Link> = (0..=limits::MAX_NAMED).map(|key| Link(key_of(key))).collect();
     let discard = |chunks: Vec<Link>, reason| {

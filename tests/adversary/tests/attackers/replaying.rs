@@ -180,7 +180,7 @@ fn asking_again_gives_no_more_than_asking_once() {
     worker.line.hear_chunk(&chunk);
     worker.line.heard.clear();
     for _ in 0..3 {
-        worker.line.say(&Up::Pull { policy: Position(0), content: Position(0), last: None });
+        worker.line.say(&Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] });
         worker.line.say(&Up::Credit(1));
         worker.line.say(&Up::Backfill { document: theirs, after: Position(0), upto: Position(u64::MAX) });
     }

@@ -10,7 +10,7 @@ use ParentAuthority::{Full, RevokeOnly};
 use super::removals::revoke;
 
 /// A case that a person begins under these parents, for the team and himself.
-fn begin(author: &mut Person, team: ChainId, parents: &[(ChainId, ParentAuthority)]) -> Put {
+pub fn begin(author: &mut Person, team: ChainId, parents: &[(ChainId, ParentAuthority)]) -> Put {
     let user = author.user();
     let mut members = [user, team].map(|subject| Member { subject, role: Role::Editor });
     members.sort_unstable();
@@ -30,21 +30,21 @@ fn begin(author: &mut Person, team: ChainId, parents: &[(ChainId, ParentAuthorit
 }
 
 /// An adoption of a document in a chain, by an author who relies on these chains.
-fn adopt(author: &Person, chain: ChainId, cited: &[ChainId], document: ChainId, holder: ChainId) -> Put {
+pub fn adopt(author: &Person, chain: ChainId, cited: &[ChainId], document: ChainId, holder: ChainId) -> Put {
     let holders = vec![Member { subject: holder, role: Role::Editor }];
     let documents = vec![AdoptedDocument { document, holders, chunks: vec![] }];
     forge::op(author, chain, forge::cites(author, cited), Body::Adopt(Adopt { chunks: vec![], documents }))
 }
 
 /// Bashir is put out of the team; the device under attack knows.
-fn put_out(stage: &mut Stage) -> Victim {
+pub fn put_out(stage: &mut Stage) -> Victim {
     let mut victim = Victim::of(stage);
     let removal = revoke(stage, None, &[]);
     victim.policy([stage.admit(&removal), vec![Colluder::leaves(&removal, &[])]].concat());
     victim
 }
 
-fn knows(victim: &Victim, document: ChainId) -> bool {
+pub fn knows(victim: &Victim, document: ChainId) -> bool {
     victim.machine.documents(&victim.store).unwrap().contains(&document)
 }
 

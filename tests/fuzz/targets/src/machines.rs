@@ -135,7 +135,7 @@ impl Relay {
         };
         auth.signature = person.key.sign(context::AUTH_SIGNATURE, &auth_message(&opening, &auth));
         let mut packer = Packer::new();
-        for up in [Up::Auth(auth), Up::Pull { policy: Position(0), content: Position(0), last: None }] {
+        for up in [Up::Auth(auth), Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] }] {
             let frame = encode_up(&up, &mut packer).expect("a small frame");
             let effects = self.take(relay::Input::Frame(id, frame));
             assert!(!effects.contains(&relay::Effect::Close(id)), "an honest opening was refused");
@@ -164,6 +164,7 @@ impl Device {
             key: world.chipo.key.clone(),
             incarnation: world.chipo.incarnation,
             user: world.chipo.user,
+            agency: world.agency,
             relay: world.relay.device_id(),
             credential: device::DeviceCredential::Founding(Sensitive::new(FOUNDING_SECRET)),
             limits: device::DeviceLimits::default(),

@@ -43,7 +43,9 @@ pub struct Meta {
     #[n(10)]
     last_policy: Option<Logged>,
     #[n(11)]
-    asked: Option<Logged>,
+    last_content: Option<Logged>,
+    #[n(12)]
+    last_visible: Option<Logged>,
 }
 
 /// An operation with its receipt.

@@ -197,7 +197,7 @@ impl World {
 
     fn erase(&mut self, who: usize) -> Option<()> {
         let document = self.draw_document(who)?;
-        self.call(who, |device, ambient| device.erase(ambient, &document).ok().map(drop)).flatten()
+        self.call(who, |device, ambient| device.erase(ambient, &document).ok()).flatten().map(|_| ())
     }
 
     fn leave(&mut self, who: usize) -> Option<()> {

@@ -398,7 +398,9 @@ impl World {
         }
         let message = match message {
             // It claims to have in its log what it made up.
-            Up::Pull { policy, content, .. } if self.is(Malice::BackDates) => Up::Pull { policy, content, last: None },
+            Up::Pull { policy, content, .. } if self.is(Malice::BackDates) => {
+                Up::Pull { policy, content, lasts: vec![] }
+            }
             message => message,
         };
         self.network.get(id)?.proxy.write_up(&message)

@@ -102,15 +102,18 @@ fn ups() -> Result<Vec<(String, Up)>> {
     let mut first_contact = auth_of(&world, &opening, Credential::Member);
     first_contact.relay_epoch = None;
     let founding = founding_credential(&opening, &world.chipo.key.device_id(), &[0xd4; 32]);
+    let op = Logged::Op { chain: world.team, op: OpId([0xd6; 32]) };
+    let chunk = Logged::Chunk { document: world.case, link: Link([0xd7; 32]) };
     let named = [
         ("auth of a member", auth(Credential::Member)),
         ("auth at first contact", Up::Auth(first_contact)),
         ("auth of a founder", auth(founding)),
         ("auth by invite", auth(Credential::Invite { chain: world.team, invite: world.invite, proof })),
-        ("pull from nothing", Up::Pull { policy: Position(0), content: Position(0), last: None }),
-        ("pull", Up::Pull { policy: Position(127), content: Position(u64::MAX), last: None }),
-        ("pull after an operation", pull_after(Logged::Op { chain: world.team, op: OpId([0xd6; 32]) })),
-        ("pull after a chunk", pull_after(Logged::Chunk { document: world.case, link: Link([0xd7; 32]) })),
+        ("pull from nothing", Up::Pull { policy: Position(0), content: Position(0), lasts: vec![] }),
+        ("pull", Up::Pull { policy: Position(127), content: Position(u64::MAX), lasts: vec![] }),
+        ("pull after an operation", pull_after(vec![op])),
+        ("pull after a chunk", pull_after(vec![chunk])),
+        ("pull after both", pull_after(vec![chunk, op])),
         ("backfill", Up::Backfill { document: world.case, after: Position(0), upto: Position(128) }),
         ("credit", Up::Credit(300)),
         ("ask leaves", Up::AskLeaves { chain: world.team, removal: OpId([0xd8; 32]), keys: vec![frontiers::absent()] }),
@@ -120,8 +123,8 @@ fn ups() -> Result<Vec<(String, Up)>> {
     Ok(named.into_iter().map(|(name, message)| (name.to_owned(), message)).collect())
 }
 
-fn pull_after(last: Logged) -> Up {
-    Up::Pull { policy: Position(3), content: Position(128), last: Some(last) }
+fn pull_after(lasts: Vec<Logged>) -> Up {
+    Up::Pull { policy: Position(3), content: Position(128), lasts }
 }
 
 fn downs() -> Vec<(String, Down)> {

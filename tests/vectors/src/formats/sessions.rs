@@ -79,7 +79,7 @@ fn opening(world: &World) -> Opening {
 fn up_messages(world: &World) -> Result<Vec<Up>> {
     let mut messages = vec![
         Up::Auth(auth_of(world, &opening(world), Credential::Member)),
-        Up::Pull { policy: Position(3), content: Position(0), last: None },
+        Up::Pull { policy: Position(3), content: Position(0), lasts: vec![] },
     ];
     for (request, name) in (1..).zip(["create case", "repair team", "grant", "rotate"]) {
         let event = world.event(name)?;

@@ -19,6 +19,7 @@ mod relay {
     mod fairness;
     mod operations;
     mod poison;
+    mod refusals;
     mod removals;
     mod review;
     mod room;

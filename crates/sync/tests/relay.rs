@@ -25,4 +25,5 @@ mod relay {
     mod room;
     mod rotations;
     mod streaming;
+    mod terms;
 }

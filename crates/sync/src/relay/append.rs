@@ -416,6 +416,7 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         | OpRefusal::AboveAuthor { .. }
         | OpRefusal::NotCovered { .. }
         | OpRefusal::NoGroup { .. }
+        | OpRefusal::Outlasts { .. }
         | OpRefusal::OwnEpoch { .. } => RefusalCode::NotAuthorized,
         OpRefusal::Proof { .. } => RefusalCode::BadSignature,
         OpRefusal::NoInvite { .. }

@@ -1,4 +1,4 @@
-//! What a monitor may know: sizes and states, no ids and no names.
+//! How the relay does: whoever runs it in his program may count, whoever asks over the network is told whether it stores.
 
 use std::sync::{
     Arc,
@@ -21,8 +21,8 @@ struct Numbers {
     failing: AtomicBool,
 }
 
-/// The answer of the health endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// How a relay does, for whoever runs it: sizes and states, no ids and no names.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthReport {
     /// The program's version.
     pub version: &'static str,
@@ -36,16 +36,31 @@ pub struct HealthReport {
     pub storage: &'static str,
 }
 
+/// What anybody is told who asks: how many are connected and how much is stored when is the operator's alone.
+#[derive(Debug, Serialize)]
+pub(crate) struct PublicHealth {
+    storage: &'static str,
+}
+
 impl Health {
+    /// Says whether the last commit failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.0.failing.load(Ordering::Relaxed)
+    }
+
+    /// Reads what anybody may know.
+    pub(crate) fn public(&self) -> PublicHealth {
+        PublicHealth { storage: if self.is_failing() { "failing" } else { "ok" } }
+    }
+
     /// Reads the numbers.
     pub fn report(&self) -> HealthReport {
-        let failing = self.0.failing.load(Ordering::Relaxed);
         HealthReport {
             version: env!("CARGO_PKG_VERSION"),
             schema: SCHEMA_VERSION,
             sessions: self.0.sessions.load(Ordering::Relaxed),
             log_position: self.0.position.load(Ordering::Relaxed),
-            storage: if failing { "failing" } else { "ok" },
+            storage: self.public().storage,
         }
     }
 

@@ -14,7 +14,7 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, State, WebSocketUpgrade},
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -221,7 +221,8 @@ async fn upgrade(
 }
 
 async fn report(State(shared): State<Shared>) -> Response {
-    let json = serde_json::to_string(&shared.health.report()).unwrap_or_default();
+    let json = serde_json::to_string(&shared.health.public()).unwrap_or_default();
+    let status = if shared.health.is_failing() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     // Whoever asks again connects again: no connection that is no device's outlives its answer.
-    ([(header::CONTENT_TYPE, "application/json"), (header::CONNECTION, "close")], json).into_response()
+    (status, [(header::CONTENT_TYPE, "application/json"), (header::CONNECTION, "close")], json).into_response()
 }

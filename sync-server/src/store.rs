@@ -25,7 +25,7 @@ pub use schema::{OpenError, SCHEMA_VERSION};
 use chunks::Recent;
 use names::Names;
 use packed::Name;
-use row::{RawHead, Row, read_head, to_id, to_u64};
+use row::{RawHead, Row, page_of, read_head, to_id, to_u64};
 
 /// A relay's database. One connection, used by one thread.
 #[derive(Debug)]
@@ -460,28 +460,6 @@ impl RelayStore for SqliteStore {
         self.recent.clear();
         if let Ok(end) = self.read_end() {
             self.end = end;
-        }
-    }
-}
-
-/// The statement that reads a page: beyond 1, up to 2, at most 3, of the chain 4.
-const fn page_of(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Policy => {
-            "SELECT position, kind, chain, party, bytes FROM log
-             WHERE kind <> 2 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
-        }
-        Scope::Content => {
-            "SELECT position, kind, chain, party, bytes FROM log
-             WHERE kind = 2 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
-        }
-        Scope::Chain(_) => {
-            "SELECT position, kind, chain, party, bytes FROM log INDEXED BY log_entry
-             WHERE chain = ?4 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
-        }
-        Scope::ChainPolicy(_) => {
-            "SELECT position, kind, chain, party, bytes FROM log INDEXED BY log_chain
-             WHERE chain = ?4 AND kind <> 2 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
         }
     }
 }

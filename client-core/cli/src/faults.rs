@@ -70,6 +70,7 @@ impl From<InviteError> for Fault {
     fn from(error: InviteError) -> Self {
         match error {
             InviteError::Device(error) => error.into(),
+            InviteError::Hindered(error) => error.into(),
             InviteError::NotAllowed => Self::failed(error),
             error => Self::unusable(error),
         }

@@ -1,6 +1,6 @@
 //! Why a decision about access cannot be made, as far as this device knows.
 
-use vereda_base::ChainId;
+use vereda_base::{ChainId, Timestamp};
 use vereda_policy::{DraftError, OpRefusal};
 
 /// Why a decision cannot be made.
@@ -26,6 +26,17 @@ pub enum Hindrance {
     NotCovered {
         /// The member.
         subject: ChainId,
+    },
+    /// A role would outlast the giver's own.
+    #[error(
+        "your own role over {chain} ends{}: you give nobody a role there that lasts longer",
+        until.map(moment).unwrap_or_default()
+    )]
+    Outlasts {
+        /// The case, section, team or agency.
+        chain: ChainId,
+        /// When the giver's role ends, in milliseconds since 1970 by the relay's clock, where that is known.
+        until: Option<Timestamp>,
     },
     /// The member has no role that would end.
     #[error("{subject} has no role of its own there that this would end")]
@@ -85,6 +96,7 @@ impl From<OpRefusal> for Hindrance {
     fn from(refusal: OpRefusal) -> Self {
         match refusal {
             OpRefusal::NoAuthority { chain, .. } => Self::NotManager { chain },
+            OpRefusal::Outlasts { chain, until, .. } => Self::Outlasts { chain, until },
             OpRefusal::NotCovered { subject, .. } => Self::NotCovered { subject },
             OpRefusal::NothingEnds { subject } => Self::NothingEnds { subject },
             OpRefusal::LastManager { agency } => Self::LastManager { agency },
@@ -99,4 +111,10 @@ impl From<OpRefusal> for Hindrance {
             refusal => Self::Refused(refusal),
         }
     }
+}
+
+/// A time as people read it, in universal time.
+fn moment(time: Timestamp) -> String {
+    let time = jiff::Timestamp::from_millisecond(time.0).unwrap_or_default();
+    time.strftime(" on %Y-%m-%d at %H:%M UTC").to_string()
 }

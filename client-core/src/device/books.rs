@@ -351,11 +351,13 @@ impl<S: DeviceStore> Device<S> {
     }
 }
 
-/// Says whether a document can be the agency's configuration or directory: one that the agency's Managers have full
-/// authority over, since policy let only one of them begin it. Any member may name the agency as a parent without authority.
+/// Says whether a document can be the agency's configuration or directory: one that was begun with the agency as a parent
+/// with full authority. Policy lets only a Manager over the agency's content begin such a one, by the heads that he cites,
+/// and who began it stays so. What parents it was given since, or lost, says nothing about that; and any member may name the
+/// agency as a parent without authority.
 fn is_book(state: &ChainState, kind: DocumentKind, agency: &ChainId) -> bool {
     let governs = |parent: &Parent| parent.chain == *agency && parent.authority == ParentAuthority::Full;
-    state.document_kind() == Some(kind) && state.parents().any(governs)
+    state.document_kind() == Some(kind) && state.parents_at(0).any(governs)
 }
 
 /// Tells the columns of lists apart.
@@ -370,9 +372,12 @@ fn hash_columns(configuration: &Configuration) -> u64 {
 mod tests {
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng;
-    use vereda_base::Digest;
-    use vereda_crypto::{DeviceKey, WrapKeyPair, WrapPublicKey};
-    use vereda_policy::{AppendContext, ChainMap, Create, Draft, Epoch, Member, Role, WrapList, chain_of};
+    use vereda_base::{Digest, Timestamp};
+    use vereda_crypto::{DeviceKey, Verified, WrapKeyPair, WrapPublicKey};
+    use vereda_policy::{
+        AppendContext, Assign, Body, ChainMap, Chains, Cite, Create, Draft, Epoch, FrontierTree, Member, Op, OpRefusal,
+        Role, SUITE, WrapList, authorize, chain_of,
+    };
 
     use super::*;
 
@@ -385,6 +390,61 @@ mod tests {
         let op = Draft::new(chains, key.device_id(), None).sign_create(key, create).ok()?;
         chains.append(&op, &AppendContext::unreceipted()).ok()?;
         Some(chain_of(op.value()))
+    }
+
+    #[test]
+    fn a_book_that_a_manager_of_a_team_began_under_his_team_never_becomes_the_agencys() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let public = WrapKeyPair::generate(&mut rng).public().clone();
+        let mut chains = ChainMap::new();
+        let mut join = |chains: &mut ChainMap, nonce| {
+            let key = DeviceKey::generate(&mut rng);
+            let user = begin(chains, &key, Create::user([nonce; 16], public.clone(), epoch(Some(public.clone()))));
+            (key, user.unwrap())
+        };
+        let (amina, amina_user) = join(&mut chains, 1);
+        let (mallory, mallory_user) = join(&mut chains, 2);
+        let member = |subject, role| Member { subject, role };
+        let members = vec![member(amina_user, Role::Manager)];
+        let agency = Create::agency([3; 16], members, epoch(Some(public.clone())));
+        let agency = begin(&mut chains, &amina, agency).unwrap();
+        let members = vec![member(amina_user, Role::Manager), member(mallory_user, Role::Manager)];
+        let team = Epoch { targets: vec![Some(0); 2], ..epoch(Some(public.clone())) };
+        let team = Create::team([5; 16], agency, members, team);
+        let team =
+            Create { epoch: Epoch { wraps: WrapList { root: Digest([0; 32]), count: 2 }, ..team.epoch }, ..team };
+        let team = begin(&mut chains, &amina, team).unwrap();
+        let full = |chain| Parent { chain, authority: ParentAuthority::Full };
+        for kind in [DocumentKind::Configuration, DocumentKind::Directory] {
+            let holders = vec![member(team, Role::Reader)];
+            let straight = Create::document(kind, [4; 16], vec![full(agency)], holders.clone(), epoch(None));
+            assert_eq!(begin(&mut chains, &mallory, straight), None, "he begins none under the agency");
+            let fake = Create::document(kind, [6; 16], vec![full(team)], holders, epoch(None));
+            let fake = begin(&mut chains, &mallory, fake).unwrap();
+            let is_it =
+                |chains: &ChainMap| chains.iter().any(|state| state.id() == fake && is_book(state, kind, &agency));
+            let mut parents = vec![full(agency), full(team)];
+            parents.sort_unstable_by_key(|parent| parent.chain);
+            let frontier = FrontierTree::new([]).frontier();
+            let assign =
+                Assign { gives: Vec::new(), takes: Vec::new(), parents: Some(parents), sections: Vec::new(), frontier };
+            let body = Body::Assign(assign);
+            let drafted = Draft::new(&chains, mallory.device_id(), None).append(&fake, body.clone());
+            assert!(drafted.is_err(), "{drafted:?}");
+            // Whatever he cites. A Manager over the agency's content may.
+            let (state, by) = (chains.chain(&fake).unwrap(), mallory.device_id());
+            let cite = |chain: &ChainId| Cite { chain: *chain, head: chains.chain(chain).unwrap().head() };
+            let mut cites = vec![cite(&agency), cite(&team), cite(&mallory_user)];
+            cites.sort_unstable();
+            let (chain, prev) = (Some(fake), Some(state.head()));
+            let op = Op { suite: SUITE, chain, seq: 1, prev, device: by, cites, body: body.clone() };
+            let op = Verified::sign(&mallory, op).unwrap();
+            let refused = authorize(&chains, &op, &AppendContext::relay(Timestamp(1)));
+            assert!(matches!(refused, Err(OpRefusal::NoAuthority { chain, .. }) if chain == agency), "{refused:?}");
+            let op = Draft::new(&chains, amina.device_id(), None).sign_append(&amina, &fake, body).unwrap();
+            chains.append(&op, &AppendContext::relay(Timestamp(1))).unwrap();
+            assert!(!is_it(&chains), "and still it was not begun as the agency's");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use vereda_policy::{Body, ChainKind, Cite, Invite, InviteEnd, Role};
 use vereda_sync::device::{DeviceStore, IntentId, OutboxItem, StoreError};
 
 use crate::{
+    access::Hindrance,
     device::{Ambient, Device, DeviceError},
     link::{InviteLink, invite_key},
     tables::INVITES,
@@ -41,6 +42,9 @@ pub enum InviteError {
     /// Open too long, or not at all.
     #[error("an invite stays open for some time, {} days at most", MAX_OPEN.as_secs() / 86_400)]
     Expiry,
+    /// An invite gives a role without end, and the person's own ends.
+    #[error(transparent)]
+    Hindered(#[from] Hindrance),
     /// Anything below.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -123,6 +127,13 @@ impl<S: DeviceStore> Device<S> {
         }
         if self.role_over(&request.chain, ambient.now.wall) < Some(Role::Manager) {
             return Err(InviteError::NotAllowed);
+        }
+        let (key, expires) = (self.id(), ambient.now.wall.saturating_add(request.open_for));
+        let like_it = Body::Invite(Invite { key, role: request.role, expires });
+        let found = self.check_decision(&request.chain, &like_it, ambient.now.wall);
+        // What else stands in its way is for the relay to say: this device may not have heard all.
+        if let Err(error @ Hindrance::Outlasts { .. }) = found {
+            return Err(error.into());
         }
         let made = self.keep_invite(ambient, request);
         if made.is_err() {

@@ -366,3 +366,31 @@ fn what_is_erased_is_destroyed_on_every_device_that_held_it() {
         assert!(world.devices[device].is_settled(), "device {device}");
     }
 }
+
+#[test]
+fn whoever_has_a_case_for_a_time_is_told_until_when_he_may_refer_it_and_nothing_is_stored() {
+    let Two { mut world, amina, carmen, case, .. } = two_teams(74);
+    let (carmen_user, _) = world.devices[carmen].home().unwrap();
+    let until = Timestamp(1_790_000_000_000 + 30 * 24 * 3_600_000);
+    let request = ReferRequest { role: Role::Manager, expires: Some(until), ..referral(case, carmen_user) };
+    world.on(amina, |device, ambient| device.refer(ambient, &request)).unwrap();
+    world.settle();
+    let later = Timestamp(until.0 + 1);
+    for expires in [None, Some(later)] {
+        let request = ReferRequest { role: Role::Manager, expires, ..referral(case, carmen_user) };
+        let refused = world.on(carmen, |device, ambient| device.refer(ambient, &request)).unwrap_err();
+        let said = format!(
+            "your own role over {case} ends on 2026-10-21 at 14:13 UTC: you give nobody a role there that lasts"
+        );
+        assert!(refused.to_string().starts_with(&said), "{refused}");
+        assert!(who(&mut world, carmen, &case).pending.is_empty());
+    }
+    let (to, role) = (carmen_user, Role::Editor);
+    let request = AssignRequest { case, to, role, transfer: false, sections: Vec::new() };
+    let refused = world.on(carmen, |device, ambient| device.assign(ambient, &request)).unwrap_err();
+    assert!(refused.to_string().contains("lasts longer"), "{refused}");
+    // Amina, whose role in the team does not end, assigns it.
+    world.on(amina, |device, ambient| device.assign(ambient, &request)).unwrap();
+    world.settle();
+    assert!(who(&mut world, carmen, &case).pending.is_empty());
+}

@@ -3,6 +3,7 @@
 mod body;
 mod create;
 mod form;
+mod lasting;
 mod refusal;
 mod rights;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use vereda_base::{ChainId, OpId, Timestamp};
 use vereda_crypto::Verified;
 
-pub(crate) use create::{need_in_parent, need_in_parents};
+pub(crate) use create::{is_book, need_in_parent, need_in_parents};
 pub use form::{MAX_DEVICES, MAX_MEMBERS, MAX_PURPOSE_BYTES};
 pub use refusal::{Moment, OpRefusal, Part};
 
@@ -74,7 +75,10 @@ impl AppendContext {
 /// or revoke-only) of which the author is Editor; or the author has authority as Manager in a team or agency that is such
 /// a parent. Into a document only such a Manager invites; and an invite is taken up only as long as whoever made it could
 /// still invite. He also gives it parents, or one more to say; where nobody has a say there but the author's own users, so
-/// does the author, by what a `Create` under these parents needs.
+/// does the author, by what a `Create` under these parents needs. A configuration or directory takes that in each of them, whoever gives it.
+///
+/// Who gives a role, by a `Grant`, an `Invite`, an `Assign` or as a successor, or a parent more to say, has all he needs for
+/// that by roles that last as long, to the end or for ever.
 ///
 /// # Errors
 /// [`OpRefusal`]; of these, [`OpRefusal::Waiting`] proves nothing against the operation, and [`OpRefusal::Known`] says
@@ -141,7 +145,10 @@ impl Append<'_> {
     ) -> Result<(), OpRefusal> {
         match (&self.op.body, state) {
             (Body::Create(create), _) => self.check_create_rights(create, evaluator, moment),
-            (_, Some(state)) => self.check_body_rights(state, evaluator, moment),
+            (_, Some(state)) => {
+                self.check_body_rights(state, evaluator, moment)?;
+                self.check_lasting(state, evaluator, moment)
+            }
             (_, None) => Err(OpRefusal::Place { seq: self.op.seq }),
         }
     }

@@ -43,6 +43,11 @@ impl<'a> Evaluator<'a> {
         Self { view, device, at, memberships: BTreeMap::new(), managed: BTreeMap::new() }
     }
 
+    /// Tells the heads that it evaluates at.
+    pub(crate) const fn heads(&self) -> &'a Heads {
+        self.at
+    }
+
     /// See [`membership`].
     pub fn membership(&mut self, chain: &ChainId) -> Option<Role> {
         let state = self.view.chain(chain)?;

@@ -9,11 +9,12 @@ use vereda_crypto::{DeviceKey, SignError, Verified, WrapPublicKey};
 use crate::{
     Body, BodyCode, ChainKind, ChainState, Chains, Cite, Create, DeviceKind, DocumentKind, Epoch, Member, Need, Op,
     Parent, ParentAuthority, Role, SUITE,
-    append::{need_in_parent, need_in_parents},
+    append::{is_book, need_in_parent, need_in_parents},
     cite_governing, cite_path,
     inviting::is_group_with_a_say,
     need,
     path::cite_all,
+    term::term_given,
 };
 
 /// Drafts operations of one device over what it knows.
@@ -59,28 +60,39 @@ impl<'a> Draft<'a> {
             Need::Founding => return Err(DraftError::NotHere { body: code, kind }),
             Need::Invitation => self.cites_of_accept(&body).ok_or(no_path)?,
             role => {
-                let found = cite_path(self.view, &self.device, chain, role, self.now);
-                let found = found.or_else(|| self.cites_otherwise(chain, &body, role));
-                let mut chains: BTreeSet<ChainId> =
-                    found.ok_or(no_path.clone())?.iter().map(|cite| cite.chain).collect();
-                for subject in put_before(&body, kind) {
-                    let parents: Vec<Parent> = state.parents().copied().collect();
-                    chains.extend(self.cover(&parents, &subject).ok_or(no_path.clone())?);
-                }
-                if matches!(body, Body::Invite(_)) {
-                    chains.extend(self.cite_inviting(&state).ok_or(no_path.clone())?);
-                }
-                for parent in freed(&body, &state) {
-                    let path = cite_path(self.view, &self.device, &parent, Need::Authority(Role::Manager), self.now);
-                    chains.extend(path.ok_or(no_path.clone())?.iter().map(|cite| cite.chain).chain([parent]));
-                }
-                chains.extend(self.raise(&body, &state).ok_or(no_path.clone())?);
-                cite_all(self.view, chains).unwrap_or_default()
+                // Whoever gives a role cites what lasts as long; where he has no such thing, it is for others to say so.
+                let parents: Vec<Parent> = state.parents().copied().collect();
+                let lasting = term_given(&body, &parents).map(|term| {
+                    let last = term.last();
+                    Self { now: Some(self.now.map_or(last, |now| now.max(last))), ..*self }
+                });
+                let found = lasting.and_then(|draft| draft.cites_by_role(&state, &body, role));
+                found.or_else(|| self.cites_by_role(&state, &body, role)).ok_or(no_path)?
             }
         };
         let (seq, prev) = (state.head_seq().saturating_add(1), Some(state.head()));
         let cites = bounded(cites)?;
         Ok(Op { suite: SUITE, chain: Some(*chain), seq, prev, device: self.device, cites, body })
+    }
+
+    /// Finds the cites of what takes a role in the chain, and perhaps in others.
+    fn cites_by_role(&self, state: &ChainState, body: &Body, role: Need) -> Option<Vec<Cite>> {
+        let (chain, parents) = (state.id(), state.parents().copied().collect::<Vec<Parent>>());
+        let found = cite_path(self.view, &self.device, &chain, role, self.now);
+        let found = found.or_else(|| self.cites_otherwise(&chain, body, role))?;
+        let mut chains: BTreeSet<ChainId> = found.iter().map(|cite| cite.chain).collect();
+        for subject in put_before(body, state.kind()) {
+            chains.extend(self.cover(&parents, &subject)?);
+        }
+        if matches!(body, Body::Invite(_)) {
+            chains.extend(self.cite_inviting(state)?);
+        }
+        for parent in freed(body, state) {
+            let path = cite_path(self.view, &self.device, &parent, Need::Authority(Role::Manager), self.now)?;
+            chains.extend(path.iter().map(|cite| cite.chain).chain([parent]));
+        }
+        chains.extend(self.raise(body, state)?);
+        Some(cite_all(self.view, chains).unwrap_or_default())
     }
 
     /// Drafts the first operation of a chain and signs it.
@@ -175,17 +187,20 @@ impl<'a> Draft<'a> {
         if raised.is_empty() {
             return Some(Vec::new());
         }
-        self.group_above(&parents).or_else(|| {
+        let own = || {
             let with_a_say = parents.iter().filter(|parent| parent.authority != ParentAuthority::None);
-            let mut chains: Vec<ChainId> = with_a_say.map(|parent| parent.chain).collect();
-            if !chains.iter().all(|chain| self.is_own_user(chain)) {
-                return None;
-            }
-            for parent in &raised {
-                chains.extend(self.prove_in(parent, need_in_parent(state.document_kind(), parent.authority))?);
-            }
-            Some(chains)
-        })
+            let chains: Vec<ChainId> = with_a_say.map(|parent| parent.chain).collect();
+            chains.iter().all(|chain| self.is_own_user(chain)).then_some(chains)
+        };
+        let mut chains = match self.group_above(&parents) {
+            Some(group) if !is_book(state.document_kind()) => return Some(group),
+            Some(group) => group,
+            None => own()?,
+        };
+        for parent in &raised {
+            chains.extend(self.prove_in(parent, need_in_parent(state.document_kind(), parent.authority))?);
+        }
+        Some(chains)
     }
 
     /// Finds the chains that prove that the author is Manager of a team or agency among the parents that has a say.

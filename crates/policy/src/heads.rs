@@ -69,6 +69,16 @@ impl Heads {
         Self { at, lasting: Some(removals) }
     }
 
+    /// The same, without the roles that have expired by a time.
+    pub(crate) fn reaching(&self, time: Timestamp) -> Self {
+        let time = self.now().map_or(time, |now| now.max(time));
+        let at = match &self.at {
+            At::Newest { .. } => At::Newest { now: Some(time) },
+            At::Cited { seqs, .. } => At::Cited { seqs: seqs.clone(), now: Some(time) },
+        };
+        Self { at, lasting: self.lasting.clone() }
+    }
+
     /// Lists the heads cited; nothing where the newest ones are asked.
     pub fn seqs(&self) -> impl Iterator<Item = (ChainId, u64)> {
         let cited = match &self.at {

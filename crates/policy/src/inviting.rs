@@ -3,7 +3,7 @@
 use vereda_base::Timestamp;
 
 use crate::{
-    ChainKind, ChainState, Chains, Cite, Evaluator, Heads, InviteState, Parent, ParentAuthority, Role, Waiting,
+    ChainKind, ChainState, Chains, Cite, Evaluator, Heads, InviteState, Parent, ParentAuthority, Role, Term, Waiting,
 };
 
 /// Says whether whoever made an invite may still invite: by all that has ended in this chain, and by the newest heads that
@@ -24,7 +24,9 @@ pub fn invites_now(view: &dyn Chains, state: &ChainState, invite: &InviteState, 
 }
 
 fn may_invite(view: &dyn Chains, state: &ChainState, invite: &InviteState, heads: &Heads) -> bool {
-    let mut evaluator = Evaluator::new(view, invite.by, heads);
+    // Whoever takes it up stays without end.
+    let heads = heads.reaching(Term::Lasting.last());
+    let mut evaluator = Evaluator::new(view, invite.by, &heads);
     evaluator.authority(&state.id()) == Some(Role::Manager)
         && (state.kind() != ChainKind::Document || manages_group_above(view, state, &mut evaluator))
 }

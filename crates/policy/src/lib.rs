@@ -33,6 +33,7 @@ pub mod reliance;
 pub mod removed;
 pub mod role;
 pub mod stale;
+pub mod term;
 pub mod wraps;
 
 pub use adoption::{admitted_holders, find_adoption, owners};
@@ -70,4 +71,5 @@ pub use reliance::{Reliance, content_ended, content_reliance, op_ended, op_relia
 pub use removed::removed_devices;
 pub use role::{ChainKind, DocumentKind, ParentAuthority, Role};
 pub use stale::{Staleness, epoch_targets, expired_members, is_stale, rotations_due};
+pub use term::Term;
 pub use wraps::{WrapProof, WrapRefusal, check_wraps, hash_previous, targets_of, verify_wrap, wrap_list};

@@ -19,9 +19,11 @@ mod relay {
     mod fairness;
     mod operations;
     mod poison;
+    mod refusals;
     mod removals;
     mod review;
     mod room;
     mod rotations;
     mod streaming;
+    mod terms;
 }

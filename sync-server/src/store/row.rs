@@ -7,7 +7,7 @@ use vereda_policy::{Authorized, Op, Receipt, Wrap, WrapProof};
 use vereda_protocol::{OfferedLeaf, Position, decode_chunk, encode_chunk};
 use vereda_sync::relay::{
     AcceptedChunk, StoreError,
-    store::{Entry, Naming, ReviewStanding},
+    store::{Entry, Naming, ReviewStanding, Scope},
 };
 
 /// Kind of an operation's row.
@@ -191,6 +191,28 @@ pub(super) struct RawHead {
     pub(super) chain: i64,
     pub(super) party: Option<i64>,
     pub(super) bytes: usize,
+}
+
+/// The statement that reads a page: beyond 1, up to 2, at most 3, of the chain 4.
+pub(super) const fn page_of(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Policy => {
+            "SELECT position, kind, chain, party, bytes FROM log
+             WHERE kind <> 2 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
+        }
+        Scope::Content => {
+            "SELECT position, kind, chain, party, bytes FROM log
+             WHERE kind = 2 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
+        }
+        Scope::Chain(_) => {
+            "SELECT position, kind, chain, party, bytes FROM log INDEXED BY log_entry
+             WHERE chain = ?4 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
+        }
+        Scope::ChainPolicy(_) => {
+            "SELECT position, kind, chain, party, bytes FROM log INDEXED BY log_chain
+             WHERE chain = ?4 AND kind <> 2 AND position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3"
+        }
+    }
 }
 
 pub(super) fn read_head(row: &rusqlite::Row<'_>) -> rusqlite::Result<RawHead> {

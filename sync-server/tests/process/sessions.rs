@@ -128,7 +128,7 @@ async fn a_stop_says_goodbye_and_ends_with_success() {
 }
 
 #[tokio::test]
-async fn edits_travel_from_device_to_device_and_health_names_nobody() {
+async fn edits_travel_from_device_to_device_and_health_counts_nobody() {
     let (_parent, data) = data();
     let relay = RelayProcess::start(&data);
     let (mut person, mut wire, case) = found(&relay.url, founding_secret(&relay, &data)).await;
@@ -149,8 +149,5 @@ async fn edits_travel_from_device_to_device_and_health_names_nobody() {
     assert_eq!(wire.put_chunk(&chunk).await, ChunkOutcome::Durable);
     let down = listening.next().await;
     assert!(matches!(&down, Some(Down::Content { chunks, .. }) if chunks == &[chunk]), "{down:?}");
-    let health = relay.health();
-    let keys: Vec<&str> = health.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["version", "schema", "sessions", "log_position", "storage"]);
-    assert_eq!(health["sessions"], 2);
+    assert_eq!(relay.health(), serde_json::json!({ "storage": "ok" }), "whoever asks is told no more");
 }

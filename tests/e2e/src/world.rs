@@ -150,7 +150,19 @@ impl Relay {
         text(&serde_json::from_str(&ended.printed)?, "link")
     }
 
-    /// Asks what a monitor may know.
+    /// Tells the last position of its log, whether it runs or not.
+    ///
+    /// # Errors
+    /// When the program fails.
+    pub fn log_position(&self) -> Result<u64> {
+        let args = ["status", "--data", &self.data().display().to_string(), "--json"];
+        let ended = run_to_end(&binary("vereda-relay")?, &args, &[])?;
+        ensure!(ended.code == Some(0), "no status: {}", ended.said);
+        let status: Json = serde_json::from_str(&ended.printed)?;
+        status.get("log_position").and_then(Json::as_u64).context("no position")
+    }
+
+    /// Asks what anybody may know.
     ///
     /// # Errors
     /// When it does not answer.

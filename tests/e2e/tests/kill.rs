@@ -168,7 +168,7 @@ fn a_device_killed_at_200_random_instants_keeps_every_edit_it_acknowledged_and_a
 }
 
 fn log_position(relay: &Relay) -> u64 {
-    relay.health().unwrap()["log_position"].as_u64().unwrap()
+    relay.log_position().unwrap()
 }
 
 /// Says whether everything of a case is at the relay, as its device knows it.

@@ -166,11 +166,13 @@ pub(crate) const fn need_in_parents(create: &Create) -> Need {
     need_of_kind(create.document)
 }
 
+/// Says whether a document speaks for a group: only whoever is Manager over the group's content begins it there.
+pub(crate) const fn is_book(document: Option<DocumentKind>) -> bool {
+    matches!(document, Some(DocumentKind::Configuration | DocumentKind::Directory))
+}
+
 const fn need_of_kind(document: Option<DocumentKind>) -> Need {
-    match document {
-        Some(DocumentKind::Configuration | DocumentKind::Directory) => Need::Content(Role::Manager),
-        _ => Need::Content(Role::Editor),
-    }
+    if is_book(document) { Need::Content(Role::Manager) } else { Need::Content(Role::Editor) }
 }
 
 const fn refusal(chain: ChainId, least: Role, found: Option<Role>, moment: Moment) -> OpRefusal {

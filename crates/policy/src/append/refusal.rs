@@ -4,7 +4,7 @@ use std::fmt;
 
 use vereda_base::{ChainId, DeviceId, OpId, Timestamp};
 
-use crate::{BodyCode, ChainKind, CiteRegress, Role, Waiting};
+use crate::{BodyCode, ChainKind, CiteRegress, Role, Term, Waiting};
 
 /// Why an operation may not be appended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -161,6 +161,18 @@ pub enum OpRefusal {
     NoGroup {
         /// The document.
         document: ChainId,
+        /// As of when.
+        moment: Moment,
+    },
+    /// A role that would outlast what the author gives it by.
+    #[error("{moment} what the author gives a role in chain {chain} by ends before it would")]
+    Outlasts {
+        /// The chain.
+        chain: ChainId,
+        /// How long the longest role that he gives would last.
+        given: Term,
+        /// When what he gives it by ends, where that is known.
+        until: Option<Timestamp>,
         /// As of when.
         moment: Moment,
     },

@@ -2,7 +2,10 @@
 
 use vereda_base::ChainId;
 
-use super::{Append, Moment, OpRefusal, create::need_in_parent};
+use super::{
+    Append, Moment, OpRefusal,
+    create::{is_book, need_in_parent},
+};
 use crate::{
     Body, BodyCode, ChainKind, ChainState, Evaluator, Need, Parent, ParentAuthority, Role,
     inviting::manages_group_above, need,
@@ -86,7 +89,9 @@ impl Append<'_> {
     /// Checks who gives a document parents, or one more to say. Whoever is Manager of a team or agency that has a say
     /// there may, as he may bring people in; where nobody has one but the author's own users, he as whoever begins a
     /// document under these parents. Otherwise a Manager of the document by a grant would bring his own groups in, and
-    /// anybody could fill the lists of groups that he has nothing to do with. Depends on what is cited only.
+    /// anybody could fill the lists of groups that he has nothing to do with. A configuration or directory goes only where he
+    /// could have begun one, whatever he manages: else it would pass for that of a group above his. Depends on what is cited
+    /// only.
     fn check_raised(
         &self,
         state: &ChainState,
@@ -94,12 +99,17 @@ impl Append<'_> {
         evaluator: &mut Evaluator<'_>,
         moment: Moment,
     ) -> Result<(), OpRefusal> {
-        if raised.is_empty() || manages_group_above(self.view, state, evaluator) {
+        if raised.is_empty() {
+            return Ok(());
+        }
+        let manages_above = manages_group_above(self.view, state, evaluator);
+        if manages_above && !is_book(state.document_kind()) {
             return Ok(());
         }
         let parents = evaluator.parents(state);
         let mut with_a_say = parents.iter().filter(|parent| parent.authority != ParentAuthority::None);
-        if !with_a_say.all(|parent| self.is_user(&parent.chain) && evaluator.membership(&parent.chain).is_some()) {
+        let mut is_own = |parent: &Parent| self.is_user(&parent.chain) && evaluator.membership(&parent.chain).is_some();
+        if !manages_above && !with_a_say.all(&mut is_own) {
             return Err(OpRefusal::NoGroup { document: state.id(), moment });
         }
         for Parent { chain, authority } in raised.iter().copied() {

@@ -13,4 +13,5 @@ mod reliance;
 mod removals;
 mod review;
 mod staleness;
+mod terms;
 mod world;

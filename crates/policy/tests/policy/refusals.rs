@@ -256,7 +256,8 @@ fn a_role_past_its_time_is_refused_by_the_relay_and_stands_on_devices_until_an_o
     let expires = Some(Timestamp(START.0 + 100));
     let body = Grant { subject: world.dina.user, role: Role::Manager, expires, sealed_purpose: None };
     world.append(&bashir, &case, Body::Grant(body)).unwrap();
-    let op = world.draft(&world.dina.key, &case, grant(world.dina.user, Role::Reader)).into_value();
+    let body = Grant { subject: world.dina.user, role: Role::Reader, expires, sealed_purpose: None };
+    let op = world.draft(&world.dina.key, &case, Body::Grant(body)).into_value();
     let before = AppendContext::relay(Timestamp(START.0 + 99));
     let signed = Verified::sign(&world.dina.key, op.clone()).unwrap();
     assert!(authorize(&world.chains, &signed, &before).is_ok());

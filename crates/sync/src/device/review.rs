@@ -172,7 +172,9 @@ impl DeviceMachine {
         }
         let document = chain_of(op.value());
         let view = self.shelf.view(&*store);
-        let decided = view.chain(&document).is_some() || is_document_decided(&view, body, &document);
+        // What this device began itself is here, and awaits a decision all the same.
+        let stands = view.chain(&document).is_some_and(|state| state.op(0).is_some_and(|op| op.time.is_some()));
+        let decided = stands || is_document_decided(&view, body, &document);
         view.finish()?;
         if decided {
             return Ok(());

@@ -4,7 +4,7 @@ use vereda_base::{ChainId, DeviceId, Link, Timestamp, limits};
 use vereda_crypto::{Verified, VerifyError, context, hash};
 use vereda_policy::{
     Authorized, ChainKind, Chains, ContentRefusal, Evaluator, Heads, Role, authorize_content, content_ended,
-    content_reliance,
+    content_reliance, may_read,
 };
 use vereda_protocol::{Chunk, ChunkOutcome, Header, RefusalCode};
 
@@ -114,13 +114,16 @@ pub(super) fn check_chunk(
     let reliance = content_reliance(&view, content).unwrap_or_default();
     let newest = Heads::newest(Some(now));
     let is_entitled = Evaluator::new(&view, *sender, &newest).role(&content.document) >= Some(Role::Editor);
+    let reads = may_read(&view, sender, &content.document, Some(now));
     let epoch = view.chain(&content.document).and_then(|state| Some(state.newest_epoch()?.number));
     let home = Home { agency, document: Some(content.document), is_founding: false };
     let ledger = check_cites(&view, sender, home, &content.cites)?;
     let (authorized, ledger) = view.finish((authorized, ledger))?;
     let accepted = match authorized {
         Ok(header) => AcceptedChunk::new(header, chunk),
-        Err(refusal) => return Ok(Admittance::refused(code_of(&refusal))),
+        Err(refusal) if reads => return Ok(Admittance::refused(code_of(&refusal))),
+        // What is wrong with it tells of a document that he does not see.
+        Err(_) => return Ok(Admittance::refused(RefusalCode::NotAuthorized)),
     };
     let is_superseded = epoch.is_some_and(|epoch| content.epoch < epoch);
     if is_entitled && (is_superseded || chains.is_stale(store, &content.document, now)?) {

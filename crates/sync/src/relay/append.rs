@@ -19,6 +19,7 @@ use super::{
     removal::{self, StoredFrontier},
     review,
     session::{Admission, Open},
+    sight::Sight,
     store::{Entry, Founding, Naming, NewEntry, RelayStore, ReviewStanding, StoreError},
     wrapping::check_wrapping,
 };
@@ -132,7 +133,9 @@ pub(super) fn check_op(
         // It rests on no group, so nobody could decide on it; by what he holds alone nobody lets himself in.
         Ok(_) if !relies && begins_document && !open.is_let_in() => return refused(RefusalCode::NotAuthorized),
         Ok(authorized) if !relies => authorized,
-        Err(refusal) if !(begins_document && has_ended(&refusal)) => return turn_down(chains, store, &op, &refusal),
+        Err(refusal) if !(begins_document && has_ended(&refusal)) => {
+            return turn_down(chains, store, open, &op, &refusal, now);
+        }
         _ => {
             return match of_late(ledger).and(agency).and_then(|agency| Ok((agency, proofs?))) {
                 Ok((agency, proofs)) => check_review(chains, store, config, agency, op, (wraps, proofs), now),
@@ -330,25 +333,34 @@ fn answer_removed(chains: &mut ChainCache, store: &dyn RelayStore, op: &Verified
     }
 }
 
-/// What comes of an operation that may not be appended.
+/// What comes of an operation that may not be appended. Whoever neither sees the chain nor has a say there is told that alone,
+/// as he is of a chain that is none: what is wrong with a decision tells who is in the chain, and what was decided.
 fn turn_down(
     chains: &mut ChainCache,
     store: &dyn RelayStore,
+    open: &Open,
     op: &Verified<Op>,
     refusal: &OpRefusal,
+    now: Timestamp,
 ) -> Result<Verdict, StoreError> {
     let chain = chain_of(op.value());
-    match (refusal, &op.value().body) {
-        // Whoever joins follows the newest head, whether he sees the chain or not; he knows one of its invites.
-        (OpRefusal::HeadMoved { head, .. }, Body::Accept(accept)) => {
-            let known = chains.load(store, &chain)?;
-            let is_invited = known.is_some_and(|known| known.state.invite(&accept.invite).is_some());
-            Ok(Verdict::Answer(match is_invited {
-                true => OpOutcome::HeadMoved(*head),
-                false => OpOutcome::Refused(RefusalCode::NotAuthorized),
-            }))
-        }
-        (OpRefusal::HeadMoved { head, .. }, _) => Ok(Verdict::Moved(chain, *head)),
+    if matches!(refusal, OpRefusal::Known { .. }) || matches!(op.value().body, Body::Create(_)) {
+        // His own, which was appended before; or the first of a chain, of which nothing is known yet.
+        return answer(chains, store, op, refusal).map(Verdict::Answer);
+    }
+    // Whoever joins follows the newest head, whether he sees the chain or not; he knows one of its invites.
+    if let Body::Accept(accept) = &op.value().body
+        && chains.load(store, &chain)?.is_some_and(|known| known.state.invite(&accept.invite).is_some())
+    {
+        return answer(chains, store, op, refusal).map(Verdict::Answer);
+    }
+    let view = chains.view(store);
+    let sees = Sight::asked(&view, open, now).sees_chain(&chain);
+    if !view.finish(sees)? {
+        return Ok(Verdict::Answer(OpOutcome::Refused(RefusalCode::NotAuthorized)));
+    }
+    match refusal {
+        OpRefusal::HeadMoved { head, .. } => Ok(Verdict::Moved(chain, *head)),
         _ => answer(chains, store, op, refusal).map(Verdict::Answer),
     }
 }
@@ -404,6 +416,7 @@ const fn code_of(refusal: &OpRefusal) -> RefusalCode {
         | OpRefusal::AboveAuthor { .. }
         | OpRefusal::NotCovered { .. }
         | OpRefusal::NoGroup { .. }
+        | OpRefusal::Outlasts { .. }
         | OpRefusal::OwnEpoch { .. } => RefusalCode::NotAuthorized,
         OpRefusal::Proof { .. } => RefusalCode::BadSignature,
         OpRefusal::NoInvite { .. }

@@ -66,8 +66,8 @@ impl RelayMachine {
         Ok(())
     }
 
-    /// Answers whoever decides at an old head of a chain: he signs anew when its news are with him. Of a document that he does
-    /// not read he is handed none, so he is told that they are there for him; or that he has no say there any more.
+    /// Answers whoever decides at an old head of a chain that he sees or has a say in: he signs anew when its news are with
+    /// him. Of a document that he does not read he is handed none, so he is told that they are there for him.
     fn hand_news(
         &mut self,
         now: Timestamp,
@@ -79,10 +79,6 @@ impl RelayMachine {
         let moved = OpOutcome::HeadMoved(head);
         if self.ask(id, now, store, |sight| Ok(sight.sees_chain(&chain)))? {
             return Ok(moved);
-        }
-        // Nor is anybody told how the groups of another agency go on.
-        if !self.ask(id, now, store, |sight| Ok(sight.has_authority(&chain)))? {
-            return Ok(OpOutcome::Refused(RefusalCode::NotAuthorized));
         }
         let upto = store.end()?;
         if let Some(open) = self.sessions.get(&id).and_then(Session::open) {

@@ -187,7 +187,7 @@ fn a_document_unknown_here_takes_no_chunk() {
     let (mut room, mut manager, id, agency) = Room::founded();
     let case = manager.create_case(agency).chain();
     let chunk = manager.chunk(case, 0, None, &[], 300);
-    assert_eq!(room.put_chunk(id, &chunk), refused(RefusalCode::UnknownPolicy));
+    assert_eq!(room.put_chunk(id, &chunk), refused(RefusalCode::NotAuthorized));
     let stranger = Person::new(9).chunk(case, 0, None, &[], 300);
     assert_eq!(room.put_chunk(id, &stranger), refused(RefusalCode::NotAuthorized));
 }

@@ -36,7 +36,7 @@ fn what_was_cached_of_a_failed_transaction_is_forgotten() {
     assert_eq!(room.settle(), Some(StoreError::Full));
     let id = room.connect_member(&manager);
     room.take(id);
-    let unknown = ChunkOutcome::Refused(vereda_protocol::RefusalCode::UnknownPolicy);
+    let unknown = ChunkOutcome::Refused(vereda_protocol::RefusalCode::NotAuthorized);
     assert_eq!(room.put_chunk(id, &chunk), unknown);
     assert_appended(&room.put(id, &case));
     assert_eq!(room.put_chunk(id, &chunk), ChunkOutcome::Durable);

@@ -145,9 +145,9 @@ fn what_was_said_at_one_relay_is_worth_nothing_at_another() {
     assert_eq!(elsewhere.manager.line.put_chunk(&chunk), refused(RefusalCode::NotAuthorized));
     // Its author himself, if he were known there, would refer to chains that are not.
     let own = forge::changed(&elsewhere.manager.person, &grant, |_| ());
-    assert_eq!(elsewhere.manager.line.put(&own), op_refused(RefusalCode::UnknownPolicy));
+    assert_eq!(elsewhere.manager.line.put(&own), op_refused(RefusalCode::NotAuthorized));
     let theirs = forge::rewritten(&elsewhere.manager.person, &chunk, |_| ());
-    assert_eq!(elsewhere.manager.line.put_chunk(&theirs), refused(RefusalCode::UnknownPolicy));
+    assert_eq!(elsewhere.manager.line.put_chunk(&theirs), refused(RefusalCode::NotAuthorized));
     let theirs = elsewhere.case(elsewhere.team);
     let honest = elsewhere.manager.person.chunk(theirs, 0, None, &[], 300);
     assert_eq!(elsewhere.manager.line.put_chunk(&honest), ChunkOutcome::Durable);

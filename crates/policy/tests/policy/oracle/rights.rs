@@ -172,7 +172,10 @@ impl Oracle {
             let free = self.kind(&chain) != Some(ChainKind::Document) || self.is(Twist::AnyManagerBringsInOutsiders);
             self.manages(made.op.device, chain, at).and(|| Ways::when(free).or(above)).are_any()
         };
-        invites(&At::seen(seen)) && now.is_none_or(|now| invites(&self.now(Some(now))))
+        // Whoever takes it up stays without end.
+        let end = |now| if self.is(Twist::InviteOutlastsItsGiver) { now } else { Some(Timestamp(i64::MAX)) };
+        let cited = At { now: end(None), ..At::seen(seen) };
+        invites(&cited) && now.is_none_or(|now| invites(&self.now(end(Some(now)))))
     }
 
     /// By being Manager of an agency that is cited and that a user belongs to and once joined.

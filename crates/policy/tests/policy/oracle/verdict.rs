@@ -63,8 +63,33 @@ impl Oracle {
         op.cites.iter().map(|cite| Some((cite.chain, self.count(&cite.chain, cite.head)?))).collect()
     }
 
-    /// By what an author may do what he does: the table of rights.
+    /// By what an author may do what he does; where he gives a role, by what lasts as long.
     pub(super) fn may(&self, op: &Op, at: &At) -> Ways {
+        let parents = op.chain.map(|chain| self.parents(chain, at)).unwrap_or_default();
+        let forever = Timestamp(i64::MAX);
+        let end = match &op.body {
+            Body::Grant(grant) => Some(grant.expires.map_or(forever, |expires| Timestamp(expires.0 - 1))),
+            Body::Invite(_) => Some(forever),
+            Body::Assign(assign) => {
+                let had = |new: &Parent| parents.iter().any(|(old, _)| old.chain == new.chain && *old >= *new);
+                let mut raised = assign.parents.iter().flatten().filter(|new| new.authority != ParentAuthority::None);
+                (!assign.gives.is_empty() || raised.any(|new| !had(new))).then_some(forever)
+            }
+            Body::Revoke(revoke) => revoke.successor.map(|_| forever),
+            _ => None,
+        };
+        let free = match &op.body {
+            Body::Grant(_) => self.is(Twist::GrantOutlastsItsGiver),
+            Body::Assign(_) => self.is(Twist::AssignmentOutlastsItsGiver),
+            Body::Invite(_) => self.is(Twist::InviteOutlastsItsGiver),
+            _ => self.is(Twist::SuccessorOutlastsHisGiver),
+        };
+        let now = if free { at.now } else { at.now.max(end) };
+        self.entitles(op, &At { now, ..at.clone() })
+    }
+
+    /// The table of rights.
+    fn entitles(&self, op: &Op, at: &At) -> Ways {
         let device = op.device;
         let Some(chain) = op.chain else {
             let Body::Create(create) = &op.body else { return Ways::none() };
@@ -157,20 +182,26 @@ impl Oracle {
         if raised.is_empty() {
             return Ways::lasting();
         }
-        let own = || {
+        let only_own = || {
             let with_a_say = before.iter().filter(|(old, _)| old.authority != ParentAuthority::None);
-            let only_own = with_a_say.fold(Ways::lasting(), |ways, (old, rests)| {
+            with_a_say.fold(Ways::lasting(), |ways, (old, rests)| {
                 let own = || self.device(device, old.chain, at, false);
                 ways.and(|| rests.clone().and(own))
-            });
-            raised.iter().filter(|_| !self.is(Twist::OwnDocumentsGoAnywhere)).fold(only_own, |ways, new| {
+            })
+        };
+        let in_each = || {
+            raised.iter().fold(Ways::lasting(), |ways, new| {
                 ways.and(|| match new.authority {
                     ParentAuthority::Full => self.content(device, new.chain, least, at),
                     _ => self.authority(device, new.chain, Role::Reader, at),
                 })
             })
         };
-        self.manages_group_above(device, before, at).or(own)
+        let above = self.manages_group_above(device, before, at);
+        if by_kind && !self.is(Twist::BooksGoWhereTheirManagerLikes) {
+            return above.or(only_own).and(in_each);
+        }
+        above.or(|| only_own().and(|| if self.is(Twist::OwnDocumentsGoAnywhere) { Ways::lasting() } else { in_each() }))
     }
 
     fn may_create(&self, device: DeviceId, create: &Create, at: &At) -> Ways {

@@ -70,6 +70,6 @@ pub use receipt::{CheckedReceipt, ReceiptRefusal, check_receipt, receipt_time};
 pub use reliance::{Reliance, content_ended, content_reliance, op_ended, op_reliance};
 pub use removed::removed_devices;
 pub use role::{ChainKind, DocumentKind, ParentAuthority, Role};
-pub use stale::{Staleness, epoch_targets, expired_members, is_stale, rotations_due};
+pub use stale::{FoundOfGroups, Staleness, epoch_targets, expired_members, is_stale, rotations_due};
 pub use term::Term;
 pub use wraps::{WrapProof, WrapRefusal, check_wraps, hash_previous, targets_of, verify_wrap, wrap_list};

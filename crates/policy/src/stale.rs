@@ -1,6 +1,9 @@
 //! Stale epochs: a member that may hold the key has left (protocol.md §4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use vereda_base::{ChainId, DeviceId, Digest, Timestamp};
 
@@ -9,8 +12,8 @@ use crate::{
 };
 
 /// Says whether a chain's newest epoch is stale at the newest heads: somebody who may hold its key left the chain, or any
-/// chain that the key was wrapped to, by whatever way down, even if he is back; or a member found the epoch bad, or it came
-/// with a document that was adopted. With `now`, roles whose time has passed have left too.
+/// chain that the key was wrapped to, by whatever way down, even if he is back; or the device that made it was taken from its
+/// user; or a member found the epoch bad, or it came with a document that was adopted. With `now`, roles whose time has passed have left too.
 #[must_use]
 pub fn is_stale(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> bool {
     Staleness::new(view, now).is_stale(chain)
@@ -20,35 +23,60 @@ pub fn is_stale(view: &dyn Chains, chain: &ChainId, now: Option<Timestamp>) -> b
 pub struct Staleness<'a> {
     view: &'a dyn Chains,
     now: Option<Timestamp>,
-    groups: BTreeMap<ChainId, bool>,
+    found: FoundOfGroups,
+}
+
+/// What was found of groups.
+#[derive(Debug, Default)]
+pub struct FoundOfGroups {
+    stale: BTreeMap<ChainId, bool>,
+    /// Devices that were taken from the users who stand in a group, by whatever way down.
+    taken: BTreeMap<ChainId, Arc<BTreeSet<DeviceId>>>,
+}
+
+impl FoundOfGroups {
+    /// Begins with nothing.
+    pub const fn new() -> Self {
+        Self { stale: BTreeMap::new(), taken: BTreeMap::new() }
+    }
+
+    /// Counts what was found.
+    pub fn count(&self) -> usize {
+        self.stale.len().saturating_add(self.taken.len())
+    }
+
+    /// Lists the groups that it rests on, some twice.
+    pub fn groups(&self) -> impl Iterator<Item = &ChainId> {
+        self.stale.keys().chain(self.taken.keys())
+    }
 }
 
 impl<'a> Staleness<'a> {
     /// Begins to ask.
     pub const fn new(view: &'a dyn Chains, now: Option<Timestamp>) -> Self {
-        Self { view, now, groups: BTreeMap::new() }
+        Self { view, now, found: FoundOfGroups::new() }
     }
 
     /// Goes on with what was found of groups before: it holds as long as no group's chain has grown and no role in them has
     /// expired.
-    pub const fn with_groups(view: &'a dyn Chains, now: Option<Timestamp>, groups: BTreeMap<ChainId, bool>) -> Self {
-        Self { view, now, groups }
+    pub const fn with_groups(view: &'a dyn Chains, now: Option<Timestamp>, found: FoundOfGroups) -> Self {
+        Self { view, now, found }
     }
 
     /// Gives what was found of groups.
-    pub fn into_groups(self) -> BTreeMap<ChainId, bool> {
-        self.groups
+    pub fn into_groups(self) -> FoundOfGroups {
+        self.found
     }
 
     /// See [`is_stale`].
     pub fn is_stale(&mut self, chain: &ChainId) -> bool {
-        if let Some(known) = self.groups.get(chain) {
+        if let Some(known) = self.found.stale.get(chain) {
             return *known;
         }
         let Some(state) = self.view.chain(chain) else { return false };
         let found = state.newest_epoch().is_some_and(|epoch| self.is_epoch_stale(&state, epoch));
         if state.kind() != ChainKind::Document {
-            self.groups.insert(*chain, found);
+            self.found.stale.insert(*chain, found);
         }
         found
     }
@@ -57,13 +85,39 @@ impl<'a> Staleness<'a> {
         if epoch.fault.is_some() || epoch.is_adopted || self.has_lost_somebody(state, epoch) {
             return true;
         }
-        standing(state, self.now).into_iter().any(|member| {
+        let members = standing(state, self.now);
+        // Whoever made the key has it, though it never reached him by a wrap.
+        if state.kind() != ChainKind::User && members.iter().any(|member| self.taken(member).contains(&epoch.creator)) {
+            return true;
+        }
+        members.into_iter().any(|member| {
             let Some(known) = self.view.chain(&member).filter(|known| may_be_member(known.kind(), state.kind())) else {
                 return false;
             };
             let Some(wrapped) = epoch.oldest_target(&Digest(member.0)) else { return false };
             known.newest_epoch().is_some_and(|newest| wrapped < newest.number) || self.is_stale(&member)
         })
+    }
+
+    /// Lists the devices that were taken from a user, or from the users who stand in a group.
+    fn taken(&mut self, group: &ChainId) -> Arc<BTreeSet<DeviceId>> {
+        if let Some(known) = self.found.taken.get(group) {
+            return Arc::clone(known);
+        }
+        let mut taken = BTreeSet::new();
+        if let Some(state) = self.view.chain(group) {
+            let head = state.head_seq();
+            taken.extend(state.devices().iter().filter(|held| !held.stands_at(head)).map(|held| held.device));
+            for member in standing(&state, self.now) {
+                let fits = |known: &Arc<ChainState>| may_be_member(known.kind(), state.kind());
+                if self.view.chain(&member).is_some_and(|known| fits(&known)) {
+                    taken.extend(self.taken(&member).iter().copied());
+                }
+            }
+        }
+        let taken = Arc::new(taken);
+        self.found.taken.insert(*group, Arc::clone(&taken));
+        taken
     }
 
     /// Says whether a member or device that the key may have reached stands in the chain no longer, or left it and came

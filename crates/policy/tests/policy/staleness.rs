@@ -71,6 +71,26 @@ fn whatever_a_lost_device_may_read_is_stale_and_rotated_from_the_top_down() {
 }
 
 #[test]
+fn what_a_lost_device_made_the_key_of_is_stale_though_no_wrap_ever_reached_it() {
+    let mut world = World::found();
+    let (amina, dina, team, case) = (world.amina.clone(), world.dina.clone(), world.first_team, world.case);
+    // She is let in, and nobody wrapped the team's key to her; she needs none of it to begin an epoch of its case.
+    world.append(&amina.key, &team, grant(dina.user, Role::Editor)).unwrap();
+    lose(&mut world, case);
+    rotate(&mut world, &dina, case);
+    assert_eq!(stale(&world, &[team, case]), [false; 2]);
+    let second = key(41);
+    let add = AddDevice::with_key(dina.user, &second, wrapping_key(), DeviceKind::Full);
+    world.append(&dina.key, &dina.user, Body::AddDevice(add)).unwrap();
+    world.append(&second, &dina.user, remove(dina.device())).unwrap();
+    rotate(&mut world, &Person { key: second, user: dina.user }, dina.user);
+    assert_eq!(stale(&world, &[dina.user, team, case]), [false, false, true]);
+    let bashir = world.bashir.clone();
+    rotate(&mut world, &bashir, case);
+    assert_eq!(stale(&world, &[team, case]), [false; 2]);
+}
+
+#[test]
 fn a_member_who_rotated_after_a_key_was_wrapped_to_him_makes_it_stale_for_good() {
     let mut world = World::found();
     let (chipo, bashir, team) = (world.chipo.clone(), world.bashir.clone(), world.first_team);

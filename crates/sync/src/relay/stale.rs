@@ -1,25 +1,23 @@
 //! Which groups' epochs are stale: asked with every chunk, so what was found is kept while it holds.
 
-use std::collections::BTreeMap;
-
 use vereda_base::{ChainId, Timestamp};
-use vereda_policy::{Chains, Staleness};
+use vereda_policy::{Chains, FoundOfGroups, Staleness};
 
 /// What was found of groups. Whoever appends to a group's chain clears it.
 #[derive(Debug)]
 pub(super) struct StaleGroups {
-    groups: BTreeMap<ChainId, bool>,
+    groups: FoundOfGroups,
     /// From when to when it holds: roles expire by themselves.
     holds: Option<(Timestamp, Timestamp)>,
 }
 
 impl StaleGroups {
     pub(super) const fn new() -> Self {
-        Self { groups: BTreeMap::new(), holds: None }
+        Self { groups: FoundOfGroups::new(), holds: None }
     }
 
     pub(super) fn clear(&mut self) {
-        self.groups.clear();
+        self.groups = FoundOfGroups::new();
         self.holds = None;
     }
 
@@ -28,13 +26,13 @@ impl StaleGroups {
         if self.holds.is_some_and(|(from, until)| now < from || until <= now) {
             self.clear();
         }
-        let before = self.groups.len();
+        let before = self.groups.count();
         let mut staleness = Staleness::with_groups(view, Some(now), std::mem::take(&mut self.groups));
         let is_stale = staleness.is_stale(document);
         self.groups = staleness.into_groups();
-        if self.groups.len() != before {
+        if self.groups.count() != before {
             // Seldom: a group was asked of for the first time.
-            let states = self.groups.keys().filter_map(|group| view.chain(group));
+            let states = self.groups.groups().filter_map(|group| view.chain(group));
             let expiry = |state: std::sync::Arc<vereda_policy::ChainState>| {
                 let standing = state.members().iter().filter(|member| member.until_seq.is_none());
                 standing.filter_map(|member| member.expires).filter(|expires| *expires > now).min()

@@ -184,7 +184,7 @@ impl World {
     /// has no such right any more.
     fn append_late(&mut self) {
         let mut drawn = self.draw_late();
-        for _ in 0..12 {
+        for _ in 0..24 {
             let (_, op) = &drawn;
             let is_taken = self.oracle.takes(op.chain.unwrap(), op, self.now(), By::Device);
             if is_taken && !self.oracle.op_relies(op).is_empty() {
@@ -300,7 +300,7 @@ impl World {
 
     fn revoke(&mut self, chain: ChainId) -> Body {
         let keeps = [None, None, Some(Role::Reader), Some(Role::Editor)][self.below(4)];
-        let successor = (self.below(6) == 0).then(|| self.draw_subject());
+        let successor = (self.below(3) == 0).then(|| self.draw_subject());
         Body::Revoke(Revoke { subject: self.draw_member(chain), keeps, successor, frontier: frontier() })
     }
 

@@ -9,7 +9,7 @@ use super::{DISAGREE, LONG_EVERY, World};
 use crate::oracle::TWISTS;
 
 /// Within so many long histories.
-const HISTORIES: u64 = 400;
+const HISTORIES: u64 = 800;
 
 #[test]
 fn an_oracle_with_one_rule_otherwise_is_found_out() {

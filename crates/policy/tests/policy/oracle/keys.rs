@@ -53,10 +53,25 @@ impl Oracle {
             let Some(below) = self.newest(&member).filter(|below| below.kind < state.kind) else { return false };
             (below.epochs.len() as u64) > target.epoch + 1 || self.is_stale(member, now)
         });
+        let creator_taken = state.kind != ChainKind::User && self.taken(chain, now).contains(&epoch.creator);
         (epoch.is_bad && !self.is(Twist::BadEpochIsFresh))
             || (epoch.is_foreign && !self.is(Twist::AdoptedEpochIsFresh))
             || (somebody_left && !self.is(Twist::LeaverLeavesNothingStale))
             || (outdated && !self.is(Twist::MembersEpochDoesNotMatter))
+            || (creator_taken && !self.is(Twist::CreatorForgets))
+    }
+
+    /// Devices that were taken from the users who stand in a chain, however far down.
+    fn taken(&self, chain: ChainId, now: Option<Timestamp>) -> BTreeSet<DeviceId> {
+        let state = self.newest(&chain).unwrap();
+        let standing = self.standing(chain, now);
+        if state.kind == ChainKind::User {
+            let ever = self.chains[&chain].iter().flat_map(|entry| entry.state.devices.keys().copied());
+            return ever.filter(|device| !standing.contains(&Digest(device.0))).collect();
+        }
+        let members = standing.into_iter().map(|member| ChainId(member.0));
+        let below = members.filter(|member| self.newest(member).is_some_and(|below| below.kind < state.kind));
+        below.flat_map(|member| self.taken(member, now)).collect()
     }
 
     /// Whether nobody has the key that a group's next epoch would follow.

@@ -85,15 +85,14 @@ impl<'a> Staleness<'a> {
         if epoch.fault.is_some() || epoch.is_adopted || self.has_lost_somebody(state, epoch) {
             return true;
         }
-        let members = standing(state, self.now);
-        // Whoever made the key has it, though it never reached him by a wrap.
-        if state.kind() != ChainKind::User && members.iter().any(|member| self.taken(member).contains(&epoch.creator)) {
-            return true;
-        }
-        members.into_iter().any(|member| {
+        standing(state, self.now).into_iter().any(|member| {
             let Some(known) = self.view.chain(&member).filter(|known| may_be_member(known.kind(), state.kind())) else {
                 return false;
             };
+            // Whoever made the key has it, though it never reached him by a wrap.
+            if self.taken(&member).contains(&epoch.creator) {
+                return true;
+            }
             let Some(wrapped) = epoch.oldest_target(&Digest(member.0)) else { return false };
             known.newest_epoch().is_some_and(|newest| wrapped < newest.number) || self.is_stale(&member)
         })

@@ -398,6 +398,14 @@ impl World {
         }
     }
 
+    /// Says whether a chain is a group's, or a document's that a person's device reads as far as it knows.
+    pub(crate) fn knows_to_read(&self, who: usize, chain: &ChainId) -> bool {
+        let Some(person) = self.people.get(who) else { return false };
+        let is_document = self.model.ledger.chain(chain).is_some_and(|known| known.kind == ChainKind::Document);
+        let readers = person.knowledge.readers(chain);
+        !is_document || readers.zip(person.id).is_some_and(|(readers, id)| readers.devices.contains(&id))
+    }
+
     /// Says whether a person holds the newest key of a document, or somebody who reads it could pass it on.
     pub(crate) fn is_key_in_reach(&self, who: usize, document: &ChainId) -> bool {
         let Some(newest) = self.model.epochs.get(document).and_then(|epochs| epochs.len().checked_sub(1)) else {

@@ -82,7 +82,9 @@ fn check_chains(world: &World, who: usize, said: &Said, wrong: &mut Vec<String>)
             Ok(Some(StoredChain { ops, .. })) => ops.iter().map(|op| op_id_of_bytes(op.op.bytes())).collect(),
             _ => Vec::new(),
         };
-        if said.accuses || here == there || (!world.follows(who, &chain) && there.starts_with(&here)) {
+        // Of a document that it may not read as far as it knows, a device is told now and then what was decided on its work.
+        let follows = world.follows(who, &chain) && world.knows_to_read(who, &chain);
+        if said.accuses || here == there || (!follows && there.starts_with(&here)) {
             continue;
         }
         let lacks = |op: &OpId| world.crook.lacking.contains(&(who, *op));

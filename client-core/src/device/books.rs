@@ -392,18 +392,23 @@ mod tests {
         Some(chain_of(op.value()))
     }
 
-    #[test]
-    fn a_book_that_a_manager_of_a_team_began_under_his_team_never_becomes_the_agencys() {
+    /// The chains of two users, each with one device, and the public key that all of them wrap to.
+    fn two_users() -> (ChainMap, WrapPublicKey, [(DeviceKey, ChainId); 2]) {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let public = WrapKeyPair::generate(&mut rng).public().clone();
         let mut chains = ChainMap::new();
-        let mut join = |chains: &mut ChainMap, nonce| {
+        let users = [1, 2].map(|nonce| {
             let key = DeviceKey::generate(&mut rng);
-            let user = begin(chains, &key, Create::user([nonce; 16], public.clone(), epoch(Some(public.clone()))));
-            (key, user.unwrap())
-        };
-        let (amina, amina_user) = join(&mut chains, 1);
-        let (mallory, mallory_user) = join(&mut chains, 2);
+            let create = Create::user([nonce; 16], public.clone(), epoch(Some(public.clone())));
+            let user = begin(&mut chains, &key, create).unwrap();
+            (key, user)
+        });
+        (chains, public, users)
+    }
+
+    #[test]
+    fn a_book_that_a_manager_of_a_team_began_under_his_team_never_becomes_the_agencys() {
+        let (mut chains, public, [(amina, amina_user), (mallory, mallory_user)]) = two_users();
         let member = |subject, role| Member { subject, role };
         let members = vec![member(amina_user, Role::Manager)];
         let agency = Create::agency([3; 16], members, epoch(Some(public.clone())));
@@ -449,16 +454,7 @@ mod tests {
 
     #[test]
     fn a_book_is_one_that_a_manager_of_the_agency_began() {
-        let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let public = WrapKeyPair::generate(&mut rng).public().clone();
-        let mut chains = ChainMap::new();
-        let mut join = |chains: &mut ChainMap, nonce| {
-            let key = DeviceKey::generate(&mut rng);
-            let user = begin(chains, &key, Create::user([nonce; 16], public.clone(), epoch(Some(public.clone()))));
-            (key, user.unwrap())
-        };
-        let (amina, amina_user) = join(&mut chains, 1);
-        let (mallory, mallory_user) = join(&mut chains, 2);
+        let (mut chains, public, [(amina, amina_user), (mallory, mallory_user)]) = two_users();
         let member = |subject, role| Member { subject, role };
         let members = vec![member(amina_user, Role::Manager), member(mallory_user, Role::Editor)];
         let of_agency = Epoch { targets: vec![Some(0), None], ..epoch(Some(public.clone())) };

@@ -8,26 +8,7 @@ use vereda_client_core::{
 };
 use vereda_policy::{Member, Role};
 
-use super::world::{World, edit};
-
-struct Team {
-    world: World,
-    amina: usize,
-    berta: usize,
-    team: ChainId,
-    case: ChainId,
-}
-
-/// A case of a team: Amina is Manager of the team, Berta Editor.
-fn team(seed: u64) -> Team {
-    let mut world = World::new(seed);
-    let (amina, team) = world.found();
-    let case = world.create_case(amina, json!({"name_first": "Samir"}));
-    world.connect(amina);
-    let berta = world.join(amina, team, Role::Editor, "Berta");
-    world.settle();
-    Team { world, amina, berta, team, case }
-}
+use super::world::{Team, World, edit, team};
 
 fn begin(world: &mut World, device: usize, case: ChainId, noted: Noted, members: Vec<Member>) -> ChainId {
     let answers = edit(json!({"set": {"name_last": "Sami"}}));

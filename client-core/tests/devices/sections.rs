@@ -10,24 +10,7 @@ use vereda_client_core::{
 use vereda_policy::{Member, Role};
 use vereda_records::{FieldPath, Value};
 
-use super::world::{World, edit};
-
-struct Team {
-    world: World,
-    amina: usize,
-    berta: usize,
-    case: ChainId,
-}
-
-fn team(seed: u64) -> Team {
-    let mut world = World::new(seed);
-    let (amina, team) = world.found();
-    let case = world.create_case(amina, json!({"name_first": "Samir"}));
-    world.connect(amina);
-    let berta = world.join(amina, team, Role::Editor, "Berta");
-    world.settle();
-    Team { world, amina, berta, case }
-}
+use super::world::{Team, World, edit, team};
 
 fn begin(world: &mut World, device: usize, request: &CreateSection) -> ChainId {
     let section = world.on(device, |device, ambient| device.create_section(ambient, request)).unwrap();
@@ -52,7 +35,7 @@ fn answer(world: &mut World, device: usize, section: &ChainId) -> Option<Json> {
 
 #[test]
 fn a_section_is_read_by_its_members_only_and_known_to_others_as_far_as_the_case_tells() {
-    let Team { mut world, amina, berta, case } = team(80);
+    let Team { mut world, amina, berta, case, .. } = team(80);
     let hidden = begin(&mut world, amina, &health(case, Noted::Nothing));
     let existing = begin(&mut world, amina, &CreateSection { title: "Law".into(), ..health(case, Noted::Existence) });
     let titled = begin(&mut world, amina, &CreateSection { title: "School".into(), ..health(case, Noted::Title) });
@@ -81,7 +64,7 @@ fn a_section_is_read_by_its_members_only_and_known_to_others_as_far_as_the_case_
 
 #[test]
 fn a_colleague_who_is_a_member_from_the_beginning_reads_and_edits_the_section() {
-    let Team { mut world, amina, berta, case } = team(81);
+    let Team { mut world, amina, berta, case, .. } = team(81);
     let (berta_user, _) = world.devices[berta].home().unwrap();
     let members = vec![Member { subject: berta_user, role: Role::Editor }];
     let section = begin(&mut world, amina, &CreateSection { members, ..health(case, Noted::Nothing) });
@@ -143,7 +126,7 @@ fn a_referral_opens_chosen_sections_and_no_others() {
 
 #[test]
 fn an_editor_begins_a_section_for_himself_and_lets_nobody_else_in() {
-    let Team { mut world, amina, berta, case } = team(84);
+    let Team { mut world, amina, berta, case, .. } = team(84);
     let (amina_user, _) = world.devices[amina].home().unwrap();
     let members = vec![Member { subject: amina_user, role: Role::Reader }];
     let request = CreateSection { members, ..health(case, Noted::Nothing) };
@@ -172,7 +155,7 @@ fn a_section_is_begun_for_nobody_whom_this_device_does_not_know() {
 
 #[test]
 fn a_manager_sees_who_has_a_section_that_is_closed_to_her_and_ends_that_without_reading_it() {
-    let Team { mut world, amina, berta, case } = team(85);
+    let Team { mut world, amina, berta, case, .. } = team(85);
     let noted = begin(&mut world, berta, &health(case, Noted::Title));
     let hidden = begin(&mut world, berta, &CreateSection { title: "Law".into(), ..health(case, Noted::Nothing) });
     let (berta_user, _) = world.devices[berta].home().unwrap();
@@ -254,7 +237,7 @@ fn write_raw(world: &mut World, device: usize, document: &ChainId, field: &str, 
 
 #[test]
 fn a_section_stays_of_the_case_that_it_was_begun_for_whatever_its_editors_write() {
-    let Team { mut world, amina, berta, case } = team(86);
+    let Team { mut world, amina, berta, case, .. } = team(86);
     let other = world.create_case(amina, json!({"name_first": "Rana"}));
     let (berta_user, _) = world.devices[berta].home().unwrap();
     let members = vec![Member { subject: berta_user, role: Role::Editor }];
@@ -289,7 +272,7 @@ fn a_section_stays_of_the_case_that_it_was_begun_for_whatever_its_editors_write(
 
 #[test]
 fn a_case_that_names_a_section_of_another_case_has_no_effect_on_it() {
-    let Team { mut world, amina, berta, case } = team(87);
+    let Team { mut world, amina, berta, case, .. } = team(87);
     let other = world.create_case(amina, json!({"name_first": "Rana"}));
     let third = world.create_case(amina, json!({"name_first": "Omar"}));
     let section = begin(&mut world, amina, &health(case, Noted::Title));

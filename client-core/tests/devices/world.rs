@@ -413,3 +413,23 @@ impl World {
 pub fn edit(json: Json) -> PlainEdit {
     serde_json::from_value(json).unwrap()
 }
+
+/// See [`team`].
+pub struct Team {
+    pub world: World,
+    pub amina: usize,
+    pub berta: usize,
+    pub team: ChainId,
+    pub case: ChainId,
+}
+
+/// A case of a team: Amina is Manager of the team, Berta Editor.
+pub fn team(seed: u64) -> Team {
+    let mut world = World::new(seed);
+    let (amina, team) = world.found();
+    let case = world.create_case(amina, json!({"name_first": "Samir"}));
+    world.connect(amina);
+    let berta = world.join(amina, team, Role::Editor, "Berta");
+    world.settle();
+    Team { world, amina, berta, team, case }
+}

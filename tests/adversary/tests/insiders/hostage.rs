@@ -11,6 +11,21 @@ use vereda_sync::people::Person;
 
 use crate::{Lie, chunk_of, next_epoch};
 
+/// Lets somebody into a case, and time pass until it is done.
+pub fn refer(town: &mut Town, case: ChainId, to: ChainId) {
+    let request = ReferRequest {
+        document: case,
+        to,
+        role: Role::Editor,
+        expires: None,
+        purpose: None,
+        consent: None,
+        sections: Vec::new(),
+    };
+    town.on(0, |device, ambient| device.refer(ambient, &request)).unwrap();
+    town.pass(Duration::from_secs(60));
+}
+
 /// Calls the newest epoch of a case bad and begins another, which carries nothing.
 pub fn give_alarm(town: &mut Town, author: &mut Person, member: usize, case: ChainId, lie: Lie) {
     let keys = town.keys(member);
@@ -105,17 +120,8 @@ fn who_comes_after_a_false_alarm_sees_what_opens_writes_on_it_and_gains_the_rest
     town.settle();
     let late = town.join(south, Role::Editor, "Dayo");
     town.pass(Duration::from_secs(60));
-    let request = ReferRequest {
-        document: case,
-        to: town.insider(late).user(),
-        role: Role::Editor,
-        expires: None,
-        purpose: None,
-        consent: None,
-        sections: Vec::new(),
-    };
-    town.on(0, |device, ambient| device.refer(ambient, &request)).unwrap();
-    town.pass(Duration::from_secs(60));
+    let to = town.insider(late).user();
+    refer(&mut town, case, to);
     assert_eq!(town.name(late, &case), "Ana", "what was written before is shown");
     assert_eq!(town.devices[late].explain(&case).unwrap().state, "waiting_for_key");
     // Others see what was written under that key, and what is built on it stays closed with it.

@@ -4,29 +4,12 @@ use std::time::Duration;
 
 use vereda_adversary::{office::assert_appended, town::Town};
 use vereda_base::ChainId;
-use vereda_client_core::{
-    access::{ReferRequest, RevokeRequest},
-    device::IncarnatedStore,
-};
+use vereda_client_core::{access::RevokeRequest, device::IncarnatedStore};
 use vereda_policy::{BadRotate, Body, DocumentKind, EpochFault, Grant, Role};
 use vereda_sync::people::Person;
 
-use super::hostage::{assert_unforked, chunks_of, give_alarm};
+use super::hostage::{assert_unforked, chunks_of, give_alarm, refer};
 use crate::Lie;
-
-fn refer(town: &mut Town, case: ChainId, to: ChainId) {
-    let request = ReferRequest {
-        document: case,
-        to,
-        role: Role::Editor,
-        expires: None,
-        purpose: None,
-        consent: None,
-        sections: Vec::new(),
-    };
-    town.on(0, |device, ambient| device.refer(ambient, &request)).unwrap();
-    town.pass(Duration::from_secs(60));
-}
 
 fn revoke(town: &mut Town, chain: ChainId, subject: ChainId) {
     let request = RevokeRequest { chain, subject, successor: None };

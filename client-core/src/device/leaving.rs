@@ -152,7 +152,7 @@ impl<S: DeviceStore> Device<S> {
         if lost.is_empty() {
             return Ok(());
         }
-        tracing::warn!(chains = lost.len(), "no member any more: keys and content are destroyed");
+        tracing::info!(chains = lost.len(), "no member any more: keys and content are destroyed");
         self.keyring.destroy(&mut self.store, lost, rng)?;
         for chain in lost {
             self.close(chain);

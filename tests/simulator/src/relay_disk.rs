@@ -51,18 +51,7 @@ impl RelayDisk {
     /// Copies what was committed, as a backup does; `None` while something is not.
     pub fn copy(&self) -> Option<Self> {
         let memory = self.memory.copy()?;
-        let (mutation, key) = (self.mutation, self.key.clone());
-        Some(Self {
-            memory,
-            fuse: None,
-            is_dead: false,
-            mutation,
-            commits: 0,
-            lost: None,
-            newest: None,
-            leaves_out: self.leaves_out,
-            key,
-        })
+        Some(Self { memory, leaves_out: self.leaves_out, ..Self::new(self.key.clone(), self.mutation) })
     }
 
     /// Leaves places out of the frontiers of removals: none, half of them, or all.

@@ -54,16 +54,20 @@ fn a_group_whose_last_holder_passed_on_garbage_begins_anew_and_all_read_what_is_
     let target = Target { recipient: Digest(user.0), epoch: 0 };
     let repair = Repair { epoch: 0, wraps: list, targets: vec![target] };
     assert_appended(&town.put_by_hand(&holder, &Put { wraps, ..holder.draft(south, Body::Repair(repair)) }));
-    town.connect(0);
-    leave(&mut town, 0, south);
+    assert_left_alone_and_heard(&mut town, south, chipo, 0, EpochFault::Wrap);
+    assert_goes_on(&mut town, south, chipo, &[None, None]);
+}
 
-    town.connect(chipo);
+/// Has the founder leave, and whoever is left alone in the group call an epoch bad.
+fn assert_left_alone_and_heard(town: &mut Town, group: ChainId, left: usize, epoch: u64, fault: EpochFault) {
+    town.connect(0);
+    leave(town, 0, group);
+    town.connect(left);
     town.pass(Duration::from_secs(60));
     let chains = town.chains();
-    let state = chains.chain(&south).unwrap();
-    assert_eq!(state.standing_members(), [user]);
-    assert_eq!(state.epoch(0).unwrap().fault, Some(EpochFault::Wrap));
-    assert_goes_on(&mut town, south, chipo, &[None, None]);
+    let state = chains.chain(&group).unwrap();
+    assert_eq!(state.standing_members(), [town.insider(left).user()]);
+    assert_eq!(state.epoch(epoch).unwrap().fault, Some(fault));
 }
 
 /// The next epoch of a group as its author makes it, but that it holds garbage in place of the key before.
@@ -106,14 +110,6 @@ fn a_group_whose_last_holder_passed_on_a_key_that_leads_nowhere_begins_anew_and_
     town.cut(chipo);
     let holder = town.insider(0);
     assert_appended(&town.put_by_hand(&holder, &next_epoch_without_way_back(&holder, south)));
-    town.connect(0);
-    leave(&mut town, 0, south);
-
-    town.connect(chipo);
-    town.pass(Duration::from_secs(60));
-    let chains = town.chains();
-    let state = chains.chain(&south).unwrap();
-    assert_eq!(state.standing_members(), [town.insider(chipo).user()]);
-    assert_eq!(state.epoch(1).unwrap().fault, Some(EpochFault::Previous));
+    assert_left_alone_and_heard(&mut town, south, chipo, 1, EpochFault::Previous);
     assert_goes_on(&mut town, south, chipo, &[None, Some(0), None]);
 }

@@ -127,9 +127,13 @@ impl<'a> Staleness<'a> {
         let stands = |subject: &ChainId| {
             state.members().iter().any(|held| held.subject == *subject && held.stands_at(head, self.now))
         };
+        let has_no_place = |subject: &ChainId| {
+            self.view.chain(subject).is_some_and(|known| !may_be_member(known.kind(), state.kind()))
+        };
         let has_gone = |recipient: &Digest| match state.kind() {
             ChainKind::User => !state.devices().iter().any(|held| held.device.0 == recipient.0 && held.stands_at(head)),
-            _ => !stands(&ChainId(recipient.0)),
+            // Who has no place there reads nothing, and nothing is found of who leaves it.
+            _ => !stands(&ChainId(recipient.0)) || has_no_place(&ChainId(recipient.0)),
         };
         epoch.targets.iter().any(|target| has_gone(&target.recipient))
             || state.devices().iter().any(|device| left_after(device.until_seq))

@@ -39,7 +39,11 @@ impl Oracle {
         let state = &entries.last().unwrap().state;
         let epoch = state.epochs.last().unwrap();
         let standing = self.standing(chain, now);
-        let has_gone = epoch.targets.iter().any(|target| !standing.contains(&target.recipient));
+        let has_place = |recipient: &Digest| {
+            state.kind == ChainKind::User || self.newest(&ChainId(recipient.0)).is_none_or(|one| one.kind < state.kind)
+        };
+        let is_in = |recipient: &Digest| standing.contains(recipient) && has_place(recipient);
+        let has_gone = epoch.targets.iter().any(|target| !is_in(&target.recipient));
         let now_recipients = state.recipients();
         let left = |pair: &[Entry]| {
             let after = pair[1].state.recipients();
